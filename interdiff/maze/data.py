@@ -1,0 +1,94 @@
+"""Prepared trajectories as tensors, drawn in groups of one layout each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdiff.errors import InputError
+from interdiff.maze.networks import Condition
+
+FIELDS = ("positions", "velocities", "start", "goal", "layout", "layouts", "occupancy", "sdf", "duration")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A split of prepared data on one device.
+
+    states [N, T, 4] normalised positions and d position / d tau, start [N, 4], goal [N, 2], layout [N] int64 (sorted),
+    occupancy [L, G, G], sdf [L, R, R], layouts: their names.
+    """
+
+    states: Tensor
+    start: Tensor
+    goal: Tensor
+    layout: Tensor
+    occupancy: Tensor
+    sdf: Tensor
+    layouts: list[str]
+
+    @property
+    def frames(self) -> int:
+        return self.states.shape[1]
+
+    @property
+    def cells(self) -> int:
+        return self.occupancy.shape[-1]
+
+    def world_positions(self, rows: Tensor | slice = slice(None)) -> Tensor:
+        """Positions [.., T, 2] in world units, the unit of segment costs."""
+        return self.states[rows][..., :2] * self.cells
+
+    def rows_of(self, layout: int) -> Tensor:
+        return (self.layout == layout).nonzero()[:, 0]
+
+    def random_rows(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Rows with replacement, equally many of every layout, ordered by layout; about `batch_size` in all."""
+        per_layout = max(1, batch_size // len(self.layouts))
+        rows = [self.rows_of(layout) for layout in range(len(self.layouts))]
+        return torch.cat([r[torch.randint(len(r), (per_layout,), generator=generator, device=r.device)] for r in rows])
+
+    def condition(self, rows: Tensor) -> Condition:
+        """The condition of rows that are ordered by layout, equally many of each layout that occurs."""
+        layouts = torch.unique_consecutive(self.layout[rows])
+        return Condition(self.occupancy[layouts], self.sdf[layouts], self.start[rows], self.goal[rows])
+
+    def chunks(self, size: int) -> list[Tensor]:
+        """All rows in order, in chunks of one layout each."""
+        return [chunk for layout in range(len(self.layouts)) for chunk in self.rows_of(layout).split(size)]
+
+
+def load_arrays(path: Path, fields: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The named arrays of an .npz file; InputError naming file and array where one is missing or unreadable."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in fields if name not in archive]
+            if missing:
+                raise InputError(f"{path}: array {missing[0]!r} is missing; expected {', '.join(fields)}")
+            return {name: archive[name] for name in fields}
+    except (OSError, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a readable .npz file ({error})") from error
+
+
+def load_prepared(path: Path, device: torch.device) -> Prepared:
+    """Read a split written by the prepare stage."""
+    arrays = load_arrays(path, FIELDS)
+
+    def tensor(name: str, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.as_tensor(arrays[name], dtype=dtype, device=device)
+
+    return Prepared(
+        states=torch.cat([tensor("positions"), tensor("velocities")], dim=-1),
+        start=tensor("start"),
+        goal=tensor("goal"),
+        layout=tensor("layout", torch.int64),
+        occupancy=tensor("occupancy"),
+        sdf=tensor("sdf"),
+        layouts=[str(name) for name in arrays["layouts"]],
+    )

@@ -1,0 +1,142 @@
+"""What the maze's four networks share: the condition, the map encoder and the conditioned backbone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from interdiff.networks import Context, FourierFeatures, Transformer, mlp
+
+STATE_CHANNELS = 4
+# Sequences hold positions in [0, 1] and d position / d tau; networks see them with a spread of about one.
+STATE_SCALE = (5.0, 5.0, 1.5, 1.5)
+TOP_SPEED = 5.0
+CELLS_PER_TOKEN = 2
+POSITION_OCTAVES = 6
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a plan is conditioned on; B samples ordered by group, B / G of each group.
+
+    occupancy [G, cells, cells] float, sdf [G, R, R] world units, start [B, 4] (normalised position, world velocity),
+    goal [B, 2] normalised.
+    """
+
+    occupancy: Tensor
+    sdf: Tensor
+    start: Tensor
+    goal: Tensor
+
+    @property
+    def cells(self) -> int:
+        return self.occupancy.shape[-1]
+
+
+def to_network(x: Tensor) -> Tensor:
+    """States [..., 4] in normalised units -> the networks' units."""
+    scale = torch.tensor(STATE_SCALE, dtype=x.dtype, device=x.device)
+    return (x - x.new_tensor([0.5, 0.5, 0.0, 0.0])) * scale
+
+
+def from_network(z: Tensor) -> Tensor:
+    """Inverse of `to_network`."""
+    scale = torch.tensor(STATE_SCALE, dtype=z.dtype, device=z.device)
+    return z / scale + z.new_tensor([0.5, 0.5, 0.0, 0.0])
+
+
+def sample_sdf(sdf: Tensor, points: Tensor) -> Tensor:
+    """Bilinear signed distance at normalised points: [G, R, R], [B, N, 2] with B a multiple of G -> [B, N]."""
+    groups = sdf.shape[0]
+    grid = rearrange(points.flip(-1) * 2 - 1, "(g s) n c -> g s n c", g=groups)
+    values = F.grid_sample(sdf[:, None], grid, padding_mode="border", align_corners=False)
+    return rearrange(values, "g 1 s n -> (g s) n")
+
+
+class MapEncoder(nn.Module):
+    """Occupancy [G, C, C] -> map tokens [G, M, D], one for every 2 x 2 cells; run once per layout."""
+
+    def __init__(self, d_model: int, channels: int = 32) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(1, channels, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(channels, d_model, CELLS_PER_TOKEN, stride=CELLS_PER_TOKEN),
+        )
+        self.fourier = FourierFeatures(POSITION_OCTAVES)
+        self.position = nn.Linear(self.fourier.width(2), d_model)
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(self, occupancy: Tensor) -> Tensor:
+        padding = -occupancy.shape[-1] % CELLS_PER_TOKEN
+        walls = F.pad(occupancy[:, None], (0, padding, 0, padding), value=1.0)
+        tokens = rearrange(self.convolutions(walls), "g d h w -> g (h w) d")
+        return self.norm(tokens + self.position(self.fourier(token_centres(occupancy))))
+
+
+def token_centres(occupancy: Tensor) -> Tensor:
+    """Normalised centres of the map tokens' cells: [G, C, C] -> [M, 2]."""
+    cells = occupancy.shape[-1]
+    side = torch.arange(0, cells, CELLS_PER_TOKEN, device=occupancy.device, dtype=occupancy.dtype)
+    side = (side + CELLS_PER_TOKEN / 2) / cells
+    return torch.cartesian_prod(side, side)
+
+
+class Backbone(nn.Module):
+    """Transformer conditioned on map, start and goal.
+
+    Start and goal enter three ways: as a token (with the start velocity and the distance to the goal) that modulates
+    every block, and as heatmaps over the map tokens that bias the attention to them.
+    """
+
+    def __init__(self, d_model: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.map_encoder = MapEncoder(d_model)
+        self.fourier = FourierFeatures(POSITION_OCTAVES)
+        self.condition = mlp(2 * self.fourier.width(2) + 5, 2 * d_model, d_model)
+        self.heat = nn.Linear(2, heads, bias=False)
+        self.transformer = Transformer(d_model, depth, heads)
+
+    def encode(self, condition: Condition) -> tuple[Tensor, Context, Tensor]:
+        """Everything that does not depend on the tokens: condition vector [B, D], context, attention bias [B, H, M]."""
+        context = self.transformer.encode_context(self.map_encoder(condition.occupancy))
+        position, goal = condition.start[:, :2], condition.goal
+        offset = goal - position
+        features = [
+            self.fourier(position),
+            self.fourier(goal),
+            condition.start[:, 2:] / TOP_SPEED,
+            offset,
+            offset.norm(dim=-1, keepdim=True),
+        ]
+        points = torch.stack([position, goal], dim=1)
+        distance = torch.cdist(points, token_centres(condition.occupancy).expand(len(points), -1, -1))
+        heat = torch.exp(-0.5 * (distance * condition.cells / CELLS_PER_TOKEN) ** 2)
+        return self.condition(torch.cat(features, -1)), context, self.heat(heat.mT).mT
+
+    def forward(self, tokens: Tensor, encoded: tuple[Tensor, Context, Tensor], modulation: Tensor | float) -> Tensor:
+        condition, context, bias = encoded
+        return self.transformer(tokens, condition + modulation, context, bias)
+
+
+class FrameQueries(nn.Module):
+    """Learned features of every frame from the condition alone: T / f tokens that carry f frames each -> [B, T, C]."""
+
+    def __init__(self, frames: int, frames_per_token: int, outputs: int, d_model: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.frames_per_token = frames_per_token
+        self.query = nn.Parameter(0.5 * torch.randn(frames // frames_per_token, d_model))
+        self.backbone = Backbone(d_model, depth, heads)
+        self.norm = nn.LayerNorm(d_model)
+        self.head = nn.Linear(d_model, frames_per_token * outputs)
+
+    def forward(self, condition: Condition, modulation: Tensor | float = 0.0, bias: Tensor | float = 0.0) -> Tensor:
+        tokens = self.query.expand(len(condition.start), -1, -1) + bias
+        hidden = self.norm(self.backbone(tokens, self.backbone.encode(condition), modulation))
+        return rearrange(self.head(hidden), "b n (f c) -> b (n f) c", f=self.frames_per_token)
