@@ -1,10 +1,20 @@
-"""Phase 1: the keypoint denoiser."""
+"""Phase 1: diffusion over keypoints."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
+from diffusers import DDIMScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from interdiff.diffusion import noisy_keyframes, sample_keyframes
+from interdiff.maze.data import Prepared
+from interdiff.maze.networks import STATE_CHANNELS, Backbone, Condition, from_network, to_network
+from interdiff.maze.segment_cost import log_difficulty
+from interdiff.networks import Context, FourierFeatures, mlp
+from interdiff.training import Loss
 
 
 class KeypointDenoiser(nn.Module):
@@ -23,6 +33,19 @@ class KeypointDenoiser(nn.Module):
         self.head = nn.Linear(d_model, STATE_CHANNELS)
 
     def forward(
+        self,
+        z_bkc: Tensor,
+        noise_b: Tensor,
+        indices_bk: Tensor,
+        difficulty_bk: Tensor,
+        known_bkc: Tensor,
+        condition: Condition,
+    ) -> Tensor:
+        """`denoise` with the condition encoded on the spot."""
+        encoded = self.backbone.encode(condition)
+        return self.denoise(z_bkc, noise_b, indices_bk, difficulty_bk, known_bkc, encoded)
+
+    def denoise(
         self,
         z_bkc: Tensor,
         noise_b: Tensor,
@@ -59,3 +82,70 @@ class KeypointDenoiser(nn.Module):
         )
         modulation = self.noise_level(self.fourier_time(noise_b[:, None]))
         return self.head(self.norm(self.backbone(self.embed(features), encoded, modulation)))
+
+
+def known_entries(start: Tensor, goal: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """What the condition gives of K keypoints: values [B, K, 4] in network units and where they are known, bool."""
+    values = start.new_zeros(len(start), k, STATE_CHANNELS)
+    values[:, 0, :2] = start[:, :2]
+    values[:, -1, :2] = goal
+    known = torch.zeros_like(values, dtype=torch.bool)
+    known[:, [0, -1], :2] = True
+    return to_network(values), known
+
+
+def keypoint_loss(
+    data: Prepared,
+    indices: Mapping[tuple[str, int], Tensor],
+    embedding: Tensor,
+    mix: Mapping[str, float],
+    batch_size: int,
+    scheduler: DDIMScheduler,
+) -> Loss:
+    """Mean squared error of the predicted clean keypoints, over a mix of index policies and keypoint counts.
+
+    Args:
+        indices: (policy, K) -> [N, K] int64; every step draws one K and, per sample, a policy.
+        embedding: D_phi's phi [N, T, R] of every row, for the difficulty features.
+        mix: policy -> probability.
+    """
+    policies = list(mix)
+    weights = torch.tensor([mix[policy] for policy in policies])
+    counts = sorted({k for _, k in indices})
+
+    def loss(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        rows = data.random_rows(batch_size, generator)
+        k = counts[int(torch.randint(len(counts), (), generator=generator, device=generator.device))]
+        choice = torch.multinomial(weights, len(rows), replacement=True, generator=generator)
+        index = torch.stack([indices[policy, k][rows] for policy in policies])[choice, torch.arange(len(rows))]
+        clean = to_network(data.states[rows].gather(1, index[..., None].expand(-1, -1, STATE_CHANNELS)))
+        _, known = known_entries(data.start[rows], data.goal[rows], k)
+        noisy, level = noisy_keyframes(scheduler, clean, known, generator)
+        condition = data.condition(rows)
+        difficulty = log_difficulty(embedding[rows], index)
+        predicted = model(noisy, level, index, difficulty, known, condition)
+        error = torch.where(known, 0.0, (predicted - clean) ** 2)
+        return {"loss": error.mean(), "position": error[..., :2].mean(), "velocity": error[..., 2:].mean()}
+
+    return loss
+
+
+@torch.no_grad()
+def sample_keypoints(
+    model: KeypointDenoiser,
+    scheduler: DDIMScheduler,
+    condition: Condition,
+    indices_bk: Tensor,
+    embedding_btr: Tensor,
+    steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Phase 1: keypoints [B, K, 4] in normalised units at frames [B, K], from noise, in `steps` steps."""
+    values, known = known_entries(condition.start, condition.goal, indices_bk.shape[1])
+    difficulty = log_difficulty(embedding_btr, indices_bk)
+    encoded = model.backbone.encode(condition)
+
+    def denoise(z: Tensor, level: Tensor) -> Tensor:
+        return model.denoise(z, level, indices_bk, difficulty, known, encoded)
+
+    return from_network(sample_keyframes(scheduler, denoise, values, known, steps, generator))

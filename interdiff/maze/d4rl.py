@@ -1,0 +1,106 @@
+"""D4RL's HDF5 layout of Maze2D: one stream of rows; `timeouts` marks the rows that reached their navigation target."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from interdiff.errors import InputError
+from interdiff.files import atomic_path
+from interdiff.maze.layouts import Layout, parse_layout
+
+_WIDTHS = {"observations": 4, "actions": 2, "infos/goal": 2, "infos/qpos": 2, "infos/qvel": 2}
+_FLAGS = ("rewards", "terminals", "timeouts")
+_SAME = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A file's rows in time order, under D4RL's names, with `timeouts` always present, and its layout where the file names one."""
+
+    arrays: dict[str, np.ndarray]
+    layout: Layout | None
+
+    @property
+    def states(self) -> np.ndarray:
+        """The simulated states (x, y, vx, vy), float32 [rows, 4]: current also where an observation repeats."""
+        return np.concatenate([self.arrays["infos/qpos"], self.arrays["infos/qvel"]], axis=1)
+
+    @property
+    def ends(self) -> np.ndarray:
+        """bool [rows]: the last row of each target: where infos/goal changes next, and the last row if `timeouts` marks it.
+
+        infos/goal is the source also where `timeouts` exists: a target may be given up, and the released files do not say by what
+        script their `timeouts` were added.
+        """
+        ends = _target_ends(self.arrays["infos/goal"])
+        ends[-1] = self.arrays["timeouts"][-1]
+        return ends
+
+
+def write_stream(path: Path, arrays: dict[str, np.ndarray], layout: Layout) -> None:
+    """Writes a stream whole or not at all, gzipped as D4RL does, with the attributes `layout` (name) and `map` (ASCII)."""
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["layout"], file.attrs["map"] = layout.name, layout.ascii
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values, compression="gzip", compression_opts=1, shuffle=True)
+
+
+def read_stream(path: Path) -> Stream:
+    """Reads and checks a D4RL file, ours or a released one, with or without `timeouts` (then derived from changes of infos/goal).
+
+    Raises InputError naming the file for one that is missing, no HDF5 or truncated, lacks a dataset, or disagrees with itself.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            _check_keys(path, file)
+            arrays = {name: file[name][()] for name in (*_WIDTHS, *_FLAGS) if name in file}
+            name, ascii_map = file.attrs.get("layout"), file.attrs.get("map")
+    except OSError as error:
+        raise InputError(f"{path}: not an HDF5 file, or a truncated one ({error})") from error
+    _check_shapes(path, arrays)
+    for key in _WIDTHS:
+        arrays[key] = arrays[key].astype(np.float32)
+    arrays.setdefault("timeouts", _target_ends(arrays["infos/goal"]))
+    _check_observations(path, arrays)
+    return Stream(arrays, parse_layout(str(name), str(ascii_map)) if name and ascii_map else None)
+
+
+def _check_keys(path: Path, file: h5py.File) -> None:
+    missing = [name for name in _WIDTHS if not isinstance(file.get(name), h5py.Dataset)]
+    if missing:
+        raise InputError(f"{path}: not a D4RL Maze2D file, missing {', '.join(missing)}; it has {', '.join(sorted(file)) or 'nothing'}")
+
+
+def _check_shapes(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    rows = len(arrays["observations"])
+    for name, values in arrays.items():
+        expected = (rows, _WIDTHS[name]) if name in _WIDTHS else (rows,)
+        if values.shape != expected:
+            raise InputError(f"{path}: {name} has shape {values.shape}, expected {expected}")
+        if not np.isfinite(values).all():
+            raise InputError(f"{path}: {name} has values that are not finite")
+    if rows < 2:
+        raise InputError(f"{path}: {rows} rows, expected at least 2")
+
+
+def _target_ends(goals: np.ndarray) -> np.ndarray:
+    """bool [rows]: the rows before each change of target."""
+    return np.append((np.diff(goals, axis=0) != 0).any(axis=1), False)
+
+
+def _check_observations(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Observed positions are the simulated ones, except that rows after a change of target may repeat the observation before."""
+    observed, simulated = arrays["observations"][:, :2], arrays["infos/qpos"]
+    differs = (np.abs(observed - simulated) > _SAME).any(axis=1)
+    unchanged = (np.abs(np.diff(observed, axis=0)) <= _SAME).all(axis=1)
+    repeats = np.append(False, _target_ends(arrays["infos/goal"])[:-1] & unchanged)
+    wrong = np.flatnonzero(differs & ~repeats)
+    if len(wrong):
+        raise InputError(
+            f"{path}: observations[:, :2] differ from infos/qpos in {len(wrong)} rows, first in row {wrong[0]}; "
+            "expected D4RL's observations (x, y, vx, vy)"
+        )

@@ -1,0 +1,181 @@
+"""From streams of demonstrations to training arrays: resampled sequences with their conditions, split by time block.
+
+A sequence is a run of rows of one stream's simulated states (infos/qpos, infos/qvel, which are continuous across changes of target),
+resampled to T frames at equal times. Rows are 0.01 s apart, so that linear interpolation between rows is within a dt^2 / 8 = 3e-4 units of
+the path; the first and last frames are rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from interdiff.errors import InputError
+from interdiff.maze.d4rl import Stream
+from interdiff.maze.layouts import OFFSET, Layout, occupancy, signed_distance
+from interdiff.maze.metrics import piece_collisions
+from interdiff.maze.simulator import TIMESTEP
+
+SPLITS = ("train", "val", "test")
+_REACHED = 0.1 + 1e-4
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Runs of rows of one stream: first and last row, both included, int64 [n] each, and how many were dropped, by reason."""
+
+    first: np.ndarray
+    last: np.ndarray
+    dropped: dict[str, int]
+
+    def keep(self, kept: np.ndarray, reason: str) -> "Spans":
+        """The spans where `kept` [n] is true, the others counted under `reason`."""
+        dropped = {**self.dropped, reason: int((~kept).sum())}
+        return Spans(self.first[kept], self.last[kept], dropped)
+
+
+def segment_spans(stream: Stream, min_steps: int) -> Spans:
+    """Goal-to-goal segments: all rows of one target. Drops those under `min_steps` steps and those that end away from their target."""
+    last = np.flatnonzero(stream.ends)
+    first = np.concatenate([[0], last[:-1] + 1]).astype(np.int64)[: len(last)]
+    spans = Spans(first, last, {})
+    spans = spans.keep(last - first >= min_steps, f"shorter than {min_steps} steps")
+    cells = np.round(stream.arrays["infos/goal"][spans.last])
+    away = np.linalg.norm(stream.states[spans.last, :2] - cells, axis=1)
+    return spans.keep(away <= _REACHED, "target not reached")
+
+
+def window_spans(stream: Stream, horizon: int, stride: int, cross_goals: bool) -> Spans:
+    """Windows of `horizon` steps, every `stride` rows from a segment's start; inside one target's rows unless `cross_goals`."""
+    rows = len(stream.ends)
+    target_number = np.cumsum(stream.ends) - stream.ends
+    first = np.arange(0, rows - horizon, stride, dtype=np.int64)
+    if not cross_goals:
+        starts = np.flatnonzero(np.diff(target_number, prepend=-1))
+        first = np.arange(rows - horizon, dtype=np.int64)
+        first = first[(first - starts[target_number[first]]) % stride == 0]
+    spans = Spans(first, first + horizon, {})
+    if cross_goals:
+        return spans
+    return spans.keep(target_number[spans.first] == target_number[spans.last], "crossing a change of target")
+
+
+def block_splits(blocks: int, val_fraction: float, test_fraction: float, seed: int) -> np.ndarray:
+    """The split (index into SPLITS) of each contiguous time block, int64 [blocks]: at least one block for each of the three."""
+    val, test = max(1, round(blocks * val_fraction)), max(1, round(blocks * test_fraction))
+    if val + test >= blocks:
+        raise InputError(f"blocks={blocks}, val_fraction={val_fraction}, test_fraction={test_fraction} leave no block to train on")
+    splits = np.zeros(blocks, dtype=np.int64)
+    order = np.random.default_rng(seed).permutation(blocks)
+    splits[order[:val]], splits[order[val : val + test]] = 1, 2
+    return splits
+
+
+def prepare(
+    streams: Sequence[tuple[Layout, Stream]],
+    *,
+    frames: int = 128,
+    mode: str = "segments",
+    horizon: int = 128,
+    stride: int = 16,
+    cross_goals: bool = False,
+    min_steps: int = 16,
+    val_fraction: float = 0.05,
+    test_fraction: float = 0.10,
+    blocks: int = 20,
+    seed: int = 0,
+    flip_y: bool = False,
+    sdf_resolution: int = 8,
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, int]]]:
+    """Arrays per split, and per layout how many sequences were kept in each split and dropped for which reason.
+
+    Arrays (float32 unless said): positions [N, T, 2] normalised (u / G); velocities [N, T, 2] = d position / d tau, tau in [0, 1];
+    start [N, 4] = normalised x, y and velocity in units/s; goal [N, 2] = last position; target [N, 2] int16 = the controller's cell;
+    duration [N] in s; layout [N] int16; first_row [N] int64; layouts [L] str; occupancy [L, G, G] uint8; sdf [L, R, R] in units with
+    R = G * sdf_resolution; flip_y bool; grid int. N is ordered by layout and time. With `flip_y` all of it is mirrored along y.
+    Raises InputError where a split is empty or a sequence collides with its own map.
+    """
+    grid = max(max(layout.walls.shape) for layout, _ in streams)
+    split_of_block = block_splits(blocks, val_fraction, test_fraction, seed)
+    parts: dict[str, list[dict[str, np.ndarray]]] = {split: [] for split in SPLITS}
+    counts: dict[str, dict[str, int]] = {}
+    for number, (layout, stream) in enumerate(streams):
+        if mode == "segments":
+            spans = segment_spans(stream, min_steps)
+        elif mode == "windows":
+            spans = window_spans(stream, horizon, stride, cross_goals)
+        else:
+            raise InputError(f"mode={mode!r}: expected 'segments' or 'windows'")
+        block = np.arange(len(stream.ends)) * blocks // len(stream.ends)
+        spans = spans.keep(block[spans.first] == block[spans.last], "straddling a block border")
+        sequences = resample(stream, spans, frames, grid)
+        _check_free(layout, sequences, occupancy(layout, grid))
+        sequences["layout"] = np.full(len(spans.first), number, dtype=np.int16)
+        split = split_of_block[block[spans.first]]
+        counts[layout.name] = {name: int((split == index).sum()) for index, name in enumerate(SPLITS)} | spans.dropped
+        for index, name in enumerate(SPLITS):
+            parts[name].append({key: values[split == index] for key, values in sequences.items()})
+    maps = _map_arrays([layout for layout, _ in streams], grid, sdf_resolution)
+    merged = {name: {key: np.concatenate([part[key] for part in parts[name]]) for key in parts[name][0]} | maps for name in SPLITS}
+    for name, data in merged.items():
+        if not len(data["positions"]):
+            raise InputError(f"split {name!r} is empty; expected more rows, fewer blocks or a shorter horizon (kept and dropped: {counts})")
+    return {name: mirror_y(data) if flip_y else data for name, data in merged.items()}, counts
+
+
+def resample(stream: Stream, spans: Spans, frames: int, grid: int) -> dict[str, np.ndarray]:
+    """The sequences' arrays of `prepare` (all but layout) for spans of one stream, on a grid of `grid` cells."""
+    states = stream.states
+    steps = spans.last - spans.first
+    rows = spans.first[:, None] + np.linspace(0.0, 1.0, frames) * steps[:, None]
+    before = np.minimum(rows.astype(np.int64), spans.last[:, None] - 1)
+    weight = (rows - before)[..., None]
+    sampled = (1 - weight) * states[before] + weight * states[before + 1]
+    duration = steps * TIMESTEP
+    positions = ((sampled[..., :2] + OFFSET) / grid).astype(np.float32)
+    return {
+        "positions": positions,
+        "velocities": (sampled[..., 2:] * duration[:, None, None] / grid).astype(np.float32),
+        "start": np.concatenate([positions[:, 0], states[spans.first, 2:]], axis=1),
+        "goal": positions[:, -1].copy(),
+        "target": np.round(stream.arrays["infos/goal"][spans.last]).astype(np.int16),
+        "duration": duration.astype(np.float32),
+        "first_row": spans.first,
+    }
+
+
+def mirror_y(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One split mirrored along y (columns) inside the padded grid; twice gives the input back, up to rounding."""
+    mirrored = dict(data)
+    for key in ("positions", "start", "goal"):
+        mirrored[key] = data[key].copy()
+        mirrored[key][..., 1] = 1 - mirrored[key][..., 1]
+    mirrored["start"][:, 3] *= -1
+    mirrored["velocities"] = data["velocities"] * np.array([1, -1], dtype=np.float32)
+    mirrored["target"] = data["target"].copy()
+    mirrored["target"][:, 1] = data["grid"] - 1 - mirrored["target"][:, 1]
+    for key in ("occupancy", "sdf"):
+        mirrored[key] = np.ascontiguousarray(data[key][..., ::-1])
+    mirrored["flip_y"] = np.array(not data["flip_y"])
+    return mirrored
+
+
+def _map_arrays(layouts: Sequence[Layout], grid: int, resolution: int) -> dict[str, np.ndarray]:
+    return {
+        "layouts": np.array([layout.name for layout in layouts]),
+        "occupancy": np.stack([occupancy(layout, grid) for layout in layouts]),
+        "sdf": np.stack([signed_distance(layout, grid, resolution) for layout in layouts]),
+        "flip_y": np.array(False),
+        "grid": np.array(grid),
+    }
+
+
+def _check_free(layout: Layout, sequences: dict[str, np.ndarray], walls: np.ndarray) -> None:
+    collides = piece_collisions(sequences["positions"], walls)
+    if collides.any():
+        sequence, piece = np.argwhere(collides)[0]
+        raise InputError(
+            f"layout {layout.name!r}: {int(collides.any(axis=1).sum())} of {len(collides)} demonstrations leave free space, first the one "
+            f"from row {sequences['first_row'][sequence]}, between frames {piece} and {piece + 1}; expected data of this very map, "
+            "and frames dense enough to follow it"
+        )

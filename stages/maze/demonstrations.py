@@ -1,0 +1,26 @@
+"""One layout's demonstrations: generated on real physics, or a real D4RL file checked and rewritten with its map."""
+
+from pathlib import Path
+
+from interdiff.config import LayoutSettings
+from interdiff.maze.controller import generate
+from interdiff.maze.d4rl import read_stream, write_stream
+from interdiff.maze.layouts import load_layout
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Writes outputs `demonstrations`, whose stem is the layout's name; input `source` (optional) is a D4RL file to take instead."""
+    settings = stage.settings
+    path = Path(stage.outputs["demonstrations"])
+    layout = load_layout(settings.map, name=path.stem)
+    if settings.source is not None:
+        arrays = read_stream(Path(settings.source)).arrays
+    else:
+        with stage.progress(settings.rows, f"{layout.name}: demonstrations") as bar:
+            arrays = generate(layout, settings.rows, settings.seed, settings.noise, progress=bar.update)
+    write_stream(path, arrays, layout)
+
+
+if __name__ == "__main__":
+    run_stage(main, LayoutSettings)

@@ -1,0 +1,37 @@
+"""Prepared data: sequences of all layouts with their conditions and maps, one .npz per split."""
+
+from pathlib import Path
+
+import numpy as np
+
+from interdiff.config import DataSettings
+from interdiff.errors import InputError
+from interdiff.files import atomic_path
+from interdiff.maze.d4rl import Stream, read_stream
+from interdiff.maze.layouts import Layout
+from interdiff.maze.prepare import prepare
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads inputs `demonstrations` (one HDF5 per layout, in the order of settings.layouts); writes outputs `train`, `val`, `test`."""
+    paths = [Path(path) for path in stage.inputs["demonstrations"]]
+    streams = [_with_layout(path) for path in stage.progress(paths, "reading demonstrations")]
+    options = stage.settings.model_dump(exclude={"layouts"})
+    splits, counts = prepare(streams, **options)
+    for name, reasons in counts.items():
+        print(f"{name}: " + ", ".join(f"{reason}: {count}" for reason, count in reasons.items()), flush=True)
+    for name, data in splits.items():
+        with atomic_path(Path(stage.outputs[name])) as temporary, temporary.open("wb") as file:
+            np.savez(file, **data)
+
+
+def _with_layout(path: Path) -> tuple[Layout, Stream]:
+    stream = read_stream(path)
+    if stream.layout is None:
+        raise InputError(f"{path}: attributes 'layout' and 'map' are missing; expected a file of the demonstrations stage")
+    return stream.layout, stream
+
+
+if __name__ == "__main__":
+    run_stage(main, DataSettings)
