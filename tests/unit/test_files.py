@@ -1,0 +1,59 @@
+import errno
+
+import pytest
+
+from interdiff.errors import InputError
+from interdiff.files import atomic_path, file_sha256, read_csv, read_json, write_csv, write_json
+
+
+def test_a_file_appears_whole_and_leaves_nothing_behind(tmp_path):
+    with atomic_path(tmp_path / "deep" / "a.txt") as temporary:
+        temporary.write_text("new")
+        assert not (tmp_path / "deep" / "a.txt").exists()
+        assert temporary.suffix == ".txt"
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.txt"]
+
+
+def test_an_error_keeps_the_older_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="midway"), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("midway")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        ValueError("I/O: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_names_the_file(tmp_path, error):
+    path = tmp_path / "a.txt"
+    with pytest.raises(InputError, match=r"a\.txt: no space left on the disk"), atomic_path(path):
+        raise error
+    assert not list(tmp_path.iterdir())
+
+
+def test_json_and_csv_round_trip(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1})
+    assert read_json(tmp_path / "a.json") == {"b": 1}
+    write_csv(tmp_path / "a.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "lr": 0.1}])
+    assert (tmp_path / "a.csv").read_text() == "step,loss,lr\n1,0.5,\n2,,0.1\n"
+    assert read_csv(tmp_path / "a.csv")[0] == {"step": "1", "loss": "0.5", "lr": ""}
+
+
+def test_bad_files_are_named(tmp_path):
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(InputError, match=r"bad\.json"):
+        read_json(tmp_path / "bad.json")
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(InputError, match=r"empty\.csv"):
+        read_csv(tmp_path / "empty.csv")
+    with pytest.raises(InputError, match="none"):
+        file_sha256(tmp_path / "none")
+    with pytest.raises(InputError, match="unexpected column 'b'"):
+        write_csv(tmp_path / "a.csv", [{"a": 1, "b": 2}], columns=["a"])

@@ -1,0 +1,115 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from interdiff import state as state_module
+from interdiff.errors import InputError
+from interdiff.state import TrainingState, flatten, unflatten
+
+
+def trained():
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    return {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+
+
+def test_optimizer_states_round_trip():
+    tree = trained() | {"pair": (1, [None, True]), "generator": torch.Generator().get_state()}
+    tensors, structure = flatten(tree)
+    back = unflatten(tensors, structure)
+    assert back["pair"] == (1, [None, True])
+    assert list(back["optimizer"]["state"]) == [0, 1]
+    assert torch.equal(back["optimizer"]["state"][0]["exp_avg"], tree["optimizer"]["state"][0]["exp_avg"])
+    with pytest.raises(TypeError, match="/a/0: set"):
+        flatten({"a": [set()]})
+
+
+def test_the_last_save_is_loaded_and_clear_removes_it(tmp_path):
+    with TrainingState(tmp_path / "s") as state:
+        assert state.load() is None
+        for step in range(3):
+            state.save({"w": torch.full((2,), float(step))}, {"step": step, "history": [{"loss": 0.1}]})
+        tensors, meta = state.load()
+        assert tensors["w"].tolist() == [2.0, 2.0]
+        assert meta == {"step": 2, "history": [{"loss": 0.1}]}
+        assert len(list((tmp_path / "s").glob("*.safetensors"))) == 1
+    TrainingState(tmp_path / "s").clear()
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "index", "missing"])
+def test_a_damaged_state_is_reported_and_not_used(tmp_path, damage, caplog):
+    with TrainingState(tmp_path) as state:
+        state.save(trained(), {"step": 1})
+        (file,) = tmp_path.glob("*.safetensors")
+        content = file.read_bytes()
+        if damage == "flip":
+            file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        elif damage == "truncate":
+            file.write_bytes(content[:-5])
+        elif damage == "missing":
+            file.unlink()
+        else:
+            index = tmp_path / "state.json"
+            index.write_text(index.read_text().replace('"step": 1', '"step": 2'))
+        assert state.load() is None
+        assert "damaged" in caplog.text
+        state.save(trained(), {"step": 5})
+        assert state.load()[1] == {"step": 5}
+
+
+@pytest.mark.parametrize("stage", ["save_file", "write_json"])
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, stage):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with TrainingState(tmp_path) as state:
+        state.save({"w": torch.ones(1)}, {"step": 1})
+        monkeypatch.setattr(state_module, stage, full)
+        with pytest.raises(OSError if stage == "write_json" else InputError):
+            state.save({"w": torch.zeros(1)}, {"step": 2})
+        tensors, meta = state.load()
+        assert (tensors["w"].item(), meta["step"]) == (1.0, 1)
+
+
+HOLDER = """
+import sys, time
+from interdiff.state import TrainingState
+with TrainingState(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "s")], stdout=subprocess.PIPE)
+    try:
+        holder.stdout.readline()
+        with (
+            pytest.raises(InputError, match=rf"/s: another process \(pid {holder.pid}\)"),
+            TrainingState(tmp_path / "s"),
+        ):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with TrainingState(tmp_path / "s"):
+        pass
+
+
+def test_sigterm_asks_first_and_exits_then(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped, TrainingState(tmp_path) as state:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert state.stop_requested
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stopped.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
