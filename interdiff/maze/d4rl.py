@@ -61,7 +61,7 @@ def read_stream(path: Path) -> Stream:
             name, ascii_map = file.attrs.get("layout"), file.attrs.get("map")
     except OSError as error:
         raise InputError(f"{path}: not an HDF5 file, or a truncated one ({error})") from error
-    _check_shapes(path, arrays)
+    _check_arrays(path, arrays)
     for key in _WIDTHS:
         arrays[key] = arrays[key].astype(np.float32)
     arrays.setdefault("timeouts", _target_ends(arrays["infos/goal"]))
@@ -75,12 +75,14 @@ def _check_keys(path: Path, file: h5py.File) -> None:
         raise InputError(f"{path}: not a D4RL Maze2D file, missing {', '.join(missing)}; it has {', '.join(sorted(file)) or 'nothing'}")
 
 
-def _check_shapes(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def _check_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     rows = len(arrays["observations"])
     for name, values in arrays.items():
         expected = (rows, _WIDTHS[name]) if name in _WIDTHS else (rows,)
         if values.shape != expected:
             raise InputError(f"{path}: {name} has shape {values.shape}, expected {expected}")
+        if values.dtype.kind not in "biuf":
+            raise InputError(f"{path}: {name} has type {values.dtype}, expected numbers")
         if not np.isfinite(values).all():
             raise InputError(f"{path}: {name} has values that are not finite")
     if rows < 2:

@@ -26,7 +26,7 @@ def piece_collisions(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray
     for first in range(0, len(starts), _CHUNK):
         part = slice(first, first + _CHUNK)
         collides[part] = _leaves_free(starts[part], ends[part], maps, map_numbers[part])
-    return collides.reshape(*lead, -1) if lead else collides
+    return collides.reshape(*lead, positions.shape[-2] - 1)
 
 
 def collision_rate(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray:

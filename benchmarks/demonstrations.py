@@ -1,0 +1,20 @@
+"""Prints how many rows of demonstrations per second one core generates, per layout: python -m benchmarks.demonstrations [rows]."""
+
+import sys
+import time
+
+from interdiff.maze.controller import generate
+from interdiff.maze.layouts import MAPS, load_layout
+
+
+def main() -> None:
+    """Times `generate` for every map of D4RL."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
+    for name in MAPS:
+        start = time.perf_counter()
+        generate(load_layout(name), rows, seed=0)
+        print(f"{name:12s} {rows / (time.perf_counter() - start):10,.0f} rows/s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
