@@ -1,0 +1,331 @@
+"""The one typed definition of the configuration: every key, its type, default, bounds and meaning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from interdiff.errors import InputError
+from interdiff.maze.layouts import load_layout
+from interdiff.variants import BASE, Node, Variants, merge, parents
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Policy = Literal["selector", "uniform", "random", "dp"]
+
+
+class Section(BaseModel):
+    """A group of keys: unknown keys are errors, numbers are never read from text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+NETWORK_PRESETS = {
+    "laptop": {"d_model": 128, "depth": 4, "heads": 4},
+    "log": {"d_model": 384, "depth": 12, "heads": 12},
+}
+"""Sizes by name: `laptop` trains in minutes on two cores, `log` is the size of the research log."""
+
+
+class NetworkSettings(Section):
+    """The size of a transformer; a preset's name (laptop, log) stands for all three."""
+
+    d_model: Count = Field(128, description="width of the tokens; a multiple of heads")
+    depth: Count = Field(4, description="number of blocks")
+    heads: Count = Field(4, description="attention heads per block")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value not in NETWORK_PRESETS:
+                raise ValueError(f"unknown preset {value!r}; expected one of {', '.join(NETWORK_PRESETS)}")
+            return NETWORK_PRESETS[value]
+        return value
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> NetworkSettings:
+        if self.d_model % self.heads:
+            raise ValueError(f"d_model={self.d_model} is not a multiple of heads={self.heads}")
+        return self
+
+
+class TrainingSettings(Section):
+    """One training run."""
+
+    steps: Count = Field(2000, description="optimizer steps")
+    batch_size: Count = Field(128, description="sequences per step")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up before the cosine decay")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay of AdamW")
+    ema_decay: Fraction = Field(
+        0.999, description="decay per step of the weights' moving average, which is what is saved"
+    )
+    grad_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    seed: int = Field(0, ge=0, description="seed of the initial weights and of all draws in training")
+    save_every: Count = Field(500, description="steps between saves of the resumable state")
+    log_every: Count = Field(50, description="steps per logged row of means")
+    mixed_precision: Literal["no", "bf16"] = Field("no", description="arithmetic of the forward pass")
+
+
+class LayoutSettings(Section):
+    """One maze and its demonstrations."""
+
+    map: str = Field(
+        description="a D4RL name (umaze, medium, large, *_eval) or an ASCII map of '#', 'O' and 'G'"
+    )
+    rows: Count = Field(100_000, description="rows (steps of 0.01 s) of demonstrations to simulate")
+    seed: int = Field(0, ge=0, description="seed of targets, start and action noise")
+    noise: float = Field(0.5, ge=0, description="standard deviation of the action noise (0.5 is D4RL's)")
+    source: str | None = Field(None, description="path of a real D4RL HDF5 file to use instead of simulating")
+
+
+class DataSettings(Section):
+    """Prepared data: sequences of `frames` points from the demonstrations."""
+
+    layouts: list[Name] = Field(
+        default_factory=lambda: ["umaze", "medium", "large"],
+        min_length=1,
+        description="layouts to take, in this order",
+    )
+    frames: int = Field(128, ge=2, description="T, points per sequence")
+    mode: Literal["segments", "windows"] = Field(
+        "segments", description="goal-to-goal segments resampled to T, or windows of fixed horizon"
+    )
+    horizon: Count = Field(128, description="steps per window (mode windows)")
+    stride: Count = Field(16, description="steps from one window to the next (mode windows)")
+    cross_goals: bool = Field(False, description="allow windows that cross a change of goal (mode windows)")
+    min_steps: int = Field(16, ge=2, description="shorter segments are left out (mode segments)")
+    val_fraction: float = Field(0.05, gt=0, lt=1, description="share of the time blocks for validation")
+    test_fraction: float = Field(0.10, gt=0, lt=1, description="share of the time blocks for the test split")
+    blocks: int = Field(20, ge=3, description="time blocks per layout that the splits are drawn from")
+    seed: int = Field(0, ge=0, description="seed of the draw of blocks")
+    flip_y: bool = Field(False, description="mirror everything along y")
+    sdf_resolution: Count = Field(8, description="signed-distance samples per cell and axis")
+
+
+class MasksSettings(Section):
+    """Dynamic-programming masks under the exact segment cost."""
+
+    levels: list[Annotated[int, Field(ge=2)]] = Field(
+        default_factory=lambda: [2, 3, 4, 5, 6, 7, 8, 12, 16, 32],
+        min_length=1,
+        description="numbers of kept points K, increasing; endpoints count",
+    )
+    max_gap_factor: float = Field(
+        2.5, ge=1, description="largest gap between kept points, in units of (T - 1) / (K - 1)"
+    )
+    cost: Literal["exact", "snr", "sampled"] = Field(
+        "exact",
+        description="segment cost: exact squared error, the log's SNR-weighted form, or its sampled estimator",
+    )
+    subset_fraction: float = Field(
+        0.1, gt=0, le=1, description="share of the sequences that global indices are chosen on"
+    )
+    seed: int = Field(0, ge=0, description="seed of subset and sampled estimator")
+
+    @model_validator(mode="after")
+    def _increasing(self) -> MasksSettings:
+        if self.levels != sorted(set(self.levels)):
+            raise ValueError(f"levels={self.levels} must increase")
+        return self
+
+
+class SegmentCostSettings(Section):
+    """D_phi, the model of the segment cost."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class SelectorSettings(Section):
+    """The selector of keypoint indices."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class KeypointsSettings(Section):
+    """Stage 1, the keypoint denoiser."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class AnchorsSettings(Section):
+    """The cache of stage-1 outputs that the refiner trains on."""
+
+    seed: int = Field(0, ge=0, description="seed of the sampling noise")
+
+
+class RefinerSettings(Section):
+    """Stage 2, the refiner."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class SamplingSettings(Section):
+    """Plans for the held-out split, both phases."""
+
+    policy: Policy = Field("selector", description="where phase 1's indices come from")
+    k: int = Field(8, ge=2, description="K, keypoints of a plan")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        default_factory=lambda: [0, 1], min_length=1, description="sampling seeds, one row of metrics each"
+    )
+    n_per_layout: Count = Field(256, description="held-out sequences per layout")
+
+
+class MazeSettings(Section):
+    """What a variant may change: one section per stage."""
+
+    data: DataSettings = Field(default_factory=DataSettings, description="prepared data")
+    masks: MasksSettings = Field(default_factory=MasksSettings, description="dynamic-programming masks")
+    segment_cost: SegmentCostSettings = Field(
+        default_factory=SegmentCostSettings, description="segment-cost model"
+    )
+    selector: SelectorSettings = Field(default_factory=SelectorSettings, description="selector")
+    keypoints: KeypointsSettings = Field(default_factory=KeypointsSettings, description="phase 1")
+    anchors: AnchorsSettings = Field(default_factory=AnchorsSettings, description="cached phase-1 outputs")
+    refiner: RefinerSettings = Field(default_factory=RefinerSettings, description="phase 2")
+    sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="plans and metrics")
+
+    @model_validator(mode="after")
+    def _fits_sequence(self) -> MazeSettings:
+        if self.masks.levels[-1] > self.data.frames:
+            raise ValueError(
+                f"masks.levels: K={self.masks.levels[-1]} exceeds T, data.frames={self.data.frames}"
+            )
+        if self.sampling.k not in self.masks.levels:
+            raise ValueError(f"sampling.k: {self.sampling.k} is not among masks.levels={self.masks.levels}")
+        return self
+
+
+MAZE_STAGES = {
+    "prepare": Node("data"),
+    "masks": Node("masks", ("prepare",)),
+    "segment_cost": Node("segment_cost", ("masks",)),
+    "selector": Node("selector", ("segment_cost",)),
+    "keypoints": Node("keypoints", ("selector",)),
+    "anchors": Node("anchors", ("keypoints",)),
+    "refiner": Node("refiner", ("anchors",)),
+    "samples": Node("sampling", ("refiner",)),
+}
+"""The maze's stages: each one's section of the settings, and what it reads (and, through it, everything upstream)."""
+
+
+class ReportSettings(Section):
+    """What metrics.csv and the figures cover."""
+
+    variants: list[Name] = Field(
+        default_factory=lambda: [BASE], min_length=1, description="variants, in this order"
+    )
+    samples_drawn: Count = Field(6, description="plans drawn per layout in the gallery")
+
+
+class MazeConfig(Section):
+    """The maze pipeline."""
+
+    layouts: dict[Name, LayoutSettings] = Field(
+        default_factory=lambda: {name: LayoutSettings(map=name) for name in ("umaze", "medium", "large")},
+        description="mazes by name",
+    )
+    base: MazeSettings = Field(
+        default_factory=MazeSettings, description="the settings that variants start from"
+    )
+    variants: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="overrides of base (or of the variant named by `from:`) by variant name",
+    )
+    report: ReportSettings = Field(default_factory=ReportSettings, description="what the report covers")
+    _resolved: Variants = PrivateAttr()
+
+    def resolved(self) -> Variants:
+        """All variants merged, with `base`, and who owns which artifact."""
+        return self._resolved
+
+    @model_validator(mode="after")
+    def _check(self) -> MazeConfig:
+        for name, layout in self.layouts.items():
+            _check_map(name, layout.map)
+        ancestry = parents(self.variants)
+        settings = {BASE: self.base.model_dump()}
+        for name, parent in ancestry.items():
+            overrides = {key: value for key, value in self.variants[name].items() if key != "from"}
+            merged = merge(settings[parent], overrides)
+            settings[name] = _validated(MazeSettings, merged, f"maze.variants.{name}").model_dump()
+        for name, merged in settings.items():
+            for layout in merged["data"]["layouts"]:
+                if layout not in self.layouts:
+                    key = BASE if name == BASE else f"variants.{name}"
+                    known = ", ".join(self.layouts)
+                    raise InputError(
+                        f"{key}.data.layouts: unknown layout {layout!r}; expected one of {known}"
+                    )
+        for name in self.report.variants:
+            if name not in settings:
+                raise InputError(
+                    f"report.variants: unknown variant {name!r}; expected one of {', '.join(settings)}"
+                )
+        self._resolved = Variants(settings, ancestry, MAZE_STAGES)
+        return self
+
+
+def _check_map(name: str, text: str) -> None:
+    try:
+        load_layout(text, name)
+    except InputError as error:
+        raise InputError(f"layouts.{name}.map: {error}") from error
+
+
+class TrackingSettings(Section):
+    """MLflow, a view of metrics that are in files anyway."""
+
+    enabled: bool = Field(True, description="send metrics to MLflow")
+    uri: str | None = Field(
+        None, description="tracking server; by default an SQLite store under the results root"
+    )
+    experiment: str = Field("interdiff", description="name of the experiment")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    results: str = Field("results", description="root folder of everything that is made")
+    threads: Count = Field(
+        2, description="threads per job; part of every stage's identity, since results depend on it"
+    )
+    tracking: TrackingSettings = Field(default_factory=TrackingSettings, description="experiment tracking")
+    maze: MazeConfig = Field(default_factory=MazeConfig, description="the maze pipeline")
+
+
+_HEADER = "configuration: "
+
+
+def load_config(values: Mapping[str, Any]) -> Config:
+    """Validate a configuration; one InputError that lists every bad key with its problem."""
+    return _validated(Config, values, "")
+
+
+def _validated(model: type[BaseModel], values: Any, prefix: str) -> Any:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(item, prefix) for item in error.errors()]
+        raise InputError(_HEADER + "; ".join(problems)) from error
+
+
+def _problem(item: Mapping[str, Any], prefix: str) -> str:
+    key = ".".join(part for part in [prefix, *map(str, item["loc"])] if part and part != "[key]")
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if item["type"] == "value_error":
+        message = str(item["ctx"]["error"])
+        if message.startswith(_HEADER):  # a variant's problems, with full keys already
+            return message.removeprefix(_HEADER)
+        return f"{key}.{message}" if re.match(r"[a-z0-9_.]+: ", message) else f"{key}: {message}"
+    return f"{key}: {item['msg']}, not {item['input']!r}"

@@ -1,0 +1,86 @@
+"""Named variants: overrides merged on a parent, and which variant's artifact each stage uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from interdiff.errors import InputError
+
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A stage of a pipeline: the section of the settings that is its own, and the stages whose outputs it reads."""
+
+    section: str
+    upstream: tuple[str, ...] = ()
+
+
+def merge(parent: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`parent` with `overrides` in place; mappings are merged key by key, everything else (lists too) is replaced."""
+    merged = dict(parent)
+    for key, value in overrides.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def parents(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The parent of every variant, parents first and then by name, so that the order of declaration has no effect.
+
+    Raises:
+        InputError: an unknown parent or a cycle (names the variant), or a variant called `base`.
+    """
+    if BASE in variants:
+        raise InputError(f"variants.{BASE}: this name is taken by the settings that variants start from")
+    found = {name: overrides.get("from", BASE) for name, overrides in sorted(variants.items())}
+    ordered: dict[str, str] = {}
+    for name in found:
+        chain = [name]
+        while (parent := found[chain[-1]]) != BASE:
+            if parent not in found:
+                known = ", ".join([BASE, *found])
+                raise InputError(
+                    f"variants.{chain[-1]}.from: unknown variant {parent!r}; expected one of {known}"
+                )
+            if parent in chain:
+                raise InputError(f"variants.{name}.from: a cycle, {' -> '.join([*chain, parent])}")
+            chain.append(parent)
+        ordered |= {link: found[link] for link in reversed(chain)}
+    return ordered
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Merged settings by variant name (with `base`), each variant's parent, and the pipeline's stages."""
+
+    settings: Mapping[str, Mapping[str, Any]]
+    parents: Mapping[str, str]
+    stages: Mapping[str, Node]
+
+    def owner(self, stage: str, variant: str) -> str:
+        """The most distant ancestor from which on a stage's settings and all of its upstream's stay the same.
+
+        Its artifact is the variant's: a variant has files of its own only where it differs from its parent.
+        """
+        if variant not in self.settings:
+            known = ", ".join(self.settings)
+            raise InputError(f"unknown variant {variant!r}; expected one of {known}")
+        while variant != BASE and self._same(stage, variant, self.parents[variant]):
+            variant = self.parents[variant]
+        return variant
+
+    def section(self, stage: str, variant: str) -> Any:
+        """A stage's own settings in a variant."""
+        return self.settings[variant][self.stages[stage].section]
+
+    def _same(self, stage: str, one: str, other: str) -> bool:
+        return all(self.section(s, one) == self.section(s, other) for s in (stage, *self._ancestors(stage)))
+
+    def _ancestors(self, stage: str) -> Iterator[str]:
+        for upstream in self.stages[stage].upstream:
+            yield upstream
+            yield from self._ancestors(upstream)

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from interdiff import config as config_module
+from interdiff.config import Config, load_config
+from interdiff.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"maze": {"bass": {}}}, r"maze\.bass: unknown key"),
+        ({"threads": "two"}, r"threads: .*integer, not 'two'"),
+        ({"maze": {"base": {"masks": {"levels": [2, 256]}}}}, r"maze\.base\.masks\.levels: K=256 exceeds T"),
+        (
+            {"maze": {"base": {"masks": {"levels": [8, 2]}}}},
+            r"maze\.base\.masks: levels=\[8, 2\] must increase",
+        ),
+        (
+            {"maze": {"base": {"sampling": {"k": 9}}}},
+            r"maze\.base\.sampling\.k: 9 is not among masks\.levels",
+        ),
+        (
+            {"maze": {"base": {"data": {"layouts": ["cave"]}}}},
+            r"maze\.base\.data\.layouts: unknown layout 'cave'",
+        ),
+        (
+            {"maze": {"layouts": {"cave": {"map": "####\\####"}}}},
+            r"maze\.layouts\.cave\.map: map 'cave': no free cell",
+        ),
+        (
+            {"maze": {"layouts": {"cave": {"map": "#####\\#O#O#\\#####"}}}},
+            r"layouts\.cave\.map: .*cannot be reached",
+        ),
+        ({"maze": {"variants": {"Up": {}}}}, r"maze\.variants\.Up: String should match pattern"),
+        ({"maze": {"variants": {"base": {}}}}, r"maze\.variants\.base: this name is taken"),
+        ({"maze": {"variants": {"a": {"from": "b"}}}}, r"maze\.variants\.a\.from: unknown variant 'b'"),
+        (
+            {"maze": {"variants": {"a": {"sampling": {"kk": 1}}}}},
+            r"maze\.variants\.a\.sampling\.kk: unknown key",
+        ),
+        (
+            {"maze": {"variants": {"a": {"data": {"frames": 16}}}}},
+            r"maze\.variants\.a\.masks\.levels: K=32 exceeds T",
+        ),
+        ({"maze": {"report": {"variants": ["a"]}}}, r"maze\.report\.variants: unknown variant 'a'"),
+        (
+            {"maze": {"base": {"refiner": {"network": "huge"}}}},
+            r"maze\.base\.refiner\.network: unknown preset 'huge'",
+        ),
+    ],
+)
+def test_bad_values_name_their_key(values, message):
+    with pytest.raises(InputError, match=message):
+        load_config(values)
+
+
+def test_every_problem_is_listed():
+    with pytest.raises(InputError, match=r"results: .*; maze\.base\.anchors\.seed: "):
+        load_config({"results": 1, "maze": {"base": {"anchors": {"seed": -1}}}})
+
+
+def test_a_preset_stands_for_its_sizes():
+    config = load_config({"maze": {"base": {"refiner": {"network": "log"}}}})
+    assert config.maze.base.refiner.network.d_model == 384
+
+
+def test_every_key_is_described():
+    models = [m for m in vars(config_module).values() if isinstance(m, type) and issubclass(m, BaseModel)]
+    bare = [f"{m.__name__}.{k}" for m in models for k, f in m.model_fields.items() if not f.description]
+    assert not bare
+
+
+@pytest.mark.parametrize("path", ["config.yaml", "profiles/smoke/overrides.yaml"])
+def test_shipped_configurations_are_valid(path):
+    root = Path(__file__).parents[2]
+    values = yaml.safe_load((root / "config.yaml").read_text())
+    if path != "config.yaml":
+        values = config_module.merge(values, yaml.safe_load((root / path).read_text()))
+    assert isinstance(load_config(values), Config)

@@ -1,0 +1,50 @@
+import pytest
+
+from interdiff.errors import InputError
+from interdiff.variants import Node, Variants, merge, parents
+
+STAGES = {"data": Node("data"), "train": Node("train", ("data",)), "draw": Node("draw", ("train",))}
+
+
+def resolve(base, variants):
+    settings, ancestry = {"base": base}, parents(variants)
+    for name, parent in ancestry.items():
+        settings[name] = merge(settings[parent], {k: v for k, v in variants[name].items() if k != "from"})
+    return Variants(settings, ancestry, STAGES)
+
+
+BASE = {"data": {"n": 1}, "train": {"lr": 1, "net": {"d": 1, "h": 2}}, "draw": {"k": 8}}
+
+
+def test_mappings_merge_and_lists_replace():
+    assert merge({"a": {"b": 1, "c": [1, 2]}}, {"a": {"c": [3]}}) == {"a": {"b": 1, "c": [3]}}
+
+
+def test_a_variant_owns_what_differs_and_everything_downstream():
+    variants = resolve(
+        BASE, {"wide": {"train": {"net": {"d": 9}}}, "few": {"from": "wide", "draw": {"k": 4}}}
+    )
+    assert variants.section("train", "wide") == {"lr": 1, "net": {"d": 9, "h": 2}}
+    assert [variants.owner(s, "wide") for s in STAGES] == ["base", "wide", "wide"]
+    assert [variants.owner(s, "few") for s in STAGES] == ["base", "wide", "few"]
+
+
+def test_an_override_that_changes_nothing_owns_nothing():
+    variants = resolve(BASE, {"same": {"train": {"lr": 1}}})
+    assert {variants.owner(s, "same") for s in STAGES} == {"base"}
+
+
+def test_the_order_of_declaration_does_not_matter():
+    declared = {"b": {"from": "c"}, "a": {"from": "b"}, "c": {"draw": {"k": 2}}}
+    reverse = dict(reversed(declared.items()))
+    assert parents(declared) == parents(reverse) == {"c": "base", "b": "c", "a": "b"}
+    assert list(parents(declared)) == list(parents(reverse))
+
+
+def test_cycles_and_unknown_names_are_refused():
+    with pytest.raises(InputError, match=r"variants\.a\.from: a cycle, a -> b -> a"):
+        parents({"a": {"from": "b"}, "b": {"from": "a"}})
+    with pytest.raises(InputError, match=r"variants\.a\.from: unknown variant 'x'"):
+        parents({"a": {"from": "x"}})
+    with pytest.raises(InputError, match="unknown variant 'x'"):
+        resolve(BASE, {}).owner("data", "x")
