@@ -1,4 +1,4 @@
-"""Prints how many rows of demonstrations per second one core generates, per layout: python -m benchmarks.demonstrations [rows]."""
+"""Rows of demonstrations per second on one core, per layout: python -m benchmarks.demonstrations [rows]."""
 
 import sys
 import time

@@ -1,7 +1,9 @@
-"""D4RL's data-collecting controller and its generator: one continuous stream of noisy goal-to-goal navigation.
+"""D4RL's data-collecting controller and its generator: one continuous stream of noisy goal-to-goal
+navigation.
 
-Follows d4rl/pointmaze/waypoint_controller.py, q_iteration.py and scripts/generation/generate_maze2d_datasets.py with `--noisy`
-(noise 0.5), which is how the released v1 data was made. Cells are (row, col) integers in joint coordinates.
+Follows d4rl/pointmaze/waypoint_controller.py, q_iteration.py and
+scripts/generation/generate_maze2d_datasets.py with `--noisy` (noise 0.5), which is how the released v1 data
+was made. Cells are (row, col) integers in joint coordinates.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,10 +31,11 @@ _State = tuple[float, float, float, float]
 
 
 def route(layout: Layout, start: tuple[int, int], target: tuple[int, int]) -> list[tuple[int, int]]:
-    """The cells after `start` on D4RL's greedy route to `target`, which ends it; only `target` where they are equal.
+    """The cells after `start` on D4RL's greedy route to `target`, which ends it; only `target` where they are
+    equal.
 
-    D4RL runs q-iteration (reward 1 on the target, discount < 1) and takes the first best of no-op, up, down, left and right: off the
-    target that is the first move, in this order, to a cell nearer to the target.
+    D4RL runs q-iteration (reward 1 on the target, discount < 1) and takes the first best of no-op, up, down,
+    left and right: off the target that is the first move, in this order, to a cell nearer to the target.
     Raises InputError where there is no route.
     """
     distances = cell_distances(layout.walls, target)
@@ -48,7 +51,7 @@ def route(layout: Layout, start: tuple[int, int], target: tuple[int, int]) -> li
 
 
 class WaypointController:
-    """A PD controller over jittered waypoints, re-planned when the target's cell changes; `rng` jitters the waypoints."""
+    """A PD controller over waypoints jittered by `rng`, re-planned when the target's cell changes."""
 
     def __init__(self, layout: Layout, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -59,7 +62,7 @@ class WaypointController:
         self._previous = (0.0, 0.0)
 
     def act(self, state: _State, target: tuple[float, float]) -> tuple[float, float, bool]:
-        """The action in [-1, 1]^2 for a state, and whether the target's cell is reached (within 0.1 of its integer position)."""
+        """The action in [-1, 1]^2 for a state, and whether the state is within 0.1 of the target's cell."""
         x, y, vx, vy = state
         cell = (round(target[0]), round(target[1]))
         if cell != self._target:
@@ -85,14 +88,19 @@ class WaypointController:
 
 
 def generate(
-    layout: Layout, rows: int, seed: int, noise: float = NOISE, progress: Callable[[int], object] | None = None
+    layout: Layout,
+    rows: int,
+    seed: int,
+    noise: float = NOISE,
+    progress: Callable[[int], object] | None = None,
 ) -> dict[str, np.ndarray]:
     """One stream of `rows` rows under the names of D4RL's HDF5 files.
 
-    A row is written before its step. When the target's cell is reached, only the target changes; the ball moves on, and the next row
-    repeats the last observation while infos/qpos and infos/qvel are current, as in D4RL. `timeouts` marks the rows that reached their
-    target. rewards[t] belongs to observations[t]: 1 within 0.5 of the map's goal (of its first free cell where it marks none).
-    `progress` is called with the number of new rows about every 10,000 rows.
+    A row is written before its step. When the target's cell is reached, only the target changes; the ball
+    moves on, and the next row repeats the last observation while infos/qpos and infos/qvel are current, as in
+    D4RL. `timeouts` marks the rows that reached their target. rewards[t] belongs to observations[t]: 1 within
+    0.5 of the map's goal (of its first free cell where it marks none). `progress` is called with the number
+    of new rows about every 10,000 rows.
     """
     rng = np.random.default_rng(seed)
     columns = np.empty((rows, 13), dtype=np.float32)
@@ -128,7 +136,8 @@ def resimulate(
     n: int,
     noise: float = NOISE,
 ) -> list[np.ndarray]:
-    """`n` fresh demonstrations, each float64 [steps, 4], from the same start state [4] to the same target, both ends included.
+    """`n` fresh demonstrations, each float64 [steps, 4], from the same start state [4] to the same target,
+    both ends included.
 
     They differ in waypoint jitter and action noise only. Raises InputError where the target is not reached.
     """
@@ -147,7 +156,9 @@ def resimulate(
             noise_x, noise_y = next(draws)
             states.append(maze.advance(action_x + noise_x, action_y + noise_y))
         else:
-            raise InputError(f"map {layout.name!r}: target {target} not reached from {start_state} within {limit} steps")
+            raise InputError(
+                f"map {layout.name!r}: target {target} not reached from {start_state} within {limit} steps"
+            )
         demonstrations.append(np.array(states))
     return demonstrations
 

@@ -1,4 +1,4 @@
-"""D4RL's HDF5 layout of Maze2D: one stream of rows; `timeouts` marks the rows that reached their navigation target."""
+"""D4RL's HDF5 files of Maze2D: one stream of rows; `timeouts` marks the rows that reached their target."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +17,23 @@ _SAME = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """A file's rows in time order, under D4RL's names, with `timeouts` always present, and its layout where the file names one."""
+    """Rows in time order under D4RL's names, always with `timeouts`, and the layout if the file has it."""
 
     arrays: dict[str, np.ndarray]
     layout: Layout | None
 
     @property
     def states(self) -> np.ndarray:
-        """The simulated states (x, y, vx, vy), float32 [rows, 4]: current also where an observation repeats."""
+        """Simulated states (x, y, vx, vy), float32 [rows, 4]: current also where observations repeat."""
         return np.concatenate([self.arrays["infos/qpos"], self.arrays["infos/qvel"]], axis=1)
 
     @property
     def ends(self) -> np.ndarray:
-        """bool [rows]: the last row of each target: where infos/goal changes next, and the last row if `timeouts` marks it.
+        """bool [rows]: the last row of each target: where infos/goal changes next, and the last row if
+        `timeouts` marks it.
 
-        infos/goal is the source also where `timeouts` exists: a target may be given up, and the released files do not say by what
-        script their `timeouts` were added.
+        infos/goal is the source also where `timeouts` exists: a target may be given up, and the released
+        files do not say by what script their `timeouts` were added.
         """
         ends = _target_ends(self.arrays["infos/goal"])
         ends[-1] = self.arrays["timeouts"][-1]
@@ -40,7 +41,7 @@ class Stream:
 
 
 def write_stream(path: Path, arrays: dict[str, np.ndarray], layout: Layout) -> None:
-    """Writes a stream whole or not at all, gzipped as D4RL does, with the attributes `layout` (name) and `map` (ASCII)."""
+    """Writes a stream whole or not at all, gzipped, with the attributes `layout` (name) and `map` (ASCII)."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["layout"], file.attrs["map"] = layout.name, layout.ascii
         for name, values in arrays.items():
@@ -48,9 +49,11 @@ def write_stream(path: Path, arrays: dict[str, np.ndarray], layout: Layout) -> N
 
 
 def read_stream(path: Path) -> Stream:
-    """Reads and checks a D4RL file, ours or a released one, with or without `timeouts` (then derived from changes of infos/goal).
+    """Reads and checks a D4RL file, ours or a released one, with or without `timeouts` (then derived from
+    changes of infos/goal).
 
-    Raises InputError naming the file for one that is missing, no HDF5 or truncated, lacks a dataset, or disagrees with itself.
+    Raises InputError naming the file for one that is missing, no HDF5 or truncated, lacks a dataset, or
+    disagrees with itself.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -72,7 +75,8 @@ def read_stream(path: Path) -> Stream:
 def _check_keys(path: Path, file: h5py.File) -> None:
     missing = [name for name in _WIDTHS if not isinstance(file.get(name), h5py.Dataset)]
     if missing:
-        raise InputError(f"{path}: not a D4RL Maze2D file, missing {', '.join(missing)}; it has {', '.join(sorted(file)) or 'nothing'}")
+        found = ", ".join(sorted(file)) or "nothing"
+        raise InputError(f"{path}: not a D4RL Maze2D file, missing {', '.join(missing)}; it has {found}")
 
 
 def _check_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -95,7 +99,7 @@ def _target_ends(goals: np.ndarray) -> np.ndarray:
 
 
 def _check_observations(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Observed positions are the simulated ones, except that rows after a change of target may repeat the observation before."""
+    """Observed positions are the simulated ones; rows after a change of target may repeat the last one."""
     observed, simulated = arrays["observations"][:, :2], arrays["infos/qpos"]
     differs = (np.abs(observed - simulated) > _SAME).any(axis=1)
     unchanged = (np.abs(np.diff(observed, axis=0)) <= _SAME).all(axis=1)
@@ -103,6 +107,6 @@ def _check_observations(path: Path, arrays: dict[str, np.ndarray]) -> None:
     wrong = np.flatnonzero(differs & ~repeats)
     if len(wrong):
         raise InputError(
-            f"{path}: observations[:, :2] differ from infos/qpos in {len(wrong)} rows, first in row {wrong[0]}; "
-            "expected D4RL's observations (x, y, vx, vy)"
+            f"{path}: observations[:, :2] differ from infos/qpos in {len(wrong)} rows, first in row "
+            f"{wrong[0]}; expected D4RL's observations (x, y, vx, vy)"
         )

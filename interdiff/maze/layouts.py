@@ -1,7 +1,8 @@
 """Maze layouts: ASCII maps, occupancy and the signed distance to the true (shifted) wall boxes.
 
-Grid coordinates are u = qpos + 0.7: D4RL puts the wall box of cell (r, c) at world (r + 1, c + 1) with half-size 0.5 and the ball's
-origin at world 1.2, so that in u the cell is exactly [r, r + 1) x [c, c + 1). x runs along rows, y along columns.
+Grid coordinates are u = qpos + 0.7: D4RL puts the wall box of cell (r, c) at world (r + 1, c + 1) with
+half-size 0.5 and the ball's origin at world 1.2, so that in u the cell is exactly [r, r + 1) x [c, c + 1). x
+runs along rows, y along columns.
 """
 
 from collections import deque
@@ -35,7 +36,7 @@ _WALL, _GOAL, _FREE = "#", "G", "O 0"
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """One maze: its name, walls [rows, cols] (True = wall) and the cell of the fixed goal, if the map marks one."""
+    """One maze: its name, walls [rows, cols] (True = wall) and the fixed goal's cell, if there is one."""
 
     name: str
     walls: np.ndarray
@@ -56,22 +57,27 @@ class Layout:
 
 
 def load_layout(map_or_name: str, name: str | None = None) -> Layout:
-    """The D4RL map of this name, or the ASCII map given, called `name` (by default the map's name, or "custom").
+    """The D4RL map of this name, or the ASCII map given, called `name` (by default the map's name, or
+    "custom").
 
     Raises InputError for a name that is not known and for everything that parse_layout refuses.
     """
     if map_or_name in MAPS:
         return parse_layout(name or map_or_name, MAPS[map_or_name])
     if _WALL not in map_or_name:
-        raise InputError(f"map {map_or_name!r}: expected an ASCII map of '#' and 'O', or one of {', '.join(MAPS)}")
+        raise InputError(
+            f"map {map_or_name!r}: expected an ASCII map of '#' and 'O', or one of {', '.join(MAPS)}"
+        )
     return parse_layout(name or "custom", map_or_name)
 
 
 def parse_layout(name: str, ascii_map: str) -> Layout:
-    """Reads a map whose rows are separated by a backslash or a newline ('#' wall, 'O', ' ' or '0' free, 'G' free and the goal).
+    """Reads a map whose rows are separated by a backslash or a newline ('#' wall, 'O', ' ' or '0' free, 'G'
+    free and the goal).
 
-    The outside of a map is wall, but physics has no box there: a map whose border is open is refused rather than closed silently.
-    Raises InputError for unknown characters, ragged rows, fewer than two free cells, two goals, an open border, cells cut off.
+    The outside of a map is wall, but physics has no box there: a map whose border is open is refused rather
+    than closed silently. Raises InputError for unknown characters, ragged rows, fewer than two free cells,
+    two goals, an open border, cells cut off.
     """
     rows = [row.strip("\r\n") for row in ascii_map.strip("\r\n").replace("\\", "\n").split("\n")]
     _check_characters(name, rows)
@@ -96,10 +102,10 @@ def occupancy(layout: Layout, grid: int) -> np.ndarray:
 
 
 def signed_distance(layout: Layout, grid: int, resolution: int) -> np.ndarray:
-    """Exact signed distance to the walls in world units: float32 [R, R] with R = grid * resolution.
+    """Exact signed distance to walls in world units: float32 [R, R] with R = grid * resolution.
 
-    Sampled at u = (i + 0.5) / resolution. Positive in free space (to the nearest wall box, everything outside the map being wall),
-    negative inside walls (minus the distance to the nearest free cell).
+    Sampled at u = (i + 0.5) / resolution. Positive in free space (to the nearest wall box, everything outside
+    the map being wall), negative inside walls (minus the distance to the nearest free cell).
     """
     padded = np.pad(occupancy(layout, grid).astype(bool), 1, constant_values=True)
     centres = (np.arange(grid * resolution) + 0.5) / resolution
@@ -109,7 +115,7 @@ def signed_distance(layout: Layout, grid: int, resolution: int) -> np.ndarray:
 
 
 def _distance_to_cells(centres: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Distance [R, R] from every pair of coordinates to the nearest of the unit boxes [n, 2] (zero inside)."""
+    """Distance [R, R] from every pair of coordinates to the nearest unit box of `cells` [n, 2]."""
     gaps = np.maximum(np.maximum(cells.T[:, :, None] - centres, centres - cells.T[:, :, None] - 1), 0) ** 2
     nearest = np.full((len(centres), len(centres)), np.inf)
     for gap_x, gap_y in zip(gaps[0], gaps[1], strict=True):
@@ -144,7 +150,7 @@ def _check_cells(layout: Layout) -> None:
 
 
 def cell_distances(walls: np.ndarray, start: tuple[int, int]) -> np.ndarray:
-    """Steps between side-sharing free cells from `start` to every cell: float [rows, cols], inf where there is no way (and in walls)."""
+    """Steps over adjoining free cells from `start` to each cell, inf where there is no way: [rows, cols]."""
     distances = np.full(walls.shape, np.inf)
     distances[start] = 0
     queue = deque([start])

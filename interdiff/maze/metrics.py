@@ -9,10 +9,11 @@ _TOUCH = 1e-9
 def piece_collisions(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
     """Which straight pieces between consecutive points leave free space: bool [..., T - 1].
 
-    `positions` [..., T, 2] are normalised (u / G); `occupancy` [..., G, G] has 1 = wall, with leading axes that broadcast to those of
-    the positions. Free space is the union of the closed free cells, so that touching a wall or a corner is no collision; outside the
-    grid is wall, and so is a point that is not finite. Each piece is split where it crosses grid lines and the midpoint of every part
-    is looked up, which is exact up to parts shorter than 1e-9 cells.
+    `positions` [..., T, 2] are normalised (u / G); `occupancy` [..., G, G] has 1 = wall, with leading axes
+    that broadcast to those of the positions. Free space is the union of the closed free cells, so that
+    touching a wall or a corner is no collision; outside the grid is wall, and so is a point that is not
+    finite. Each piece is split where it crosses grid lines and the midpoint of every part is looked up, which
+    is exact up to parts shorter than 1e-9 cells.
     """
     positions = np.asarray(positions, dtype=np.float64)
     grid = occupancy.shape[-1]
@@ -39,7 +40,9 @@ def crossed(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
     return piece_collisions(positions, occupancy).any(axis=-1)
 
 
-def _leaves_free(starts: np.ndarray, ends: np.ndarray, maps: np.ndarray, map_numbers: np.ndarray) -> np.ndarray:
+def _leaves_free(
+    starts: np.ndarray, ends: np.ndarray, maps: np.ndarray, map_numbers: np.ndarray
+) -> np.ndarray:
     """piece_collisions for pieces [n, 2] in grid coordinates on maps[map_numbers]."""
     grid = maps.shape[-1]
     # The grid is convex: a piece is inside if both of its ends are. Not finite compares as outside.
@@ -60,7 +63,7 @@ def _leaves_free(starts: np.ndarray, ends: np.ndarray, maps: np.ndarray, map_num
 
 
 def _crossing_times(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Sorted times in [0, 1] at which each piece [n, 2] starts, crosses a grid line (padded with ones), and ends: [n, 2 * m + 2]."""
+    """Sorted times in [0, 1] of start, grid line crossings (padded with ones) and end: [n, 2 m + 2]."""
     delta = ends - starts
     first = np.where(delta > 0, np.floor(starts) + 1, np.ceil(starts) - 1)
     lines = int(np.abs(np.floor(ends) - np.floor(starts)).max(initial=0)) + 1

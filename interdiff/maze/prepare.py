@@ -1,9 +1,10 @@
-"""From streams of demonstrations to training arrays: resampled sequences with their conditions, split by time block.
+"""From streams of demonstrations to training arrays: resampled sequences and conditions, split by time block.
 
-A sequence is a run of rows of one stream's simulated states (infos/qpos, infos/qvel, which are continuous across changes of target),
-resampled to T frames at equal times. Rows are 0.01 s apart, so that linear interpolation between rows is within a dt^2 / 8 = 3e-4 units of
-the path; the first and last frames are rows. Velocities are the simulated ones: the integrator moves by the new velocity, so that they lag
-the path's derivative by half a step (0.06 units/s on average).
+A sequence is a run of rows of one stream's simulated states (infos/qpos, infos/qvel, which are continuous
+across changes of target), resampled to T frames at equal times. Rows are 0.01 s apart, so that linear
+interpolation between rows is within a dt^2 / 8 = 3e-4 units of the path; the first and last frames are rows.
+Velocities are the simulated ones: the integrator moves by the new velocity, so that they lag the path's
+derivative by half a step (0.06 units/s on average).
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ _REACHED = 0.1 + 1e-4
 
 @dataclass(frozen=True)
 class Spans:
-    """Runs of rows of one stream: first and last row, both included, int64 [n] each, and how many were dropped, by reason."""
+    """Runs of rows: first and last row, both included, int64 [n] each; how many were dropped, by reason."""
 
     first: np.ndarray
     last: np.ndarray
@@ -36,7 +37,7 @@ class Spans:
 
 
 def segment_spans(stream: Stream, min_steps: int) -> Spans:
-    """Goal-to-goal segments: all rows of one target. Drops those under `min_steps` steps and those that end away from their target."""
+    """All rows of one target each. Drops those under `min_steps` steps and those ending off their target."""
     last = np.flatnonzero(stream.ends)
     first = np.concatenate([[0], last[:-1] + 1]).astype(np.int64)[: len(last)]
     spans = Spans(first, last, {})
@@ -47,7 +48,12 @@ def segment_spans(stream: Stream, min_steps: int) -> Spans:
 
 
 def window_spans(stream: Stream, horizon: int, stride: int, cross_goals: bool) -> Spans:
-    """Windows of `horizon` steps, every `stride` rows from a segment's start; inside one target's rows unless `cross_goals`."""
+    """Windows of `horizon` steps (and one more row), every `stride` rows from the start of each target's
+    rows.
+
+    They stay inside one target's rows; with `cross_goals` they start every `stride` rows of the stream
+    instead.
+    """
     rows = len(stream.ends)
     target_number = np.cumsum(stream.ends) - stream.ends
     first = np.arange(0, rows - horizon, stride, dtype=np.int64)
@@ -62,10 +68,13 @@ def window_spans(stream: Stream, horizon: int, stride: int, cross_goals: bool) -
 
 
 def block_splits(blocks: int, val_fraction: float, test_fraction: float, seed: int) -> np.ndarray:
-    """The split (index into SPLITS) of each contiguous time block, int64 [blocks]: at least one block for each of the three."""
+    """The split (index into SPLITS) of each contiguous time block, int64 [blocks]: one or more for each."""
     val, test = max(1, round(blocks * val_fraction)), max(1, round(blocks * test_fraction))
     if val + test >= blocks:
-        raise InputError(f"blocks={blocks}, val_fraction={val_fraction}, test_fraction={test_fraction} leave no block to train on")
+        raise InputError(
+            f"blocks={blocks}, val_fraction={val_fraction}, test_fraction={test_fraction}: "
+            "no block left to train on"
+        )
     splits = np.zeros(blocks, dtype=np.int64)
     order = np.random.default_rng(seed).permutation(blocks)
     splits[order[:val]], splits[order[val : val + test]] = 1, 2
@@ -88,44 +97,63 @@ def prepare(
     flip_y: bool = False,
     sdf_resolution: int = 8,
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, int]]]:
-    """Arrays per split, and per layout how many sequences were kept in each split and dropped for which reason.
+    """Arrays per split, and per layout how many sequences each split got and how many were dropped, and why.
 
-    Arrays (float32 unless said): positions [N, T, 2] normalised (u / G); velocities [N, T, 2] = d position / d tau, tau in [0, 1];
-    start [N, 4] = normalised x, y and velocity in units/s; goal [N, 2] = last position; target [N, 2] int16 = the controller's cell;
-    duration [N] in s; layout [N] int16; first_row [N] int64; layouts [L] str; occupancy [L, G, G] uint8; sdf [L, R, R] in units with
-    R = G * sdf_resolution; flip_y bool; grid int. N is ordered by layout and time. With `flip_y` all of it is mirrored along y.
+    Arrays (float32 unless said): positions [N, T, 2] normalised (u / G); velocities [N, T, 2] = d position /
+    d tau, tau in [0, 1]; start [N, 4] = normalised x, y and velocity in units/s; goal [N, 2] = last position;
+    target [N, 2] int16 = the controller's cell; duration [N] in s; layout [N] int16; first_row [N] int64;
+    layouts [L] str; occupancy [L, G, G] uint8; sdf [L, R, R] in units, R = G * sdf_resolution; flip_y bool;
+    grid int. N is ordered by layout and time. With `flip_y` all of it is mirrored along y. `mode` is
+    "segments" (goal to goal, `min_steps` or longer) or "windows" (of `horizon` steps every `stride` rows).
     Raises InputError where a split is empty or a sequence collides with its own map.
     """
-    grid = max(max(layout.walls.shape) for layout, _ in streams)
+    if mode not in ("segments", "windows"):
+        raise InputError(f"mode={mode!r}: expected 'segments' or 'windows'")
+    layouts = [layout for layout, _ in streams]
+    grid = max(max(layout.walls.shape) for layout in layouts)
     split_of_block = block_splits(blocks, val_fraction, test_fraction, seed)
-    parts: dict[str, list[dict[str, np.ndarray]]] = {split: [] for split in SPLITS}
+    parts: list[dict[str, np.ndarray]] = []
     counts: dict[str, dict[str, int]] = {}
     for number, (layout, stream) in enumerate(streams):
-        if mode == "segments":
-            spans = segment_spans(stream, min_steps)
-        elif mode == "windows":
-            spans = window_spans(stream, horizon, stride, cross_goals)
-        else:
-            raise InputError(f"mode={mode!r}: expected 'segments' or 'windows'")
-        block = np.arange(len(stream.ends)) * blocks // len(stream.ends)
-        spans = spans.keep(block[spans.first] == block[spans.last], "straddling a block border")
-        sequences = resample(stream, spans, frames, grid)
-        _check_free(layout, sequences, occupancy(layout, grid))
-        sequences["layout"] = np.full(len(spans.first), number, dtype=np.int16)
-        split = split_of_block[block[spans.first]]
-        counts[layout.name] = {name: int((split == index).sum()) for index, name in enumerate(SPLITS)} | spans.dropped
-        for index, name in enumerate(SPLITS):
-            parts[name].append({key: values[split == index] for key, values in sequences.items()})
-    maps = _map_arrays([layout for layout, _ in streams], grid, sdf_resolution)
-    merged = {name: {key: np.concatenate([part[key] for part in parts[name]]) for key in parts[name][0]} | maps for name in SPLITS}
-    for name, data in merged.items():
+        windows = mode == "windows"
+        spans = (
+            window_spans(stream, horizon, stride, cross_goals)
+            if windows
+            else segment_spans(stream, min_steps)
+        )
+        part, counts[layout.name] = _sequences(layout, stream, spans, frames, grid, split_of_block)
+        parts.append({**part, "layout": np.full(len(part["goal"]), number, dtype=np.int16)})
+    merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    split = merged.pop("split")
+    maps = _map_arrays(layouts, grid, sdf_resolution)
+    splits = {
+        name: {key: values[split == index] for key, values in merged.items()} | maps
+        for index, name in enumerate(SPLITS)
+    }
+    for name, data in splits.items():
         if not len(data["positions"]):
-            raise InputError(f"split {name!r} is empty; expected more rows, fewer blocks or a shorter horizon (kept and dropped: {counts})")
-    return {name: mirror_y(data) if flip_y else data for name, data in merged.items()}, counts
+            raise InputError(
+                f"split {name!r} is empty; expected more rows, fewer blocks or shorter sequences: {counts}"
+            )
+    return {name: mirror_y(data) if flip_y else data for name, data in splits.items()}, counts
+
+
+def _sequences(
+    layout: Layout, stream: Stream, spans: Spans, frames: int, grid: int, split_of_block: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """One stream's resampled sequences with their split (index into SPLITS), and the counts of `prepare`."""
+    blocks = len(split_of_block)
+    first_block, last_block = (rows * blocks // len(stream.ends) for rows in (spans.first, spans.last))
+    spans = spans.keep(first_block == last_block, "straddling a block border")
+    sequences = resample(stream, spans, frames, grid)
+    _check_free(layout, sequences, occupancy(layout, grid))
+    split = split_of_block[spans.first * blocks // len(stream.ends)]
+    counts = {name: int((split == index).sum()) for index, name in enumerate(SPLITS)}
+    return {**sequences, "split": split}, counts | spans.dropped
 
 
 def resample(stream: Stream, spans: Spans, frames: int, grid: int) -> dict[str, np.ndarray]:
-    """The sequences' arrays of `prepare` (all but layout) for spans of one stream, on a grid of `grid` cells."""
+    """The sequences' arrays of `prepare` (all but layout) for spans of one stream; `grid` is G."""
     states = stream.states
     steps = spans.last - spans.first
     rows = spans.first[:, None] + np.linspace(0.0, 1.0, frames) * steps[:, None]
@@ -146,7 +174,7 @@ def resample(stream: Stream, spans: Spans, frames: int, grid: int) -> dict[str, 
 
 
 def mirror_y(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """One split mirrored along y (columns) inside the padded grid; twice gives the input back, up to rounding."""
+    """One split mirrored along y (columns) inside the padded grid; twice is the identity, up to rounding."""
     mirrored = dict(data)
     for key in ("positions", "start", "goal"):
         mirrored[key] = data[key].copy()
@@ -175,8 +203,9 @@ def _check_free(layout: Layout, sequences: dict[str, np.ndarray], walls: np.ndar
     collides = piece_collisions(sequences["positions"], walls)
     if collides.any():
         sequence, piece = np.argwhere(collides)[0]
+        bad, row = int(collides.any(axis=1).sum()), sequences["first_row"][sequence]
         raise InputError(
-            f"layout {layout.name!r}: {int(collides.any(axis=1).sum())} of {len(collides)} demonstrations leave free space, first the one "
-            f"from row {sequences['first_row'][sequence]}, between frames {piece} and {piece + 1}; expected data of this very map, "
-            "and frames dense enough to follow it"
+            f"layout {layout.name!r}: {bad} of {len(collides)} demonstrations leave free space, first the one "
+            f"from row {row}, between frames {piece} and {piece + 1}; expected data of this very map, and "
+            "frames dense enough to follow it"
         )

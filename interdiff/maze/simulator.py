@@ -1,4 +1,4 @@
-"""D4RL's point mass (d4rl/pointmaze/maze_model.py) on today's MuJoCo bindings: same model, same velocity and action limits."""
+"""D4RL's point mass (d4rl/pointmaze/maze_model.py): same model, same limits of velocity and action."""
 
 from collections.abc import Sequence
 
@@ -47,7 +47,7 @@ def model_xml(layout: Layout) -> str:
 
 
 class PointMaze:
-    """The simulated ball. States are (x, y, vx, vy): joint positions and velocities in world units and units/s."""
+    """The simulated ball. States are (x, y, vx, vy): joint positions in units, velocities in units/s."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout

@@ -1,4 +1,4 @@
-"""One layout's demonstrations: generated on real physics, or a real D4RL file checked and rewritten with its map."""
+"""One layout's demonstrations: generated, or taken from a real D4RL file, checked and given its map."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from stages.runner import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Writes outputs `demonstrations`, whose stem is the layout's name; input `source` (optional) is a D4RL file to take instead."""
+    """Writes output `demonstrations`, named after the layout; `settings.source` is a D4RL file to take."""
     settings = stage.settings
     path = Path(stage.outputs["demonstrations"])
     layout = load_layout(settings.map, name=path.stem)

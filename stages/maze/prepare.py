@@ -14,7 +14,7 @@ from stages.runner import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Reads inputs `demonstrations` (one HDF5 per layout, in the order of settings.layouts); writes outputs `train`, `val`, `test`."""
+    """Reads inputs `demonstrations`, ordered as settings.layouts; writes `train`, `val` and `test`."""
     paths = [Path(path) for path in stage.inputs["demonstrations"]]
     streams = [_with_layout(path) for path in stage.progress(paths, "reading demonstrations")]
     options = stage.settings.model_dump(exclude={"layouts"})
@@ -29,7 +29,9 @@ def main(stage: Stage) -> None:
 def _with_layout(path: Path) -> tuple[Layout, Stream]:
     stream = read_stream(path)
     if stream.layout is None:
-        raise InputError(f"{path}: attributes 'layout' and 'map' are missing; expected a file of the demonstrations stage")
+        raise InputError(
+            f"{path}: attributes 'layout' and 'map' are missing; expected a file of the demonstrations stage"
+        )
     return stream.layout, stream
 
 

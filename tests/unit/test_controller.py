@@ -8,7 +8,7 @@ from interdiff.maze.simulator import PointMaze
 
 MOVES = ((0, 0), (0, -1), (0, 1), (-1, 0), (1, 0))
 
-# Released v1 data (standard deviations of x, y, vx, vy and of the actions; means of x, y), from 1, 2 and 4 million rows.
+# Released v1 data: standard deviations of x, y, vx, vy and of the actions, means of x, y.
 RELEASED = {
     "umaze": ((0.8997, 0.7093, 2.2129, 2.4682), (0.7043, 0.7506), (1.9328, 2.3745)),
     "medium": ((1.3371, 1.5210, 2.3408, 2.3694), (0.7398, 0.7459), (3.5093, 3.4766)),
@@ -61,7 +61,8 @@ def test_no_route_is_an_error():
 def test_controller_is_a_clipped_pd_law_towards_jittered_waypoints():
     controller = WaypointController(load_layout("umaze"), np.random.default_rng(0))
     action_x, action_y, solved = controller.act((1.0, 1.0, 0.25, 0.5), (1.05, 1.96))
-    assert not solved and action_y == pytest.approx(1.0)
+    assert not solved
+    assert action_y == pytest.approx(1.0)
     waypoint_x, waypoint_y = controller._waypoints[0]
     assert (waypoint_x, waypoint_y) == (1.0, 2.0)
     assert action_x == pytest.approx(-0.25)
@@ -69,7 +70,9 @@ def test_controller_is_a_clipped_pd_law_towards_jittered_waypoints():
     waypoints = np.array(controller._waypoints)
     cells = np.array([(1, 2), (1, 3), (2, 3), (3, 3)])
     offsets = cells - waypoints
-    assert (offsets[:-1] > 0).all() and (offsets[:-1] < 0.2).all() and (offsets[-1] == 0).all()
+    assert (offsets[:-1] > 0).all()
+    assert (offsets[:-1] < 0.2).all()
+    assert (offsets[-1] == 0).all()
 
 
 def test_controller_advances_and_solves_only_when_near():
@@ -93,9 +96,11 @@ def stream():
 def test_stream_has_d4rls_names_shapes_and_types(stream):
     widths = {"observations": 4, "actions": 2, "infos/goal": 2, "infos/qpos": 2, "infos/qvel": 2}
     for name, width in widths.items():
-        assert stream[name].shape == (20_000, width) and stream[name].dtype == np.float32
+        assert stream[name].shape == (20_000, width)
+        assert stream[name].dtype == np.float32
     for name, dtype in {"rewards": np.float32, "terminals": bool, "timeouts": bool}.items():
-        assert stream[name].shape == (20_000,) and stream[name].dtype == dtype
+        assert stream[name].shape == (20_000,)
+        assert stream[name].dtype == dtype
     assert not stream["terminals"].any()
     assert (np.abs(stream["actions"]) <= 1).all()
 
@@ -113,7 +118,9 @@ def test_stream_repeats_the_observation_after_a_reached_target(stream):
 def test_stream_changes_only_the_target_when_one_is_reached(stream):
     switches = (np.diff(stream["infos/goal"], axis=0) != 0).any(axis=1)
     np.testing.assert_array_equal(switches, stream["timeouts"][:-1])
-    reached = stream["observations"][stream["timeouts"], :2] - np.round(stream["infos/goal"][stream["timeouts"]])
+    reached = stream["observations"][stream["timeouts"], :2] - np.round(
+        stream["infos/goal"][stream["timeouts"]]
+    )
     assert (np.linalg.norm(reached, axis=1) < 0.1).all()
     assert np.abs(stream["infos/goal"] - np.round(stream["infos/goal"])).max() <= 0.1
     assert np.abs(np.diff(stream["infos/qpos"], axis=0)).max() < 0.053
@@ -137,20 +144,25 @@ def test_stream_is_a_function_of_the_seed_and_reports_progress():
     first = generate(layout, 12_345, seed=1, progress=reported.append)
     second = generate(layout, 12_345, seed=1)
     other = generate(layout, 12_345, seed=2)
-    assert sum(reported) == 12_345 and len(reported) == 2
+    assert sum(reported) == 12_345
+    assert len(reported) == 2
     assert all((first[name] == second[name]).all() for name in first)
     assert (first["actions"] != other["actions"]).any()
 
 
 @pytest.mark.parametrize("name", RELEASED)
 def test_statistics_are_those_of_the_released_data(name):
-    """300,000 rows. From eight parts of longer streams, one standard error is then 0.2-0.9 % for the standard deviations (most for
-    positions in medium and large, whose streams have only some 1,800 and 1,250 targets) and 1-2 % for the mean positions."""
+    """300,000 rows: one standard error is then 0.2 to 0.9 % for standard deviations and about 1 % for mean positions.
+
+    It is largest for positions in medium and large, whose streams reach only some 1,800 and 1,250 targets.
+    """
     data = generate(load_layout(name), 300_000, seed=0)
     observation_std, action_std, position_mean = RELEASED[name]
     np.testing.assert_allclose(data["observations"].std(axis=0, dtype=np.float64), observation_std, rtol=0.03)
     np.testing.assert_allclose(data["actions"].std(axis=0, dtype=np.float64), action_std, rtol=0.03)
-    np.testing.assert_allclose(data["observations"][:, :2].mean(axis=0, dtype=np.float64), position_mean, rtol=0.03)
+    np.testing.assert_allclose(
+        data["observations"][:, :2].mean(axis=0, dtype=np.float64), position_mean, rtol=0.03
+    )
 
 
 def test_noise_is_what_makes_the_statistics():

@@ -30,7 +30,8 @@ def test_round_trip(tmp_path, arrays):
     assert set(stream.arrays) == set(arrays)
     for name, values in arrays.items():
         np.testing.assert_array_equal(stream.arrays[name], values)
-    assert stream.layout.name == "umaze" and stream.layout.ascii == LAYOUT.ascii
+    assert stream.layout.name == "umaze"
+    assert stream.layout.ascii == LAYOUT.ascii
     np.testing.assert_array_equal(stream.ends, arrays["timeouts"])
     assert list(tmp_path.iterdir()) == [path]
 
@@ -53,14 +54,14 @@ def test_refreshed_observations_are_accepted(tmp_path, arrays):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(InputError, match="absent.hdf5: no such file"):
+    with pytest.raises(InputError, match=r"absent.hdf5: no such file"):
         read_stream(tmp_path / "absent.hdf5")
 
 
 def test_file_that_is_no_hdf5(tmp_path):
     path = tmp_path / "text.hdf5"
     path.write_text("<html>404 not found</html>")
-    with pytest.raises(InputError, match="text.hdf5: not an HDF5 file"):
+    with pytest.raises(InputError, match=r"text.hdf5: not an HDF5 file"):
         read_stream(path)
 
 
@@ -69,7 +70,7 @@ def test_truncated_file(tmp_path, arrays, share):
     whole = write_raw(tmp_path / "whole.hdf5", arrays).read_bytes()
     path = tmp_path / "half.hdf5"
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(InputError, match="half.hdf5: .*truncated"):
+    with pytest.raises(InputError, match=r"half.hdf5: .*truncated"):
         read_stream(path)
 
 
@@ -80,30 +81,43 @@ def test_damaged_chunk(tmp_path, arrays):
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(b"\0" * 64)
-    with pytest.raises(InputError, match="damaged.hdf5"):
+    with pytest.raises(InputError, match=r"damaged.hdf5"):
         read_stream(path)
 
 
 def test_foreign_file_names_what_is_missing(tmp_path, arrays):
-    path = write_raw(tmp_path / "foreign.hdf5", {"observations": arrays["observations"], "actions": arrays["actions"]})
-    with pytest.raises(InputError, match="foreign.hdf5: .*missing infos/goal, infos/qpos, infos/qvel; it has actions, observations"):
+    path = write_raw(
+        tmp_path / "foreign.hdf5", {"observations": arrays["observations"], "actions": arrays["actions"]}
+    )
+    with pytest.raises(
+        InputError,
+        match=r"foreign.hdf5: .*missing infos/goal, infos/qpos, infos/qvel; it has actions, observations",
+    ):
         read_stream(path)
 
 
 @pytest.mark.parametrize(
     ("key", "change", "message"),
     [
-        ("observations", lambda v: np.concatenate([v, v], axis=1), r"observations has shape \(3000, 8\), expected \(3000, 4\)"),
+        (
+            "observations",
+            lambda v: np.concatenate([v, v], axis=1),
+            r"observations has shape \(3000, 8\), expected \(3000, 4\)",
+        ),
         ("actions", lambda v: v[:-1], r"actions has shape \(2999, 2\), expected \(3000, 2\)"),
         ("rewards", lambda v: v[:, None], r"rewards has shape \(3000, 1\)"),
         ("infos/qvel", lambda v: v * np.nan, "infos/qvel has values that are not finite"),
-        ("observations", lambda v: v[:, [1, 0, 3, 2]], "observations.* differ from infos/qpos in .* rows, first in row 0"),
+        (
+            "observations",
+            lambda v: v[:, [1, 0, 3, 2]],
+            "observations.* differ from infos/qpos in .* rows, first in row 0",
+        ),
         ("observations", lambda v: np.roll(v, 1, axis=0), "observations.* differ from infos/qpos"),
     ],
 )
 def test_inconsistent_arrays(tmp_path, arrays, key, change, message):
     path = write_raw(tmp_path / "odd.hdf5", {**arrays, key: change(arrays[key])})
-    with pytest.raises(InputError, match=f"odd.hdf5: {message}"):
+    with pytest.raises(InputError, match=rf"odd.hdf5: {message}"):
         read_stream(path)
 
 
@@ -112,7 +126,7 @@ def test_values_that_are_no_numbers(tmp_path, arrays):
     with h5py.File(path, "w") as file:
         for name, values in arrays.items():
             file[name] = np.full(values.shape, b"x") if name == "actions" else values
-    with pytest.raises(InputError, match="text.hdf5: actions has type"):
+    with pytest.raises(InputError, match=r"text.hdf5: actions has type"):
         read_stream(path)
 
 

@@ -5,7 +5,14 @@ from interdiff.errors import InputError
 from interdiff.maze.layouts import MAPS, cell_distances, load_layout, occupancy, parse_layout, signed_distance
 
 SIZES = {"umaze": (5, 5, 7), "medium": (8, 8, 26), "large": (9, 12, 46)}
-GOALS = {"umaze": (1, 1), "medium": (6, 6), "large": (7, 9), "umaze_eval": (1, 3), "medium_eval": (1, 6), "large_eval": (1, 9)}
+GOALS = {
+    "umaze": (1, 1),
+    "medium": (6, 6),
+    "large": (7, 9),
+    "umaze_eval": (1, 3),
+    "medium_eval": (1, 6),
+    "large_eval": (1, 9),
+}
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -43,21 +50,23 @@ def test_bad_maps_are_refused(ascii_map, message):
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(InputError, match="'hugemaze'.*umaze, medium, large"):
+    with pytest.raises(InputError, match=r"'hugemaze'.*umaze, medium, large"):
         load_layout("hugemaze")
 
 
 def test_diagonal_cells_are_not_connected():
-    with pytest.raises(InputError, match="cannot be reached"):
+    with pytest.raises(InputError, match=r"cannot be reached"):
         parse_layout("diagonal", "####\\#O##\\##O#\\####")
 
 
 def test_occupancy_pads_with_wall():
     padded = occupancy(load_layout("umaze"), 12)
-    assert padded.shape == (12, 12) and padded.dtype == np.uint8
-    assert padded[5:].all() and padded[:, 5:].all()
+    assert padded.shape == (12, 12)
+    assert padded.dtype == np.uint8
+    assert padded[5:].all()
+    assert padded[:, 5:].all()
     assert (padded == 0).sum() == 7
-    with pytest.raises(InputError, match="do not fit"):
+    with pytest.raises(InputError, match=r"do not fit"):
         occupancy(load_layout("large"), 9)
 
 
@@ -66,7 +75,9 @@ def test_signed_distance_against_dense_sampling():
     sdf = signed_distance(layout, 5, resolution)
     dense = (np.arange(-fine, 6 * fine) + 0.5) / fine
     x, y = np.meshgrid(dense, dense, indexing="ij")
-    walls = np.pad(layout.walls, 1, constant_values=True)[np.floor(x).astype(int) + 1, np.floor(y).astype(int) + 1]
+    walls = np.pad(layout.walls, 1, constant_values=True)[
+        np.floor(x).astype(int) + 1, np.floor(y).astype(int) + 1
+    ]
     points = np.stack([x, y], axis=-1)
     centres = (np.arange(5 * resolution) + 0.5) / resolution
     for i in range(0, 5 * resolution, 3):
@@ -79,9 +90,11 @@ def test_signed_distance_against_dense_sampling():
 def test_signed_distance_sign_and_padding():
     layout = load_layout("umaze")
     sdf = signed_distance(layout, 12, 3)
-    assert sdf.shape == (36, 36) and sdf.dtype == np.float32
+    assert sdf.shape == (36, 36)
+    assert sdf.dtype == np.float32
     walls = occupancy(layout, 12).repeat(3, axis=0).repeat(3, axis=1).astype(bool)
-    assert (sdf[walls] < 0).all() and (sdf[~walls] > 0).all()
+    assert (sdf[walls] < 0).all()
+    assert (sdf[~walls] > 0).all()
     assert sdf[4, 4] == pytest.approx(0.5)
     assert sdf[35, 4] == pytest.approx(-(11 + 5 / 6 - 4))
 

@@ -59,7 +59,11 @@ def test_boundary_between_two_walls_is_wall():
 
 def test_edge_of_the_grid_is_inside_it():
     free = np.zeros((3, 3), dtype=np.uint8)
-    assert piece_collisions(np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 0.0], [1.0001, 0.0]]), free).tolist() == [False, False, True]
+    assert piece_collisions(np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 0.0], [1.0001, 0.0]]), free).tolist() == [
+        False,
+        False,
+        True,
+    ]
 
 
 def depth_by_sampling(starts, ends, walls, samples=4001):
@@ -97,7 +101,8 @@ def test_maps_broadcast_to_paths():
     both = piece_collisions(np.stack([path, path]), maps)
     assert both.tolist() == [[False, False], [False, True]]
     repeated = piece_collisions(np.broadcast_to(path, (3, 2, 3, 2)), maps)
-    assert repeated.shape == (3, 2, 2) and (repeated == both).all()
+    assert repeated.shape == (3, 2, 2)
+    assert (repeated == both).all()
     assert collision_rate(np.stack([path, path]), maps).tolist() == [0, 0.5]
     assert crossed(np.stack([path, path]), maps).tolist() == [False, True]
     assert piece_collisions(path, maps[0]).shape == (2,)

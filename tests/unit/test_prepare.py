@@ -9,7 +9,13 @@ from interdiff.maze.metrics import piece_collisions
 from interdiff.maze.prepare import SPLITS, block_splits, mirror_y, prepare, segment_spans, window_spans
 
 ROWS = 20_000
-DTYPES = {"target": np.int16, "layout": np.int16, "first_row": np.int64, "occupancy": np.uint8, "flip_y": bool}
+DTYPES = {
+    "target": np.int16,
+    "layout": np.int16,
+    "first_row": np.int64,
+    "occupancy": np.uint8,
+    "flip_y": bool,
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +37,28 @@ def test_arrays_are_those_of_the_contract(prepared):
     splits, _ = prepared
     for data in splits.values():
         count = len(data["positions"])
-        shapes = {"positions": (count, 128, 2), "velocities": (count, 128, 2), "start": (count, 4), "goal": (count, 2)}
+        shapes = {
+            "positions": (count, 128, 2),
+            "velocities": (count, 128, 2),
+            "start": (count, 4),
+            "goal": (count, 2),
+        }
         shapes |= {"target": (count, 2), "duration": (count,), "layout": (count,), "first_row": (count,)}
         shapes |= {"layouts": (3,), "occupancy": (3, 12, 12), "sdf": (3, 96, 96), "flip_y": (), "grid": ()}
         assert {key: values.shape for key, values in data.items()} == shapes
-        assert data["layouts"].tolist() == ["umaze", "medium", "large_eval"] and data["layouts"].dtype.kind == "U"
-        assert data["grid"] == 12 and not data["flip_y"]
+        assert data["layouts"].tolist() == ["umaze", "medium", "large_eval"]
+        assert data["layouts"].dtype.kind == "U"
+        assert data["grid"] == 12
+        assert not data["flip_y"]
         for key in set(data) - {"layouts", "grid"}:
             assert data[key].dtype == DTYPES.get(key, np.float32), key
         order = data["layout"].astype(np.int64) * ROWS + data["first_row"]
         assert (np.diff(order) > 0).all()
 
 
-@pytest.mark.parametrize("options", [{}, {"mode": "windows", "horizon": 64}, {"mode": "windows", "cross_goals": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"mode": "windows", "horizon": 64}, {"mode": "windows", "cross_goals": True}]
+)
 def test_ground_truth_is_free_of_collisions(streams, options):
     splits, _ = prepare(streams, **options)
     for data in splits.values():
@@ -58,7 +73,9 @@ def test_segments_start_and_end_on_their_rows(streams, prepared):
         for number in range(len(steps)):
             states = streams[data["layout"][number]][1].states
             first, last = data["first_row"][number], data["first_row"][number] + steps[number]
-            np.testing.assert_allclose(data["positions"][number, [0, -1]] * 12 - 0.7, states[[first, last], :2], atol=2e-6)
+            np.testing.assert_allclose(
+                data["positions"][number, [0, -1]] * 12 - 0.7, states[[first, last], :2], atol=2e-6
+            )
             np.testing.assert_array_equal(data["start"][number, 2:], states[first, 2:])
     np.testing.assert_array_equal(joined(splits, "start")[:, :2], joined(splits, "positions")[:, 0])
     goal = joined(splits, "goal")
@@ -74,7 +91,9 @@ def test_velocities_are_derivatives_by_relative_time(prepared):
     # The simulated velocities lag by half a step.
     assert np.abs(differences - middle).mean() < 0.05 * np.abs(middle).mean()
     duration = joined(splits, "duration")
-    np.testing.assert_allclose(velocities[:, 0] * 12 / duration[:, None], joined(splits, "start")[:, 2:], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        velocities[:, 0] * 12 / duration[:, None], joined(splits, "start")[:, 2:], rtol=1e-5, atol=1e-5
+    )
 
 
 def test_every_segment_is_kept_or_counted(streams, prepared):
@@ -96,7 +115,9 @@ def test_given_up_targets_are_dropped(streams):
     arrays = dict(stream.arrays)
     arrays["infos/goal"] = arrays["infos/goal"].copy()
     first = np.flatnonzero(stream.ends)[3] + 1
-    arrays["infos/goal"][first : first + 20] += 1e-3  # target changed after 20 steps, not where it was reached
+    arrays["infos/goal"][first : first + 20] += (
+        1e-3  # target changed after 20 steps, not where it was reached
+    )
     assert segment_spans(Stream(arrays, layout), 16).dropped["target not reached"] == 1
 
 
@@ -118,14 +139,15 @@ def test_block_splits():
     splits = block_splits(20, 0.05, 0.10, seed=0)
     assert np.bincount(splits).tolist() == [17, 1, 2]
     assert (splits != block_splits(20, 0.05, 0.10, seed=1)).any()
-    with pytest.raises(InputError, match="leave no block to train on"):
+    with pytest.raises(InputError, match="no block left to train on"):
         block_splits(2, 0.05, 0.10, seed=0)
 
 
 def test_windows_stay_with_one_target(streams):
     stream = streams[1][1]
     spans = window_spans(stream, horizon=64, stride=8, cross_goals=False)
-    assert len(spans.first) > 100 and (spans.last - spans.first == 64).all()
+    assert len(spans.first) > 100
+    assert (spans.last - spans.first == 64).all()
     for first, last in zip(spans.first, spans.last, strict=True):
         assert not stream.ends[first:last].any()
     goals = stream.arrays["infos/goal"]
@@ -168,7 +190,10 @@ def test_flip_y_mirrors_everything_and_back(streams, prepared):
 
 
 def test_data_of_another_map_is_refused(streams):
-    with pytest.raises(InputError, match=r"layout 'umaze': \d+ of \d+ demonstrations leave free space, first the one from row \d+"):
+    with pytest.raises(
+        InputError,
+        match=r"layout 'umaze': \d+ of \d+ demonstrations leave free space, first the one from row \d+",
+    ):
         prepare([(load_layout("umaze"), streams[1][1])])
 
 
