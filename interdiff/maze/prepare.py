@@ -205,7 +205,7 @@ def _check_free(layout: Layout, sequences: dict[str, np.ndarray], walls: np.ndar
         sequence, piece = np.argwhere(collides)[0]
         bad, row = int(collides.any(axis=1).sum()), sequences["first_row"][sequence]
         raise InputError(
-            f"layout {layout.name!r}: {bad} of {len(collides)} demonstrations leave free space, first the one "
+            f"layout {layout.name!r}: {bad} of {len(collides)} demonstrations leave free space, first that "
             f"from row {row}, between frames {piece} and {piece + 1}; expected data of this very map, and "
             "frames dense enough to follow it"
         )

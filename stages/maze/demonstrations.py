@@ -12,12 +12,12 @@ from stages.runner import Stage, run_stage
 def main(stage: Stage) -> None:
     """Writes output `demonstrations`, named after the layout; `settings.source` is a D4RL file to take."""
     settings = stage.settings
-    path = Path(stage.outputs["demonstrations"])
+    path = stage.outputs["demonstrations"]
     layout = load_layout(settings.map, name=path.stem)
     if settings.source is not None:
         arrays = read_stream(Path(settings.source)).arrays
     else:
-        with stage.progress(settings.rows, f"{layout.name}: demonstrations") as bar:
+        with stage.progress(settings.rows, layout.name, unit="row") as bar:
             arrays = generate(layout, settings.rows, settings.seed, settings.noise, progress=bar.update)
     write_stream(path, arrays, layout)
 

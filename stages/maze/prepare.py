@@ -15,14 +15,18 @@ from stages.runner import Stage, run_stage
 
 def main(stage: Stage) -> None:
     """Reads inputs `demonstrations`, ordered as settings.layouts; writes `train`, `val` and `test`."""
-    paths = [Path(path) for path in stage.inputs["demonstrations"]]
-    streams = [_with_layout(path) for path in stage.progress(paths, "reading demonstrations")]
+    paths = stage.inputs["demonstrations"]
+    paths = paths if isinstance(paths, list) else [paths]
+    streams = [_with_layout(path) for path in stage.progress(paths, "reading", unit="file")]
+    names = [layout.name for layout, _ in streams]
+    if names != stage.settings.layouts:
+        raise InputError(f"layouts: expected {stage.settings.layouts}, the demonstrations are of {names}")
     options = stage.settings.model_dump(exclude={"layouts"})
     splits, counts = prepare(streams, **options)
     for name, reasons in counts.items():
         print(f"{name}: " + ", ".join(f"{reason}: {count}" for reason, count in reasons.items()), flush=True)
     for name, data in splits.items():
-        with atomic_path(Path(stage.outputs[name])) as temporary, temporary.open("wb") as file:
+        with atomic_path(stage.outputs[name]) as temporary, temporary.open("wb") as file:
             np.savez(file, **data)
 
 

@@ -152,7 +152,7 @@ def test_stream_is_a_function_of_the_seed_and_reports_progress():
 
 @pytest.mark.parametrize("name", RELEASED)
 def test_statistics_are_those_of_the_released_data(name):
-    """300,000 rows: one standard error is then 0.2 to 0.9 % for standard deviations and about 1 % for mean positions.
+    """300,000 rows: one standard error is 0.2 to 0.9 % for standard deviations, 1 to 2 % for means of x, y.
 
     It is largest for positions in medium and large, whose streams reach only some 1,800 and 1,250 targets.
     """

@@ -192,7 +192,7 @@ def test_flip_y_mirrors_everything_and_back(streams, prepared):
 def test_data_of_another_map_is_refused(streams):
     with pytest.raises(
         InputError,
-        match=r"layout 'umaze': \d+ of \d+ demonstrations leave free space, first the one from row \d+",
+        match=r"layout 'umaze': \d+ of \d+ demonstrations leave free space, first that from row \d+",
     ):
         prepare([(load_layout("umaze"), streams[1][1])])
 
