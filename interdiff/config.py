@@ -218,13 +218,19 @@ MAZE_STAGES = {
 """The maze's stages: each one's section of the settings, and what it reads (and, through it, everything upstream)."""
 
 
+class GallerySettings(Section):
+    """The pictures of sampled plans."""
+
+    samples_drawn: Count = Field(6, description="plans drawn per layout")
+
+
 class ReportSettings(Section):
     """What metrics.csv and the figures cover."""
 
     variants: list[Name] = Field(
         default_factory=lambda: [BASE], min_length=1, description="variants, in this order"
     )
-    samples_drawn: Count = Field(6, description="plans drawn per layout in the gallery")
+    gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
 
 
 class MazeConfig(Section):

@@ -90,10 +90,14 @@ class Stage:
         """The NumPy counterpart of `generator`."""
         return np.random.default_rng([self.seed, offset])
 
+    def paths(self, name: str) -> list[Path]:
+        """An input as a list, however many files it has."""
+        paths = self.inputs[name]
+        return paths if isinstance(paths, list) else [paths]
+
     def folder(self, name: str) -> Path:
         """The folder of an input of one or more files, such as a checkpoint."""
-        paths = self.inputs[name]
-        return (paths[0] if isinstance(paths, list) else paths).parent
+        return self.paths(name)[0].parent
 
     @cached_property
     def identity(self) -> str:
@@ -334,10 +338,6 @@ def set_environment(threads: int, seed: int) -> None:
 
 def _mixed(seed: int, offset: int) -> int:
     return int(np.random.SeedSequence([seed, offset]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _as_list(paths: Path | list[Path]) -> list[Path]:
-    return paths if isinstance(paths, list) else [paths]
 
 
 def _open_log(path: Path | None) -> Any:

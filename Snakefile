@@ -1,0 +1,35 @@
+from interdiff.config import load_config
+from interdiff.tracking import configure
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+CONFIG = load_config(config)
+configure(**CONFIG.tracking.model_dump(), results=CONFIG.results)
+
+
+pathvars:
+    results=CONFIG.results,
+
+
+wildcard_constraints:
+    layout="|".join(CONFIG.maze.layouts),
+    split="train|val|test",
+
+
+include: "rules/common.smk"
+include: "rules/maze.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.maze.input,

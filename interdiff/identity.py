@@ -1,0 +1,166 @@
+"""What a stage's outputs depend on, as one canonical text: settings, code, packages, threads, external files."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from interdiff.errors import InputError
+from interdiff.files import canonical_json, file_sha256
+
+EXCLUDED = frozenset(
+    {
+        "interdiff/config.py",
+        "interdiff/errors.py",
+        "interdiff/files.py",
+        "interdiff/identity.py",
+        "interdiff/plotting.py",
+        "interdiff/state.py",
+        "interdiff/tracking.py",
+        "interdiff/variants.py",
+        "stages/runner.py",
+    }
+)
+"""Modules that validate, display, track and store, but have no part in the numbers; nor has what only they import."""
+
+PACKAGES = frozenset(
+    {"accelerate", "diffusers", "einops", "h5py", "mujoco", "numba", "numpy", "safetensors", "scipy", "torch"}
+)
+"""Packages whose version can change the numbers of a stage that imports them."""
+
+
+def code_hashes(module: str, root: str | Path) -> dict[str, str]:
+    """The repository's files that a module imports, itself included, directly or not: file -> 12 hex digits.
+
+    Imports inside functions and relative imports count; comments, docstrings and formatting do not. What is imported by
+    a computed name is not seen.
+
+    Raises:
+        InputError: there is no such module, or a file is not valid Python (names it).
+    """
+    return {name: _parsed(Path(root) / name).digest for name in _closure(module, Path(root))}
+
+
+def packages(module: str, root: str | Path) -> dict[str, str]:
+    """The versions, without build tags, of the PACKAGES that a module imports, directly or not."""
+    names = {name for file in _closure(module, Path(root)) for name in _parsed(Path(root) / file).packages}
+    return {name: _version(name) for name in sorted(names)}
+
+
+def spec(
+    stage: str,
+    settings: Mapping[str, Any],
+    *,
+    root: str | Path,
+    threads: int,
+    sources: Iterable[str | Path] = (),
+) -> str:
+    """The canonical JSON that identifies a stage's work apart from its declared inputs.
+
+    Args:
+        stage: its module below `stages`, such as `maze.keypoints`.
+        settings: the stage's slice of the configuration.
+        sources: files from outside the pipeline, by content.
+    """
+    return canonical_json(
+        {
+            "stage": stage,
+            "settings": settings,
+            "code": code_hashes(f"stages.{stage}", root),
+            "packages": packages(f"stages.{stage}", root),
+            "threads": threads,
+            "sources": {str(path): file_sha256(path) for path in sources},
+        }
+    )
+
+
+class _Parsed:
+    """One file: the digest of its code, and what it imports as dotted names."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            tree = ast.parse(path.read_bytes(), filename=str(path))
+        except (SyntaxError, ValueError) as error:
+            raise InputError(f"{path}: not valid Python ({error})") from error
+        for node in ast.walk(tree):
+            if isinstance(body := getattr(node, "body", None), list):
+                node.body = [statement for statement in body if not _is_text(statement)]
+        self.imports = [name for node in ast.walk(tree) for name in _imported(node)]
+        self.packages = {name.split(".")[0] for level, name in self.imports if not level} & PACKAGES
+        self.empty = not tree.body
+        self.digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
+
+
+@cache
+def _parsed(path: Path) -> _Parsed:
+    return _Parsed(path)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _imported(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Level and dotted name of everything that an import statement may load."""
+    if isinstance(node, ast.Import):
+        yield from ((0, alias.name) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        module = node.module or ""
+        yield node.level, module
+        # A name is a submodule or an attribute: only files that exist are followed.
+        yield from ((node.level, f"{module}.{alias.name}".strip(".")) for alias in node.names)
+
+
+@cache
+def _closure(module: str, root: Path) -> tuple[str, ...]:
+    start = _file(root, module)
+    if start is None:
+        raise InputError(f"module {module}: no such file under {root}")
+    found, queue = {start}, [start]
+    while queue:
+        name = queue.pop()
+        for level, dotted in _parsed(root / name).imports:
+            for file in _files(root, _absolute(name, level, dotted)):
+                if file not in found and file not in EXCLUDED:
+                    found.add(file)
+                    queue.append(file)
+    return tuple(sorted(found))
+
+
+def _absolute(importer: str, level: int, dotted: str) -> str:
+    package = importer.split("/")[:-level] if level else []
+    return ".".join([*package, *([dotted] if dotted else [])])
+
+
+def _files(root: Path, dotted: str) -> Iterator[str]:
+    """The module's file and the packages around it that hold code."""
+    parts = dotted.split(".")
+    for count in range(1, len(parts) + 1):
+        file = _file(root, ".".join(parts[:count]))
+        if file and not (file.endswith("__init__.py") and _parsed(root / file).empty):
+            yield file
+
+
+@cache
+def _file(root: Path, dotted: str) -> str | None:
+    path = dotted.replace(".", "/")
+    return next(
+        (name for name in (f"{path}.py", f"{path}/__init__.py") if dotted and (root / name).is_file()), None
+    )
+
+
+@cache
+def _version(name: str) -> str:
+    try:
+        return version(name).split("+")[0]
+    except PackageNotFoundError:
+        return "missing"

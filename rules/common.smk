@@ -1,0 +1,80 @@
+from interdiff.identity import spec
+
+MAZE = CONFIG.maze.resolved()
+
+
+def results_root(wildcards):
+    """Params function: the root folder of all results."""
+    return CONFIG.results
+
+
+def maze_spec(stage, threads=CONFIG.threads):
+    """Params function: the identity text of a stage in the variant of the wildcards."""
+    return lambda wildcards: stage_spec(stage, MAZE.section(stage, wildcards.variant), threads)
+
+
+def stage_spec(stage, settings, threads=1, sources=()):
+    return spec(
+        f"maze.{stage}",
+        settings,
+        root=workflow.basedir,
+        threads=threads,
+        sources=sources,
+    )
+
+
+def layout_spec(wildcards):
+    """Params function: the identity text of a layout's demonstrations."""
+    layout = CONFIG.maze.layouts[wildcards.layout]
+    return stage_spec("demonstrations", layout.model_dump(), sources=layout_source(wildcards))
+
+
+def layout_source(wildcards):
+    """Input function: the layout's D4RL file, if it names one."""
+    source = CONFIG.maze.layouts[wildcards.layout].source
+    return [source] if source else []
+
+
+def layout_demonstrations(wildcards):
+    """Input function: the demonstrations of a variant's layouts, in their order."""
+    layouts = MAZE.section("prepare", wildcards.variant)["layouts"]
+    return [f"{CONFIG.results}/maze/demonstrations/{layout}.hdf5" for layout in layouts]
+
+
+def maze(stage, *names):
+    """Input function: files of a stage, from the variant that owns them."""
+    folder = {"prepare": "prepared"}.get(stage, stage)
+
+    def paths(wildcards):
+        owner = MAZE.owner(stage, wildcards.variant)
+        return [f"{CONFIG.results}/maze/{folder}/{owner}/{name}".format(**wildcards) for name in names]
+
+    return paths
+
+
+def checkpoint_of(stage):
+    """Input function: what it takes to rebuild a stage's network."""
+    return maze(stage, "model.safetensors", "config.json")
+
+
+def owners(stage):
+    """Wildcard constraint: the variants that have files of their own for a stage."""
+    return "|".join(name for name in MAZE.settings if MAZE.owner(stage, name) == name)
+
+
+def report_files(name):
+    """Files of the reported variants' samples, in their order."""
+    folders = [
+        f"{CONFIG.results}/maze/samples/{MAZE.owner('samples', v)}" for v in CONFIG.maze.report.variants
+    ]
+    return [f"{folder}/{name}" for folder in folders]
+
+
+def report_pictures():
+    """The reported variants' pictures: a gallery per layout, and training curves."""
+    layouts = {
+        f"{CONFIG.results}/maze/samples/{MAZE.owner('samples', variant)}/{layout}.png": None
+        for variant in CONFIG.maze.report.variants
+        for layout in MAZE.section("prepare", variant)["layouts"]
+    }
+    return [*layouts, *dict.fromkeys(report_files("curves.png"))]

@@ -1,0 +1,384 @@
+localrules:
+    maze,
+    metrics,
+    gallery,
+    curves,
+
+
+rule maze:
+    input:
+        metrics="<results>/maze/metrics.csv",
+        pictures=report_pictures(),
+
+
+rule demonstrations:
+    input:
+        source=layout_source,
+    output:
+        demonstrations="<results>/maze/demonstrations/{layout}.hdf5",
+    log:
+        "<results>/maze/logs/demonstrations/{layout}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/demonstrations/{layout}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        spec=layout_spec,
+        results=results_root,
+    shell:
+        "python -m stages.maze.demonstrations --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in source={input.source:q}"
+        " --out demonstrations={output.demonstrations:q}"
+
+
+rule prepare:
+    input:
+        demonstrations=layout_demonstrations,
+    output:
+        train="<results>/maze/prepared/{variant}/train.npz",
+        val="<results>/maze/prepared/{variant}/val.npz",
+        test="<results>/maze/prepared/{variant}/test.npz",
+    log:
+        "<results>/maze/logs/prepare/{variant}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/prepare/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("prepare"),
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        spec=maze_spec("prepare", threads=1),
+        results=results_root,
+    shell:
+        "python -m stages.maze.prepare --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in demonstrations={input.demonstrations:q}"
+        " --out train={output.train:q} val={output.val:q} test={output.test:q}"
+
+
+rule masks:
+    input:
+        prepared=maze("prepare", "{split}.npz"),
+    output:
+        masks="<results>/maze/masks/{variant}/{split}.npz",
+    log:
+        "<results>/maze/logs/masks/{variant}.{split}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/masks/{variant}.{split}.tsv"
+    wildcard_constraints:
+        variant=owners("masks"),
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        spec=maze_spec("masks"),
+        results=results_root,
+    shell:
+        "python -m stages.maze.masks --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in prepared={input.prepared:q}"
+        " --out masks={output.masks:q}"
+
+
+rule segment_cost:
+    input:
+        train=maze("prepare", "train.npz"),
+        val=maze("prepare", "val.npz"),
+        masks_train=maze("masks", "train.npz"),
+        masks_val=maze("masks", "val.npz"),
+    output:
+        model="<results>/maze/segment_cost/{variant}/model.safetensors",
+        config="<results>/maze/segment_cost/{variant}/config.json",
+        run="<results>/maze/segment_cost/{variant}/run.json",
+        history="<results>/maze/segment_cost/{variant}/history.csv",
+        metrics="<results>/maze/segment_cost/{variant}/metrics.json",
+    log:
+        "<results>/maze/logs/segment_cost/{variant}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/segment_cost/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("segment_cost"),
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        spec=maze_spec("segment_cost"),
+        results=results_root,
+    shell:
+        "python -m stages.maze.segment_cost --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in train={input.train:q} val={input.val:q} masks_train={input.masks_train:q} masks_val={input.masks_val:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q} metrics={output.metrics:q}"
+
+
+rule selector:
+    input:
+        train=maze("prepare", "train.npz"),
+        val=maze("prepare", "val.npz"),
+        masks_train=maze("masks", "train.npz"),
+        masks_val=maze("masks", "val.npz"),
+        segment_cost=checkpoint_of("segment_cost"),
+    output:
+        model="<results>/maze/selector/{variant}/model.safetensors",
+        config="<results>/maze/selector/{variant}/config.json",
+        run="<results>/maze/selector/{variant}/run.json",
+        history="<results>/maze/selector/{variant}/history.csv",
+        metrics="<results>/maze/selector/{variant}/metrics.json",
+    log:
+        "<results>/maze/logs/selector/{variant}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/selector/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("selector"),
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        spec=maze_spec("selector"),
+        results=results_root,
+    shell:
+        "python -m stages.maze.selector --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in train={input.train:q} val={input.val:q} masks_train={input.masks_train:q} masks_val={input.masks_val:q} segment_cost={input.segment_cost:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q} metrics={output.metrics:q}"
+
+
+rule keypoints:
+    input:
+        train=maze("prepare", "train.npz"),
+        val=maze("prepare", "val.npz"),
+        masks_train=maze("masks", "train.npz"),
+        segment_cost=checkpoint_of("segment_cost"),
+        selector=checkpoint_of("selector"),
+    output:
+        model="<results>/maze/keypoints/{variant}/model.safetensors",
+        config="<results>/maze/keypoints/{variant}/config.json",
+        run="<results>/maze/keypoints/{variant}/run.json",
+        history="<results>/maze/keypoints/{variant}/history.csv",
+    log:
+        "<results>/maze/logs/keypoints/{variant}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/keypoints/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("keypoints"),
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        spec=maze_spec("keypoints"),
+        results=results_root,
+    shell:
+        "python -m stages.maze.keypoints --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in train={input.train:q} val={input.val:q} masks_train={input.masks_train:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule anchors:
+    input:
+        prepared=maze("prepare", "{split}.npz"),
+        masks=maze("masks", "{split}.npz"),
+        segment_cost=checkpoint_of("segment_cost"),
+        selector=checkpoint_of("selector"),
+        keypoints=checkpoint_of("keypoints"),
+    output:
+        anchors="<results>/maze/anchors/{variant}/{split}.npz",
+    log:
+        "<results>/maze/logs/anchors/{variant}.{split}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/anchors/{variant}.{split}.tsv"
+    wildcard_constraints:
+        variant=owners("anchors"),
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        spec=maze_spec("anchors"),
+        results=results_root,
+    shell:
+        "python -m stages.maze.anchors --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in prepared={input.prepared:q} masks={input.masks:q} segment_cost={input.segment_cost:q} selector={input.selector:q} keypoints={input.keypoints:q}"
+        " --out anchors={output.anchors:q}"
+
+
+rule refiner:
+    input:
+        train=maze("prepare", "train.npz"),
+        val=maze("prepare", "val.npz"),
+        anchors=maze("anchors", "train.npz"),
+        masks_train=maze("masks", "train.npz"),
+        segment_cost=checkpoint_of("segment_cost"),
+        selector=checkpoint_of("selector"),
+        keypoints=checkpoint_of("keypoints"),
+    output:
+        model="<results>/maze/refiner/{variant}/model.safetensors",
+        config="<results>/maze/refiner/{variant}/config.json",
+        run="<results>/maze/refiner/{variant}/run.json",
+        history="<results>/maze/refiner/{variant}/history.csv",
+    log:
+        "<results>/maze/logs/refiner/{variant}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/refiner/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("refiner"),
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        spec=maze_spec("refiner"),
+        results=results_root,
+    shell:
+        "python -m stages.maze.refiner --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in train={input.train:q} val={input.val:q} anchors={input.anchors:q} masks_train={input.masks_train:q} segment_cost={input.segment_cost:q} selector={input.selector:q} keypoints={input.keypoints:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule samples:
+    input:
+        test=maze("prepare", "test.npz"),
+        masks_test=maze("masks", "test.npz"),
+        segment_cost=checkpoint_of("segment_cost"),
+        selector=checkpoint_of("selector"),
+        keypoints=checkpoint_of("keypoints"),
+        refiner=checkpoint_of("refiner"),
+    output:
+        samples="<results>/maze/samples/{variant}/samples.npz",
+        metrics="<results>/maze/samples/{variant}/metrics.csv",
+    log:
+        "<results>/maze/logs/samples/{variant}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/samples/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("samples"),
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        spec=maze_spec("samples"),
+        results=results_root,
+    shell:
+        "python -m stages.maze.samples --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in test={input.test:q} masks_test={input.masks_test:q} segment_cost={input.segment_cost:q} selector={input.selector:q} keypoints={input.keypoints:q} refiner={input.refiner:q}"
+        " --out samples={output.samples:q} metrics={output.metrics:q}"
+
+
+rule gallery:
+    input:
+        test=maze("prepare", "test.npz"),
+        samples="<results>/maze/samples/{variant}/samples.npz",
+    output:
+        gallery="<results>/maze/samples/{variant}/{layout}.png",
+    log:
+        "<results>/maze/logs/gallery/{variant}.{layout}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/gallery/{variant}.{layout}.tsv"
+    wildcard_constraints:
+        variant=owners("samples"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        spec=lambda wildcards: stage_spec("gallery", CONFIG.maze.report.gallery.model_dump()),
+        results=results_root,
+    shell:
+        "python -m stages.maze.gallery --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in test={input.test:q} samples={input.samples:q}"
+        " --out gallery={output.gallery:q}"
+
+
+rule curves:
+    input:
+        segment_cost=maze("segment_cost", "history.csv"),
+        selector=maze("selector", "history.csv"),
+        keypoints=maze("keypoints", "history.csv"),
+        refiner=maze("refiner", "history.csv"),
+    output:
+        curves="<results>/maze/samples/{variant}/curves.png",
+    log:
+        "<results>/maze/logs/curves/{variant}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/curves/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("samples"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        spec=lambda wildcards: stage_spec("curves", {}),
+        results=results_root,
+    shell:
+        "python -m stages.maze.curves --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in segment_cost={input.segment_cost:q} selector={input.selector:q} keypoints={input.keypoints:q} refiner={input.refiner:q}"
+        " --out curves={output.curves:q}"
+
+
+rule metrics:
+    input:
+        metrics=report_files("metrics.csv"),
+    output:
+        metrics="<results>/maze/metrics.csv",
+    log:
+        "<results>/maze/logs/metrics.txt",
+    benchmark:
+        "<results>/maze/benchmarks/metrics.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        spec=lambda wildcards: stage_spec("metrics", CONFIG.maze.report.model_dump(include={"variants"})),
+        results=results_root,
+    shell:
+        "python -m stages.maze.metrics --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in metrics={input.metrics:q}"
+        " --out metrics={output.metrics:q}"
