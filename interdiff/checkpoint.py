@@ -1,4 +1,4 @@
-"""Checkpoints that rebuild their network: `model.safetensors` and `config.json` in one folder, nothing pickled."""
+"""Checkpoints that rebuild their network: weights and configuration in one folder, nothing pickled."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def load_checkpoint(
         build: makes the module from the configuration's `model` mapping.
 
     Raises:
-        InputError: a file is missing or damaged, the checkpoint is of another kind, or its tensors do not fit the
-            module that its configuration describes (names the file and the tensor).
+        InputError: a file is missing or damaged, the checkpoint is of another kind, or its tensors do not fit
+            the module that its configuration describes (names the file and the tensor).
     """
     folder = Path(folder)
     module = build(_model_config(folder / CONFIG, kind))
@@ -82,7 +82,7 @@ def _model_config(path: Path, kind: str) -> dict[str, Any]:
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
-    """Load a safetensors file into a module; InputError naming the file and the first tensor that does not fit."""
+    """Load a safetensors file into a module; InputError naming file and tensor where one does not fit."""
     tensors = read_tensors(path)
     expected = module.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):

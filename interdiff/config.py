@@ -121,7 +121,7 @@ class MasksSettings(Section):
     )
     cost: Literal["exact", "snr", "sampled"] = Field(
         "exact",
-        description="segment cost: exact squared error, the log's SNR-weighted form, or its sampled estimator",
+        description="exact squared error, the log's SNR-weighted form of it, or that form's sampled estimator",
     )
     subset_fraction: float = Field(
         0.1, gt=0, le=1, description="share of the sequences that global indices are chosen on"
@@ -215,7 +215,7 @@ MAZE_STAGES = {
     "refiner": Node("refiner", ("anchors",)),
     "samples": Node("sampling", ("refiner",)),
 }
-"""The maze's stages: each one's section of the settings, and what it reads (and, through it, everything upstream)."""
+"""The maze's stages: each one's section of the settings, and what it reads."""
 
 
 class GallerySettings(Section):

@@ -20,7 +20,7 @@ from interdiff.errors import InputError
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced to disk and renamed to `path`.
 
-    Missing parent folders are made. On any error the temporary file is removed and an older `path` stays as it was.
+    Missing parent folders are made. On any error the temporary file is removed and an older `path` stays.
 
     Raises:
         InputError: the disk is full (names `path`).
@@ -43,7 +43,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a full disk or an exhausted quota is behind an error of any writer (some keep only the message)."""
+    """Whether a full disk or quota is behind an error of any writer (some keep only the message)."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
@@ -82,7 +82,7 @@ def write_csv(
     """Write rows as CSV, atomically.
 
     Args:
-        columns: their order; by default all keys in the order in which they first occur. Missing values stay empty.
+        columns: their order, by default that in which keys first occur. Missing values stay empty.
 
     Raises:
         InputError: a row has a key outside `columns`.

@@ -1,4 +1,4 @@
-"""What a stage's outputs depend on, as one canonical text: settings, code, packages, threads, external files."""
+"""What a stage's outputs depend on, as one text: settings, code, packages, threads, external files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXCLUDED = frozenset(
         "stages/runner.py",
     }
 )
-"""Modules that validate, display, track and store, but have no part in the numbers; nor has what only they import."""
+"""Modules that validate, display, track and store: they, and what only they import, have no part in the numbers."""
 
 PACKAGES = frozenset(
     {"accelerate", "diffusers", "einops", "h5py", "mujoco", "numba", "numpy", "safetensors", "scipy", "torch"}
@@ -37,8 +37,8 @@ PACKAGES = frozenset(
 def code_hashes(module: str, root: str | Path) -> dict[str, str]:
     """The repository's files that a module imports, itself included, directly or not: file -> 12 hex digits.
 
-    Imports inside functions and relative imports count; comments, docstrings and formatting do not. What is imported by
-    a computed name is not seen.
+    Imports inside functions and relative imports count; comments, docstrings and formatting do not. What is
+    imported by a computed name is not seen.
 
     Raises:
         InputError: there is no such module, or a file is not valid Python (names it).

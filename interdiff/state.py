@@ -29,8 +29,8 @@ INDEX, LOCK = "state.json", "lock"
 class TrainingState:
     """A folder `results/.state/<identity>/` that one process at a time may use.
 
-    While it is held, a first SIGTERM or SIGINT sets `stop_requested`, so that the loop saves and exits; a second one
-    exits at once.
+    While it is held, a first SIGTERM or SIGINT sets `stop_requested`, so that the loop saves and exits; a second
+    one exits at once.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -63,7 +63,7 @@ class TrainingState:
         log.info("stop requested: saving after this step (once more to stop at once)")
 
     def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The saved tree of tensors (on the CPU) and its meta data; None, with a warning, where it is damaged."""
+        """The saved tree of tensors, on the CPU, and its meta data; None (and a warning) if it is damaged."""
         if not (self.folder / INDEX).exists():
             return None
         try:
@@ -84,7 +84,7 @@ class TrainingState:
         return unflatten(read_tensors(path), index["structure"]), index["meta"]
 
     def save(self, tensors: dict[str, Any], meta: dict[str, Any]) -> None:
-        """Save a tree of tensors (nested state dicts) and JSON meta data; the last save is valid until this one is.
+        """Save a tree of tensors (nested state dicts) and JSON meta data; until it is whole, the last one is valid.
 
         Raises:
             InputError: the disk is full; the last save is untouched.
@@ -123,9 +123,9 @@ def _acquire(path: Path) -> int:
             holder = os.read(descriptor, 32).decode(errors="replace") or "unknown"
             os.close(descriptor)
             raise InputError(
-                f"{path.parent}: another process (pid {holder}) trains with this state; wait for it or stop it"
+                f"{path.parent}: another process (pid {holder}) uses this state; wait for it or stop it"
             ) from error
-        # A holder that cleared the folder has removed the very file that was locked here: then lock its successor.
+        # A holder that cleared the folder has removed the file that was locked here: lock its successor.
         if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
             os.truncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode())
@@ -139,7 +139,7 @@ def _digest(index: dict[str, Any]) -> str:
 
 
 def flatten(tree: Any) -> tuple[dict[str, Tensor], Any]:
-    """Split a tree of dicts, lists, tuples, tensors and JSON scalars into tensors by name and a JSON structure.
+    """Split a tree of dicts, lists, tuples, tensors and JSON scalars into named tensors and a JSON structure.
 
     Raises:
         TypeError: a leaf is neither a tensor nor a JSON scalar (names its place).

@@ -13,14 +13,14 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class Node:
-    """A stage of a pipeline: the section of the settings that is its own, and the stages whose outputs it reads."""
+    """A stage of a pipeline: its own section of the settings, and the stages whose outputs it reads."""
 
     section: str
     upstream: tuple[str, ...] = ()
 
 
 def merge(parent: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`parent` with `overrides` in place; mappings are merged key by key, everything else (lists too) is replaced."""
+    """`parent` with `overrides`: mappings are merged key by key, everything else (lists too) is replaced."""
     merged = dict(parent)
     for key, value in overrides.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
@@ -29,7 +29,7 @@ def merge(parent: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
 
 
 def parents(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The parent of every variant, parents first and then by name, so that the order of declaration has no effect.
+    """The parent of every variant, parents first, then by name: the order of declaration has no effect.
 
     Raises:
         InputError: an unknown parent or a cycle (names the variant), or a variant called `base`.

@@ -1,4 +1,4 @@
-"""Runs a stage: command line, environment, seeds, log, progress, resumable state and exit codes in one place."""
+"""Runs a stage: command line, environment, seeds, log, progress, resumable state and exit codes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +43,7 @@ PLAIN_INTERVAL = 10.0
 
 @dataclass
 class Stage:
-    """What a stage is given: settings, inputs and outputs by name, and everything that depends on the machine."""
+    """What a stage is given: settings, inputs and outputs by name, and what depends on the machine."""
 
     name: str
     spec: dict[str, Any]
@@ -76,7 +77,7 @@ class Stage:
 
         if self.gpus and not torch.cuda.is_available():
             raise InputError(
-                f"--gpus {self.gpus}: torch finds no GPU; run without the gpu resource or install CUDA's torch"
+                f"--gpus {self.gpus}: torch finds no GPU; limit the gpu resource to 0 or install CUDA's torch"
             )
         return torch.device("cuda" if self.gpus else "cpu")
 
@@ -102,9 +103,7 @@ class Stage:
     @cached_property
     def identity(self) -> str:
         """SHA-256 of what the outputs depend on, and of which outputs they are: spec and input contents."""
-        contents = {
-            name: [file_sha256(path) for path in _as_list(paths)] for name, paths in self.inputs.items()
-        }
+        contents = {name: [file_sha256(path) for path in self.paths(name)] for name in self.inputs}
         names = {name: os.path.relpath(path, self.results) for name, path in self.outputs.items()}
         text = canonical_json({"spec": self.spec, "inputs": contents, "outputs": names})
         return hashlib.sha256(text.encode()).hexdigest()
@@ -227,11 +226,11 @@ def run_stage(
     """
     arguments = _parser(main).parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with _open_log(arguments.log) as stream:
-        sys.stdout = _Tee(sys.stdout, stream)
+    with _open_log(arguments.log) as stream, redirect_stdout(_Tee(sys.stdout, stream)):
         _set_logging(stream)
         code = _run(main, settings_model, arguments)
         sys.stdout.flush()
+        logging.basicConfig(handlers=[logging.StreamHandler(sys.stderr)], force=True)
     sys.exit(code)
 
 
@@ -322,7 +321,7 @@ def parse_paths(words: Sequence[str], option: str) -> dict[str, list[Path]]:
 
 
 def set_environment(threads: int, seed: int) -> None:
-    """Threads, deterministic algorithms and global seeds; torch is configured, and imported, only where it is used."""
+    """Threads, deterministic algorithms and global seeds; torch is not imported where a stage has not."""
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"

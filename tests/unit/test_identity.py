@@ -14,7 +14,7 @@ FILES = {
     "interdiff/hidden.py": "x = 1\n",
     "interdiff/leaf.py": "def f():\n    from .sub.deep import g\n    return g\n",
     "interdiff/sub/__init__.py": "value = 1\n",
-    "interdiff/sub/deep.py": 'from ..far import h\nimport numpy\n\n\ndef g():\n    """Doc."""\n    return h  # why\n',
+    "interdiff/sub/deep.py": 'from ..far import h\nimport numpy\ndef g():\n    """Doc."""\n    return h  # why\n',
     "interdiff/far.py": "h = 1\n",
 }
 
@@ -27,7 +27,7 @@ def repo(tmp_path):
     return tmp_path
 
 
-def hashes(repo):
+def hashes(repo, module="stages.toy"):
     for cached in (_closure, _file, _parsed):
         cached.cache_clear()
     return code_hashes(module, repo)

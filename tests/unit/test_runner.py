@@ -1,0 +1,190 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from interdiff.errors import InputError
+from stages.runner import parse_paths
+
+ROOT = Path(__file__).parents[2]
+
+STAGE = """
+    \"\"\"A toy stage that trains for some steps.\"\"\"
+    import sys
+    import time
+
+    import torch
+    from pydantic import BaseModel
+
+    from interdiff.errors import InputError
+    from interdiff.files import atomic_path
+    from stages.runner import run_stage
+
+
+    class Settings(BaseModel):
+        seed: int = 0
+        steps: int = 3
+        fail: str = ""
+
+
+    def main(stage):
+        \"\"\"Needs nothing, writes a number.\"\"\"
+        settings = stage.settings
+        if settings.fail == "input":
+            raise InputError("cave.hdf5: expected a map")
+        if settings.fail == "defect":
+            raise KeyError("oops")
+        state = stage.state()
+        assert stage.folder("data").name == "d"
+        saved = state.load()
+        value, step = (saved[0]["value"], saved[1]["step"]) if saved else (torch.zeros(1), 0)
+        print("starts at", step, flush=True)
+        for step in stage.progress(range(step, settings.steps), "training"):
+            value += torch.rand(1, generator=torch.Generator().manual_seed(step))
+            if settings.fail == "slow":
+                time.sleep(0.05)
+            if state.stop_requested:
+                state.save({"value": value}, {"step": step + 1})
+                raise SystemExit(143)
+        with atomic_path(stage.outputs["number"]) as path:
+            path.write_text(f"{value.item()} {torch.rand(1).item()} {torch.get_num_threads()} {stage.device}")
+
+
+    if __name__ == "__main__":
+        run_stage(main, Settings)
+"""
+
+
+@pytest.fixture
+def toy(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/a.txt").touch()
+    (tmp_path / "toy.py").write_text(textwrap.dedent(STAGE))
+    return tmp_path
+
+
+def command(settings, *more):
+    spec = json.dumps({"stage": "toy", "settings": settings, "threads": 1})
+    files = [
+        "--log",
+        "log.txt",
+        "--results",
+        "r",
+        "--out",
+        "number=r/maze/toy/base/n.txt",
+        "run=r/maze/toy/base/run.json",
+    ]
+    return [
+        sys.executable,
+        "-m",
+        "toy",
+        "--spec",
+        spec,
+        *(more or ["--in", "data=d/a.txt", "d/a.txt"]),
+        *files,
+    ]
+
+
+def environment():
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+    return clean | {"PYTHONPATH": str(ROOT)}
+
+
+def run(folder, settings, *more):
+    return subprocess.run(
+        command(settings, *more), cwd=folder, env=environment(), capture_output=True, text=True
+    )
+
+
+def test_a_stage_writes_its_outputs_and_forgets_its_state(toy):
+    done = run(toy, {"steps": 3, "seed": 5})
+    assert done.returncode == 0, done.stderr
+    assert (toy / "r/maze/toy/base/n.txt").read_text().split()[2:] == ["1", "cpu"]
+    record = json.loads((toy / "r/maze/toy/base/run.json").read_text())
+    assert record["stage"] == "toy"
+    assert record["spec"]["settings"] == {"steps": 3, "seed": 5}
+    assert "starts at 0" in (toy / "log.txt").read_text()
+    assert "maze/toy/base: training: 100%" in done.stderr
+    assert not list((toy / "r/.state").iterdir())
+
+
+def test_bad_input_is_one_line_and_exit_code_2(toy):
+    done = run(toy, {"fail": "input"})
+    assert (done.returncode, done.stderr) == (2, "error: cave.hdf5: expected a map\n")
+    assert "error: cave.hdf5: expected a map" in (toy / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "more", "message"),
+    [
+        ({"steps": "many"}, [], "--spec: .*steps"),
+        ({}, ["--in", "data=none.npz"], r"error: none\.npz: no such input file"),
+        ({}, ["--gpus", "1"], "error: --gpus 1: torch finds no GPU"),
+    ],
+)
+def test_a_bad_command_line_is_named(toy, settings, more, message):
+    import re
+
+    import torch
+
+    if "--gpus" in more and torch.cuda.is_available():
+        pytest.skip("a GPU is here")
+    done = run(toy, settings, *more)
+    assert done.returncode == 2
+    assert re.search(message, done.stderr, re.DOTALL)
+
+
+def test_a_defect_leaves_its_traceback_in_the_log(toy):
+    done = run(toy, {"fail": "defect"})
+    assert done.returncode == 1
+    assert "KeyError: 'oops'" in (toy / "log.txt").read_text()
+
+
+def test_a_terminated_stage_resumes_and_ends_with_the_same_bytes(toy):
+    settings = {"steps": 40, "fail": "slow"}
+    process = subprocess.Popen(
+        command(settings),
+        cwd=toy,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert "starts at 0" in process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
+    assert not (toy / "r/maze/toy/base/n.txt").exists()
+    resumed = run(toy, settings)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "starts at 0" not in resumed.stdout
+    number = (toy / "r/maze/toy/base/n.txt").read_bytes()
+    again = run(toy, settings)
+    assert "starts at 0" in again.stdout
+    assert (toy / "r/maze/toy/base/n.txt").read_bytes() == number
+
+
+def test_help_says_what_the_stage_does(toy):
+    done = subprocess.run(
+        [sys.executable, "-m", "toy", "--help"], cwd=toy, env=environment(), capture_output=True, text=True
+    )
+    assert done.stdout.startswith("usage: python -m stages.toy")
+    assert "A toy stage that trains" in done.stdout
+
+
+def test_importing_the_runner_does_not_import_torch():
+    code = "import sys, stages.runner, interdiff.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_paths_are_named_and_may_repeat():
+    parsed = parse_paths(["a=x/1", "x/2", "b=y=z", "a=w", "c="], "--in")
+    assert parsed == {"a": [Path("x/1"), Path("x/2"), Path("w")], "b": [Path("y=z")]}
+    with pytest.raises(InputError, match="--in x: expected NAME=PATH"):
+        parse_paths(["x"], "--in")

@@ -1,0 +1,99 @@
+import json
+import multiprocessing
+import sqlite3
+import time
+
+import pytest
+
+from interdiff import tracking
+from interdiff.tracking import Tracker, configure, flat
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv(tracking.URI, f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv(tracking.EXPERIMENT, "toy")
+    return tmp_path
+
+
+def start(folder, name="base"):
+    return Tracker.start(
+        folder, f"maze/toy/{name}", "i" * 30 + name, {"a": {"b": 1}}, folder / name / "tracking.json"
+    )
+
+
+def query(folder, text):
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        return database.execute(text).fetchall()
+
+
+def wait(tracker):
+    assert tracker._writer.wait(60) == 0, tracker._writer_log.read_text()
+
+
+def test_settings_become_flat_parameters():
+    assert flat({"a": {"b": {"c": 1}}, "d": [1, 2]}) == {"a.b.c": 1, "d": [1, 2]}
+
+
+def test_configure_sets_and_clears_mlflows_variables(tmp_path, monkeypatch):
+    monkeypatch.setenv(tracking.URI, "x")
+    monkeypatch.setenv(tracking.EXPERIMENT, "x")
+    configure(enabled=True, uri=None, experiment="e", results=tmp_path)
+    assert tracking.os.environ[tracking.URI] == f"sqlite:///{tmp_path}/mlflow.db"
+    configure(enabled=False, uri=None, experiment="e", results=tmp_path)
+    assert tracking.URI not in tracking.os.environ
+
+
+def test_without_a_store_rows_go_to_the_log_alone(tmp_path, monkeypatch, caplog):
+    monkeypatch.delenv(tracking.URI, raising=False)
+    caplog.set_level("INFO")
+    tracker = start(tmp_path)
+    tracker.log({"step": 1, "loss": 0.5})
+    tracker.finish()
+    assert tracker.run_id() is None
+    assert "loss 0.5" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+def _one(folder, name):
+    tracker = start(folder, name)
+    tracker.log({"step": 1, "loss": 0.5})
+    tracker.finish("KILLED")
+    wait(tracker)
+
+
+def test_concurrent_stages_share_a_new_store_and_a_resumed_run_stays_one(store):
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=_one, args=(store, name)) for name in ("one", "two")]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    first = json.loads((store / "one/tracking.json").read_text())["run_id"]
+    tracker = start(store, "one")
+    begun = time.perf_counter()
+    for step in range(100):
+        tracker.log({"step": 2 + step, "loss": 0.25})
+    assert time.perf_counter() - begun < 1
+    assert tracker.run_id() == first
+    tracker.finish()
+    wait(tracker)
+    assert query(store, "select name, status from runs order by name") == [
+        ("maze/toy/one", "FINISHED"),
+        ("maze/toy/two", "KILLED"),
+    ]
+    assert query(store, f"select count(*) from metrics where run_uuid = '{first}'") == [(101,)]
+    assert query(store, f"select key, value from params where run_uuid = '{first}'") == [("a.b", "1")]
+    assert not list((store / ".tracking").glob("*.jsonl"))
+    assert not (store / "one/tracking.json").exists()
+
+
+def test_a_failure_of_tracking_is_one_warning(store, monkeypatch, caplog):
+    monkeypatch.setenv(tracking.URI, "nonsense://nowhere")
+    tracker = start(store)
+    tracker.log({"step": 1, "loss": 0.5})
+    assert tracker._writer.wait(60) != 0
+    assert tracker.run_id() is None
+    tracker.finish()
+    assert caplog.text.count("MLflow has not taken") == 1
