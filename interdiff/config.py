@@ -121,7 +121,7 @@ class MasksSettings(Section):
     )
     cost: Literal["exact", "snr", "sampled"] = Field(
         "exact",
-        description="exact squared error, the log's SNR-weighted form of it, or that form's sampled estimator",
+        description="exact squared error, the log's SNR-weighted form, or that form's estimator",
     )
     subset_fraction: float = Field(
         0.1, gt=0, le=1, description="share of the sequences that global indices are chosen on"

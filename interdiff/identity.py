@@ -19,14 +19,13 @@ EXCLUDED = frozenset(
         "interdiff/errors.py",
         "interdiff/files.py",
         "interdiff/identity.py",
-        "interdiff/plotting.py",
         "interdiff/state.py",
         "interdiff/tracking.py",
         "interdiff/variants.py",
         "stages/runner.py",
     }
 )
-"""Modules that validate, display, track and store: they, and what only they import, have no part in the numbers."""
+"""Modules that validate, track and store: they, and what only they import, have no part in results."""
 
 PACKAGES = frozenset(
     {"accelerate", "diffusers", "einops", "h5py", "mujoco", "numba", "numpy", "safetensors", "scipy", "torch"}

@@ -29,8 +29,8 @@ INDEX, LOCK = "state.json", "lock"
 class TrainingState:
     """A folder `results/.state/<identity>/` that one process at a time may use.
 
-    While it is held, a first SIGTERM or SIGINT sets `stop_requested`, so that the loop saves and exits; a second
-    one exits at once.
+    While it is held, a first SIGTERM or SIGINT sets `stop_requested`, so that the loop saves and exits; a
+    second one exits at once.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -84,7 +84,7 @@ class TrainingState:
         return unflatten(read_tensors(path), index["structure"]), index["meta"]
 
     def save(self, tensors: dict[str, Any], meta: dict[str, Any]) -> None:
-        """Save a tree of tensors (nested state dicts) and JSON meta data; until it is whole, the last one is valid.
+        """Save a tree of tensors and JSON meta data; the last save is valid until this one is complete.
 
         Raises:
             InputError: the disk is full; the last save is untouched.

@@ -1,9 +1,9 @@
 """Metrics on their way to MLflow. Files come first: rows are in the log and in a checkpoint's history anyway.
 
-A stage appends events to a spool file; a process of low priority reads it and talks to MLflow, whose import and
-writes take seconds. So tracking costs a stage next to nothing and cannot make it fail. Where to track comes from
-MLflow's own variables MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME, which `configure` sets; without them nothing
-is tracked.
+A stage appends events to a spool file; a process of low priority reads it and talks to MLflow, whose import
+and writes take seconds. So tracking costs a stage next to nothing and cannot make it fail. Where to track
+comes from MLflow's own variables MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME, which `configure` sets;
+without them nothing is tracked.
 """
 
 from __future__ import annotations

@@ -5,6 +5,15 @@ import pytest
 from interdiff.errors import InputError
 from interdiff.identity import _closure, _file, _parsed, code_hashes, packages, spec
 
+DEEP = '''from ..far import h
+import numpy
+
+
+def g():
+    """Doc."""
+    return h  # why
+'''
+
 FILES = {
     "stages/__init__.py": "",
     "stages/toy.py": "from interdiff import leaf\nfrom interdiff.errors import InputError\nimport torch.nn\n",
@@ -14,7 +23,7 @@ FILES = {
     "interdiff/hidden.py": "x = 1\n",
     "interdiff/leaf.py": "def f():\n    from .sub.deep import g\n    return g\n",
     "interdiff/sub/__init__.py": "value = 1\n",
-    "interdiff/sub/deep.py": 'from ..far import h\nimport numpy\ndef g():\n    """Doc."""\n    return h  # why\n',
+    "interdiff/sub/deep.py": DEEP,
     "interdiff/far.py": "h = 1\n",
 }
 

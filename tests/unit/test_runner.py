@@ -125,7 +125,7 @@ def test_bad_input_is_one_line_and_exit_code_2(toy):
     [
         ({"steps": "many"}, [], "--spec: .*steps"),
         ({}, ["--in", "data=none.npz"], r"error: none\.npz: no such input file"),
-        ({}, ["--gpus", "1"], "error: --gpus 1: torch finds no GPU"),
+        ({}, ["--gpus", "1", "--in", "data=d/a.txt"], "error: --gpus 1: torch finds no GPU"),
     ],
 )
 def test_a_bad_command_line_is_named(toy, settings, more, message):
