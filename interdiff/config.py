@@ -24,6 +24,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class NoSettings(Section):
+    """For stages that have no settings."""
+
+
 NETWORK_PRESETS = {
     "laptop": {"d_model": 128, "depth": 4, "heads": 4},
     "log": {"d_model": 384, "depth": 12, "heads": 12},

@@ -1,0 +1,38 @@
+"""Figures of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from interdiff.errors import InputError
+from interdiff.files import atomic_path
+
+
+def training_curves(histories: Mapping[str, Sequence[Mapping[str, str]]], path: str | Path) -> None:
+    """Draw each network's loss over its steps, one panel per network, as a PNG.
+
+    Args:
+        histories: rows of `history.csv` (columns step and loss) by network name.
+
+    Raises:
+        InputError: a history has no rows, or a column is missing (names the network).
+    """
+    figure, panels = plt.subplots(1, len(histories), figsize=(3.2 * len(histories), 2.6), squeeze=False)
+    for panel, (name, rows) in zip(panels[0], histories.items(), strict=True):
+        if not rows or not {"step", "loss"} <= rows[0].keys():
+            raise InputError(f"history of {name}: expected rows with the columns step and loss")
+        panel.plot([int(row["step"]) for row in rows], [float(row["loss"]) for row in rows], lw=1)
+        panel.set(title=name, xlabel="step", ylabel="loss")
+        if all(float(row["loss"]) > 0 for row in rows):
+            panel.set_yscale("log")
+        panel.grid(alpha=0.3)
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+    plt.close(figure)

@@ -1,0 +1,20 @@
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PINS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.name)
+def test_environments_pin_what_pyproject_pins(path):
+    requirements = yaml.safe_load(path.read_text())["dependencies"][-1]["pip"]
+    assert set(requirements) <= set(PINS)
+    assert requirements == sorted(requirements)
+
+
+def test_every_dependency_is_pinned():
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in PINS)
