@@ -20,10 +20,10 @@ $(VENV)/stamp-ui: $(VENV)/stamp
 	touch $@
 
 maze: $(VENV)/stamp ## results/maze/metrics.csv and the pictures
-	snakemake --quiet rules host progress
+	snakemake --quiet rules host
 
 smoke: $(VENV)/stamp ## the whole pipeline in about two minutes, in results-smoke/
-	snakemake --workflow-profile profiles/smoke --quiet rules host progress
+	snakemake --workflow-profile profiles/smoke --quiet rules host
 
 test: $(VENV)/stamp ## run the tests
 	python -m pytest -m 'not full'

@@ -63,7 +63,9 @@ class Tracker:
         """Start a run, or the one of `run_file` (its id) again, and the process that writes it."""
         if URI not in os.environ:
             return cls(None, run_file)
-        spool = results / ".tracking" / f"{identity[:16]}.{os.getpid()}.jsonl"
+        # Absolute paths: the writer works in another folder.
+        spool = results.resolve() / ".tracking" / f"{identity[:16]}.{os.getpid()}.jsonl"
+        run_file = run_file.resolve()
         tracker = cls(spool, run_file)
         tags = {"stage": Path(label).parent.name, "variant": Path(label).name, "identity": identity}
         tracker._send({"run": label, "params": flat(settings), "tags": tags | _git()})

@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,8 @@ from interdiff.tracking import Tracker, configure, flat
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv(tracking.URI, f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv(tracking.EXPERIMENT, "toy")
-    return tmp_path
+    monkeypatch.chdir(tmp_path)
+    return Path()
 
 
 def start(folder, name="base"):
