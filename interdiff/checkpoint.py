@@ -37,9 +37,7 @@ def save_checkpoint(
         raise InputError(
             f"{outputs['config']}: a checkpoint's config has the keys kind and model, not {sorted(config)}"
         )
-    tensors = {
-        name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()
-    }
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     with atomic_path(outputs["model"]) as temporary:
         save_file(tensors, temporary, {"format": "pt"})
     write_json(outputs["config"], dict(config))
@@ -70,11 +68,7 @@ def load_checkpoint(
 
 def _model_config(path: Path, kind: str) -> dict[str, Any]:
     config = read_json(path)
-    if (
-        not isinstance(config, dict)
-        or set(config) != {"kind", "model"}
-        or not isinstance(config["model"], dict)
-    ):
+    if not isinstance(config, dict) or set(config) != {"kind", "model"} or not isinstance(config["model"], dict):
         raise InputError(f"{path}: not a checkpoint's configuration; expected the keys kind and model")
     if config["kind"] != kind:
         raise InputError(f"{path}: a checkpoint of kind {config['kind']!r}; expected {kind!r}")

@@ -16,6 +16,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Policy = Literal["selector", "uniform", "random", "dp"]
+RankPolicy = Literal["selector", "uniform", "random_nested", "dp"]
+Interpolation = Literal["linear", "hermite"]
 
 
 class Section(BaseModel):
@@ -79,9 +81,7 @@ class TrainingSettings(Section):
 class LayoutSettings(Section):
     """One maze and its demonstrations."""
 
-    map: str = Field(
-        description="a D4RL name (umaze, medium, large, *_eval) or an ASCII map of '#', 'O' and 'G'"
-    )
+    map: str = Field(description="a D4RL name (umaze, medium, large, *_eval) or an ASCII map of '#', 'O' and 'G'")
     rows: Count = Field(100_000, description="rows (steps of 0.01 s) of demonstrations to simulate")
     seed: int = Field(0, ge=0, description="seed of targets, start and action noise")
     noise: float = Field(0.5, ge=0, description="standard deviation of the action noise (0.5 is D4RL's)")
@@ -120,6 +120,11 @@ class MasksSettings(Section):
         min_length=1,
         description="numbers of kept points K, increasing; endpoints count",
     )
+    nested_levels: list[Annotated[int, Field(ge=2)]] = Field(
+        default_factory=lambda: [4, 8, 16, 32, 64],
+        min_length=1,
+        description="keyframe counts of the nested masks, phase 2's noise levels; each about double the one before",
+    )
     max_gap_factor: float = Field(
         2.5, ge=1, description="largest gap between kept points, in units of (T - 1) / (K - 1)"
     )
@@ -127,6 +132,7 @@ class MasksSettings(Section):
         "exact",
         description="exact squared error, the log's SNR-weighted form, or that form's estimator",
     )
+    cost_samples: Count = Field(16, description="frames per segment of the sampled estimator")
     subset_fraction: float = Field(
         0.1, gt=0, le=1, description="share of the sequences that global indices are chosen on"
     )
@@ -134,8 +140,10 @@ class MasksSettings(Section):
 
     @model_validator(mode="after")
     def _increasing(self) -> MasksSettings:
-        if self.levels != sorted(set(self.levels)):
-            raise ValueError(f"levels={self.levels} must increase")
+        for name in ("levels", "nested_levels"):
+            levels = getattr(self, name)
+            if levels != sorted(set(levels)):
+                raise ValueError(f"{name}={levels} must increase")
         return self
 
 
@@ -143,6 +151,9 @@ class SegmentCostSettings(Section):
     """D_phi, the model of the segment cost."""
 
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    frames_per_token: Count = Field(8, description="frames that one token stands for; divides T")
+    channels: Count = Field(32, description="features of a segment's first and of its last frame")
+    pairs: Count = Field(64, description="segments per sequence and step")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
@@ -150,26 +161,68 @@ class SelectorSettings(Section):
     """The selector of keypoint indices."""
 
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    frames_per_token: Count = Field(8, description="frames that one token stands for; divides T")
+    condition_bias: Literal["none", "direct", "encoder"] = Field(
+        "encoder", description="what is added to the time queries: start and goal, or an encoding of them and the map"
+    )
+    gumbel: float = Field(0.0, ge=0, description="Gumbel noise on the logits in training (Gumbel top-k)")
+    temperature: float = Field(1.0, gt=0, description="softmax temperature at the first step of training")
+    final_temperature: float = Field(1.0, gt=0, description="temperature at the last step, reached linearly")
+    kl_to_uniform: float = Field(0.0, ge=0, description="weight of KL(density || uniform)")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
 class KeypointsSettings(Section):
-    """Stage 1, the keypoint denoiser."""
+    """Phase 1, the keypoint denoiser."""
 
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    counts: list[Annotated[int, Field(ge=2)]] = Field(
+        default_factory=lambda: [4, 8], min_length=1, description="numbers of keypoints K to train with"
+    )
+    mix: dict[Policy, Fraction] = Field(
+        default_factory=lambda: {"selector": 0.5, "dp": 0.1, "uniform": 0.3, "random": 0.1},
+        description="where the indices come from in training, with the share of each",
+    )
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
 class AnchorsSettings(Section):
-    """The cache of stage-1 outputs that the refiner trains on."""
+    """The cache of phase-1 outputs that the refiner trains on."""
 
+    policies: list[Policy] = Field(
+        default_factory=lambda: ["selector", "uniform"], min_length=1, description="index policies to cache"
+    )
+    counts: list[Annotated[int, Field(ge=2)]] = Field(
+        default_factory=lambda: [4, 8], min_length=1, description="numbers of keypoints K to cache"
+    )
+    steps: Count = Field(6, description="sampling steps of phase 1")
     seed: int = Field(0, ge=0, description="seed of the sampling noise")
 
 
+class CorruptionSettings(Section):
+    """What the refiner learns to undo."""
+
+    interpolation: Interpolation = Field("linear", description="how missing frames are filled")
+    noise: float = Field(0.01, ge=0, description="noise on missing frames, times the Brownian-bridge deviation")
+    replace_probability: Fraction = Field(
+        0.8, description="probability that a sample's anchors carry phase 1's cached errors"
+    )
+    anchor_jitter: float = Field(0.01, ge=0, description="deviation of the random anchor errors otherwise")
+
+
 class RefinerSettings(Section):
-    """Stage 2, the refiner."""
+    """Phase 2, the refiner."""
 
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    frames_per_token: Count = Field(2, description="frames that one token stands for; divides T")
+    mix: dict[RankPolicy, Fraction] = Field(
+        default_factory=lambda: {"selector": 0.5, "uniform": 0.5},
+        description="where the nested masks come from in training, with the share of each",
+    )
+    corruption: CorruptionSettings = Field(default_factory=CorruptionSettings, description="what it undoes")
+    collision_weight: float = Field(10.0, ge=0, description="weight of the penalty on points near walls")
+    collision_margin: float = Field(0.1, ge=0, description="distance to walls, in cells, below which it acts")
+    initialise: bool = Field(True, description="start from phase 1's weights where shapes allow")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
@@ -178,10 +231,23 @@ class SamplingSettings(Section):
 
     policy: Policy = Field("selector", description="where phase 1's indices come from")
     k: int = Field(8, ge=2, description="K, keypoints of a plan")
+    keypoint_steps: Count = Field(6, description="denoising steps of phase 1")
+    refiner: Literal["model", "identity", "projection"] = Field(
+        "model", description="phase 2: the trained refiner, nothing, or pushing points out of walls along the SDF"
+    )
+    refiner_steps: Count = Field(1, description="levels that phase 2 runs over, coarse to fine; one pass each")
+    noise: Literal["none", "constant", "level"] = Field(
+        "level", description="noise on missing frames: none, constant, or as in the refiner's training"
+    )
+    noise_scale: float = Field(0.01, ge=0, description="deviation of that noise")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         default_factory=lambda: [0, 1], min_length=1, description="sampling seeds, one row of metrics each"
     )
     n_per_layout: Count = Field(256, description="held-out sequences per layout")
+
+
+RANKED = {"selector": "selector", "uniform": "uniform", "random_nested": "random", "dp": "dp"}
+"""The index policy whose cached anchors go with the nested masks of each rank policy."""
 
 
 class MazeSettings(Section):
@@ -189,9 +255,7 @@ class MazeSettings(Section):
 
     data: DataSettings = Field(default_factory=DataSettings, description="prepared data")
     masks: MasksSettings = Field(default_factory=MasksSettings, description="dynamic-programming masks")
-    segment_cost: SegmentCostSettings = Field(
-        default_factory=SegmentCostSettings, description="segment-cost model"
-    )
+    segment_cost: SegmentCostSettings = Field(default_factory=SegmentCostSettings, description="segment-cost model")
     selector: SelectorSettings = Field(default_factory=SelectorSettings, description="selector")
     keypoints: KeypointsSettings = Field(default_factory=KeypointsSettings, description="phase 1")
     anchors: AnchorsSettings = Field(default_factory=AnchorsSettings, description="cached phase-1 outputs")
@@ -200,12 +264,25 @@ class MazeSettings(Section):
 
     @model_validator(mode="after")
     def _fits_sequence(self) -> MazeSettings:
-        if self.masks.levels[-1] > self.data.frames:
-            raise ValueError(
-                f"masks.levels: K={self.masks.levels[-1]} exceeds T, data.frames={self.data.frames}"
-            )
-        if self.sampling.k not in self.masks.levels:
-            raise ValueError(f"sampling.k: {self.sampling.k} is not among masks.levels={self.masks.levels}")
+        if max(self.masks.levels[-1], self.masks.nested_levels[-1]) > self.data.frames:
+            raise ValueError(f"masks.levels and masks.nested_levels: K exceeds T, data.frames={self.data.frames}")
+        for key, counts, allowed in (
+            ("keypoints.counts", self.keypoints.counts, "masks.levels"),
+            ("anchors.counts", self.anchors.counts, "masks.nested_levels"),
+            ("sampling.k", [self.sampling.k], "masks.nested_levels"),
+            ("sampling.k", [self.sampling.k], "masks.levels"),
+        ):
+            known = getattr(self.masks, allowed.removeprefix("masks."))
+            for count in counts:
+                if count not in known:
+                    raise ValueError(f"{key}: K={count} is not among {allowed}={known}")
+        for policy in self.refiner.mix:
+            if RANKED[policy] not in self.anchors.policies:
+                raise ValueError(f"refiner.mix: {policy} needs {RANKED[policy]!r} among anchors.policies")
+        for stage in ("segment_cost", "selector", "refiner"):
+            per_token = getattr(self, stage).frames_per_token
+            if self.data.frames % per_token:
+                raise ValueError(f"{stage}.frames_per_token={per_token} does not divide data.frames={self.data.frames}")
         return self
 
 
@@ -225,15 +302,14 @@ MAZE_STAGES = {
 class GallerySettings(Section):
     """The pictures of sampled plans."""
 
+    variants: list[Name] = Field(default_factory=lambda: [BASE], description="reported variants to draw")
     samples_drawn: Count = Field(6, description="plans drawn per layout")
 
 
 class ReportSettings(Section):
     """What metrics.csv and the figures cover."""
 
-    variants: list[Name] = Field(
-        default_factory=lambda: [BASE], min_length=1, description="variants, in this order"
-    )
+    variants: list[Name] = Field(default_factory=lambda: [BASE], min_length=1, description="variants, in this order")
     gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
 
 
@@ -244,9 +320,7 @@ class MazeConfig(Section):
         default_factory=lambda: {name: LayoutSettings(map=name) for name in ("umaze", "medium", "large")},
         description="mazes by name",
     )
-    base: MazeSettings = Field(
-        default_factory=MazeSettings, description="the settings that variants start from"
-    )
+    base: MazeSettings = Field(default_factory=MazeSettings, description="the settings that variants start from")
     variants: dict[Name, dict[str, Any]] = Field(
         default_factory=dict,
         description="overrides of base (or of the variant named by `from:`) by variant name",
@@ -273,14 +347,10 @@ class MazeConfig(Section):
                 if layout not in self.layouts:
                     key = BASE if name == BASE else f"variants.{name}"
                     known = ", ".join(self.layouts)
-                    raise InputError(
-                        f"{key}.data.layouts: unknown layout {layout!r}; expected one of {known}"
-                    )
-        for name in self.report.variants:
+                    raise InputError(f"{key}.data.layouts: unknown layout {layout!r}; expected one of {known}")
+        for name in [*self.report.variants, *self.report.gallery.variants]:
             if name not in settings:
-                raise InputError(
-                    f"report.variants: unknown variant {name!r}; expected one of {', '.join(settings)}"
-                )
+                raise InputError(f"report.variants: unknown variant {name!r}; expected one of {', '.join(settings)}")
         self._resolved = Variants(settings, ancestry, MAZE_STAGES)
         return self
 
@@ -296,9 +366,7 @@ class TrackingSettings(Section):
     """MLflow, a view of metrics that are in files anyway."""
 
     enabled: bool = Field(True, description="send metrics to MLflow")
-    uri: str | None = Field(
-        None, description="tracking server; by default an SQLite store under the results root"
-    )
+    uri: str | None = Field(None, description="tracking server; by default an SQLite store under the results root")
     experiment: str = Field("interdiff", description="name of the experiment")
 
 
@@ -306,9 +374,7 @@ class Config(Section):
     """The whole configuration."""
 
     results: str = Field("results", description="root folder of everything that is made")
-    threads: Count = Field(
-        2, description="threads per job; part of every stage's identity, since results depend on it"
-    )
+    threads: Count = Field(2, description="threads per job; part of every stage's identity, since results depend on it")
     tracking: TrackingSettings = Field(default_factory=TrackingSettings, description="experiment tracking")
     maze: MazeConfig = Field(default_factory=MazeConfig, description="the maze pipeline")
 

@@ -8,10 +8,13 @@ import hashlib
 import json
 import os
 import secrets
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from interdiff.errors import InputError
 
@@ -76,9 +79,7 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: not a readable JSON file ({error})") from error
 
 
-def write_csv(
-    path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None
-) -> None:
+def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
     """Write rows as CSV, atomically.
 
     Args:
@@ -118,3 +119,23 @@ def file_sha256(path: str | Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def load_arrays(path: Path, fields: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """The named (or all) arrays of an .npz file; InputError naming file and array where one is missing or unreadable."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in fields if name not in archive]
+            if missing:
+                raise InputError(f"{path}: array {missing[0]!r} is missing; expected {', '.join(fields)}")
+            return {name: archive[name] for name in fields or archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a readable .npz file ({error})") from error
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], compress: bool = False) -> None:
+    """Write arrays as .npz, atomically."""
+    with atomic_path(path) as temporary:
+        (np.savez_compressed if compress else np.savez)(temporary, **arrays)

@@ -101,11 +101,7 @@ def _parsed(path: Path) -> _Parsed:
 
 
 def _is_text(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _imported(node: ast.AST) -> Iterator[tuple[int, str]]:
@@ -152,9 +148,7 @@ def _files(root: Path, dotted: str) -> Iterator[str]:
 @cache
 def _file(root: Path, dotted: str) -> str | None:
     path = dotted.replace(".", "/")
-    return next(
-        (name for name in (f"{path}.py", f"{path}/__init__.py") if dotted and (root / name).is_file()), None
-    )
+    return next((name for name in (f"{path}.py", f"{path}/__init__.py") if dotted and (root / name).is_file()), None)
 
 
 @cache

@@ -69,9 +69,7 @@ class TrainingState:
         try:
             return self._read()
         except InputError as error:
-            log.warning(
-                "the saved training state is damaged, training starts again from the beginning: %s", error
-            )
+            log.warning("the saved training state is damaged, training starts again from the beginning: %s", error)
             return None
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Any]]:

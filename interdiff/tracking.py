@@ -57,9 +57,7 @@ class Tracker:
         self._writer: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def start(
-        cls, results: Path, label: str, identity: str, settings: dict[str, Any], run_file: Path
-    ) -> Tracker:
+    def start(cls, results: Path, label: str, identity: str, settings: dict[str, Any], run_file: Path) -> Tracker:
         """Start a run, or the one of `run_file` (its id) again, and the process that writes it."""
         if URI not in os.environ:
             return cls(None, run_file)
@@ -223,9 +221,7 @@ class Writer:
 def _metrics(event: dict[str, Any]) -> list[Any]:
     from mlflow.entities import Metric
 
-    return [
-        Metric(key, value, event["time"], event["step"]) for key, value in event.get("metrics", {}).items()
-    ]
+    return [Metric(key, value, event["time"], event["step"]) for key, value in event.get("metrics", {}).items()]
 
 
 def _params(values: dict[str, Any]) -> list[Any]:

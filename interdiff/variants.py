@@ -43,9 +43,7 @@ def parents(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         while (parent := found[chain[-1]]) != BASE:
             if parent not in found:
                 known = ", ".join([BASE, *found])
-                raise InputError(
-                    f"variants.{chain[-1]}.from: unknown variant {parent!r}; expected one of {known}"
-                )
+                raise InputError(f"variants.{chain[-1]}.from: unknown variant {parent!r}; expected one of {known}")
             if parent in chain:
                 raise InputError(f"variants.{name}.from: a cycle, {' -> '.join([*chain, parent])}")
             chain.append(parent)

@@ -62,19 +62,20 @@ def owners(stage):
     return "|".join(name for name in MAZE.settings if MAZE.owner(stage, name) == name)
 
 
-def report_files(name):
-    """Files of the reported variants' samples, in their order."""
-    folders = [
-        f"{CONFIG.results}/maze/samples/{MAZE.owner('samples', v)}" for v in CONFIG.maze.report.variants
-    ]
-    return [f"{folder}/{name}" for folder in folders]
+def sample_folder(variant):
+    """The folder of a variant's samples."""
+    return f"{CONFIG.results}/maze/samples/{MAZE.owner('samples', variant)}"
+
+
+def report_metrics():
+    """The reported variants' tables, in their order."""
+    return [f"{sample_folder(variant)}/metrics.csv" for variant in CONFIG.maze.report.variants]
 
 
 def report_pictures():
-    """The reported variants' pictures: a gallery per layout, and training curves."""
-    layouts = {
-        f"{CONFIG.results}/maze/samples/{MAZE.owner('samples', variant)}/{layout}.png": None
-        for variant in CONFIG.maze.report.variants
-        for layout in MAZE.section("prepare", variant)["layouts"]
-    }
-    return [*layouts, *dict.fromkeys(report_files("curves.png"))]
+    """Pictures of the drawn variants: a gallery per layout, and training curves."""
+    return [
+        f"{sample_folder(variant)}/{name}.png"
+        for variant in CONFIG.maze.report.gallery.variants
+        for name in [*MAZE.section("prepare", variant)["layouts"], "curves"]
+    ]

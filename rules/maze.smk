@@ -96,7 +96,6 @@ rule segment_cost:
     input:
         train=maze("prepare", "train.npz"),
         val=maze("prepare", "val.npz"),
-        masks_train=maze("masks", "train.npz"),
         masks_val=maze("masks", "val.npz"),
     output:
         model="<results>/maze/segment_cost/{variant}/model.safetensors",
@@ -123,7 +122,7 @@ rule segment_cost:
     shell:
         "python -m stages.maze.segment_cost --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in train={input.train:q} val={input.val:q} masks_train={input.masks_train:q} masks_val={input.masks_val:q}"
+        " --in train={input.train:q} val={input.val:q} masks_val={input.masks_val:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q} metrics={output.metrics:q}"
 
 
@@ -131,7 +130,6 @@ rule selector:
     input:
         train=maze("prepare", "train.npz"),
         val=maze("prepare", "val.npz"),
-        masks_train=maze("masks", "train.npz"),
         masks_val=maze("masks", "val.npz"),
         segment_cost=checkpoint_of("segment_cost"),
     output:
@@ -159,14 +157,13 @@ rule selector:
     shell:
         "python -m stages.maze.selector --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in train={input.train:q} val={input.val:q} masks_train={input.masks_train:q} masks_val={input.masks_val:q} segment_cost={input.segment_cost:q}"
+        " --in train={input.train:q} val={input.val:q} masks_val={input.masks_val:q} segment_cost={input.segment_cost:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q} metrics={output.metrics:q}"
 
 
 rule keypoints:
     input:
         train=maze("prepare", "train.npz"),
-        val=maze("prepare", "val.npz"),
         masks_train=maze("masks", "train.npz"),
         segment_cost=checkpoint_of("segment_cost"),
         selector=checkpoint_of("selector"),
@@ -194,7 +191,7 @@ rule keypoints:
     shell:
         "python -m stages.maze.keypoints --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in train={input.train:q} val={input.val:q} masks_train={input.masks_train:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
+        " --in train={input.train:q} masks_train={input.masks_train:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
 
 
@@ -233,10 +230,7 @@ rule anchors:
 rule refiner:
     input:
         train=maze("prepare", "train.npz"),
-        val=maze("prepare", "val.npz"),
         anchors=maze("anchors", "train.npz"),
-        masks_train=maze("masks", "train.npz"),
-        segment_cost=checkpoint_of("segment_cost"),
         selector=checkpoint_of("selector"),
         keypoints=checkpoint_of("keypoints"),
     output:
@@ -263,7 +257,7 @@ rule refiner:
     shell:
         "python -m stages.maze.refiner --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in train={input.train:q} val={input.val:q} anchors={input.anchors:q} masks_train={input.masks_train:q} segment_cost={input.segment_cost:q} selector={input.selector:q} keypoints={input.keypoints:q}"
+        " --in train={input.train:q} anchors={input.anchors:q} selector={input.selector:q} keypoints={input.keypoints:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
 
 
@@ -303,7 +297,6 @@ rule samples:
 
 rule gallery:
     input:
-        test=maze("prepare", "test.npz"),
         samples="<results>/maze/samples/{variant}/samples.npz",
     output:
         gallery="<results>/maze/samples/{variant}/{layout}.png",
@@ -320,12 +313,12 @@ rule gallery:
         mem_mb=2000,
         runtime="1h",
     params:
-        spec=lambda wildcards: stage_spec("gallery", CONFIG.maze.report.gallery.model_dump()),
+        spec=lambda wildcards: stage_spec("gallery", CONFIG.maze.report.gallery.model_dump(include={"samples_drawn"})),
         results=results_root,
     shell:
         "python -m stages.maze.gallery --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
-        " --in test={input.test:q} samples={input.samples:q}"
+        " --in samples={input.samples:q}"
         " --out gallery={output.gallery:q}"
 
 
@@ -361,7 +354,7 @@ rule curves:
 
 rule metrics:
     input:
-        metrics=report_files("metrics.csv"),
+        metrics=report_metrics(),
     output:
         metrics="<results>/maze/metrics.csv",
     log:

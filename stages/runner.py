@@ -62,6 +62,11 @@ class Stage:
         return os.path.relpath(folder, self.results)
 
     @property
+    def variant(self) -> str:
+        """The variant whose artifact this is: the name of the outputs' folder."""
+        return Path(self.label).name
+
+    @property
     def seed(self) -> int:
         """The seed of the settings, or of their training section."""
         return getattr(self.settings, "seed", getattr(getattr(self.settings, "training", None), "seed", 0))
@@ -193,9 +198,7 @@ class Progress(tqdm):
         if not self._plain:
             return super().display(msg, pos)
         if self.n > self.initial:
-            print(
-                re.sub(r"\|.*\|", "", str(self), count=1) if msg is None else msg, file=sys.stderr, flush=True
-            )
+            print(re.sub(r"\|.*\|", "", str(self), count=1) if msg is None else msg, file=sys.stderr, flush=True)
         return True
 
 
@@ -234,9 +237,7 @@ def run_stage(
     sys.exit(code)
 
 
-def _run(
-    main: Callable[[Stage], None], settings_model: type[BaseModel], arguments: argparse.Namespace
-) -> int:
+def _run(main: Callable[[Stage], None], settings_model: type[BaseModel], arguments: argparse.Namespace) -> int:
     stage = None
     try:
         stage = _stage(_stage_name(main), settings_model, arguments)
@@ -275,9 +276,7 @@ def _parser(main: Callable[[Stage], None]) -> argparse.ArgumentParser:
         prog=f"python -m stages.{_stage_name(main)}", description=module.__doc__, epilog=main.__doc__
     )
     parser.add_argument("--spec", required=True, metavar="JSON", help="identity and settings of the stage")
-    parser.add_argument(
-        "--gpus", type=int, default=0, metavar="N", help="GPUs granted; 0 is the CPU (default)"
-    )
+    parser.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs granted; 0 is the CPU (default)")
     parser.add_argument("--log", type=Path, metavar="FILE", help="log file (default: none)")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="ROOT", help="results root")
     form = "NAME=PATH"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from interdiff.errors import InputError
+from interdiff.files import load_arrays
 from interdiff.maze.networks import Condition
 
 FIELDS = ("positions", "velocities", "start", "goal", "layout", "layouts", "occupancy", "sdf", "duration")
@@ -43,6 +42,16 @@ class Prepared:
         """Positions [.., T, 2] in world units, the unit of segment costs."""
         return self.states[rows][..., :2] * self.cells
 
+    @property
+    def all_rows(self) -> Tensor:
+        return torch.arange(len(self.states), device=self.states.device)
+
+    def subset(self, rows: Tensor) -> Prepared:
+        """The given rows alone; the maps stay."""
+        return replace(
+            self, states=self.states[rows], start=self.start[rows], goal=self.goal[rows], layout=self.layout[rows]
+        )
+
     def rows_of(self, layout: int) -> Tensor:
         return (self.layout == layout).nonzero()[:, 0]
 
@@ -60,20 +69,6 @@ class Prepared:
     def chunks(self, size: int) -> list[Tensor]:
         """All rows in order, in chunks of one layout each."""
         return [chunk for layout in range(len(self.layouts)) for chunk in self.rows_of(layout).split(size)]
-
-
-def load_arrays(path: Path, fields: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The named arrays of an .npz file; InputError naming file and array where one is missing or unreadable."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in fields if name not in archive]
-            if missing:
-                raise InputError(f"{path}: array {missing[0]!r} is missing; expected {', '.join(fields)}")
-            return {name: archive[name] for name in fields}
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not a readable .npz file ({error})") from error
 
 
 def load_prepared(path: Path, device: torch.device) -> Prepared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from diffusers import DDIMScheduler
@@ -11,9 +12,9 @@ from torch.nn import functional as F
 
 from interdiff.diffusion import noisy_keyframes, sample_keyframes
 from interdiff.maze.data import Prepared
-from interdiff.maze.networks import STATE_CHANNELS, Backbone, Condition, from_network, to_network
-from interdiff.maze.segment_cost import log_difficulty
-from interdiff.networks import Context, FourierFeatures, mlp
+from interdiff.maze.networks import STATE_CHANNELS, Backbone, Condition, Encoded, from_network, to_network
+from interdiff.maze.segment_cost import SegmentCostModel, difficulty
+from interdiff.networks import FourierFeatures, mlp
 from interdiff.training import Loss
 
 
@@ -52,7 +53,7 @@ class KeypointDenoiser(nn.Module):
         indices_bk: Tensor,
         difficulty_bk: Tensor,
         known_bkc: Tensor,
-        encoded: tuple[Tensor, Context, Tensor],
+        encoded: Encoded,
     ) -> Tensor:
         """Clean keypoints [B, K, 4] in network units.
 
@@ -81,7 +82,14 @@ class KeypointDenoiser(nn.Module):
             dim=-1,
         )
         modulation = self.noise_level(self.fourier_time(noise_b[:, None]))
-        return self.head(self.norm(self.backbone(self.embed(features), encoded, modulation)))
+        return self.head(self.norm(self.backbone(self.embed(features), time, encoded, modulation)))
+
+
+class Settings(Protocol):
+    """Phase 1's section of the config; see there."""
+
+    mix: Mapping[str, float]
+    training: Any
 
 
 def known_entries(start: Tensor, goal: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -97,24 +105,23 @@ def known_entries(start: Tensor, goal: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def keypoint_loss(
     data: Prepared,
     indices: Mapping[tuple[str, int], Tensor],
-    embedding: Tensor,
-    mix: Mapping[str, float],
-    batch_size: int,
+    segment_cost: SegmentCostModel,
+    costs: Tensor,
+    settings: Settings,
     scheduler: DDIMScheduler,
 ) -> Loss:
     """Mean squared error of the predicted clean keypoints, over a mix of index policies and keypoint counts.
 
     Args:
         indices: (policy, K) -> [N, K] int64; every step draws one K and, per sample, a policy.
-        embedding: D_phi's phi [N, T, R] of every row, for the difficulty features.
-        mix: policy -> probability.
+        segment_cost, costs: D_phi and its output for every row, for the difficulty features.
     """
-    policies = list(mix)
-    weights = torch.tensor([mix[policy] for policy in policies])
+    policies = list(settings.mix)
+    weights = torch.tensor([settings.mix[policy] for policy in policies])
     counts = sorted({k for _, k in indices})
 
-    def loss(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-        rows = data.random_rows(batch_size, generator)
+    def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        rows = data.random_rows(settings.training.batch_size, generator)
         k = counts[int(torch.randint(len(counts), (), generator=generator, device=generator.device))]
         choice = torch.multinomial(weights, len(rows), replacement=True, generator=generator)
         index = torch.stack([indices[policy, k][rows] for policy in policies])[choice, torch.arange(len(rows))]
@@ -122,8 +129,8 @@ def keypoint_loss(
         _, known = known_entries(data.start[rows], data.goal[rows], k)
         noisy, level = noisy_keyframes(scheduler, clean, known, generator)
         condition = data.condition(rows)
-        difficulty = log_difficulty(embedding[rows], index)
-        predicted = model(noisy, level, index, difficulty, known, condition)
+        hardness = difficulty(segment_cost, costs[rows], index)
+        predicted = model(noisy, level, index, hardness, known, condition)
         error = torch.where(known, 0.0, (predicted - clean) ** 2)
         return {"loss": error.mean(), "position": error[..., :2].mean(), "velocity": error[..., 2:].mean()}
 
@@ -136,16 +143,15 @@ def sample_keypoints(
     scheduler: DDIMScheduler,
     condition: Condition,
     indices_bk: Tensor,
-    embedding_btr: Tensor,
+    difficulty_bk: Tensor,
     steps: int,
     generator: torch.Generator,
 ) -> Tensor:
     """Phase 1: keypoints [B, K, 4] in normalised units at frames [B, K], from noise, in `steps` steps."""
     values, known = known_entries(condition.start, condition.goal, indices_bk.shape[1])
-    difficulty = log_difficulty(embedding_btr, indices_bk)
     encoded = model.backbone.encode(condition)
 
     def denoise(z: Tensor, level: Tensor) -> Tensor:
-        return model.denoise(z, level, indices_bk, difficulty, known, encoded)
+        return model.denoise(z, level, indices_bk, difficulty_bk, known, encoded)
 
     return from_network(sample_keyframes(scheduler, denoise, values, known, steps, generator))

@@ -65,9 +65,7 @@ def load_layout(map_or_name: str, name: str | None = None) -> Layout:
     if map_or_name in MAPS:
         return parse_layout(name or map_or_name, MAPS[map_or_name])
     if _WALL not in map_or_name:
-        raise InputError(
-            f"map {map_or_name!r}: expected an ASCII map of '#' and 'O', or one of {', '.join(MAPS)}"
-        )
+        raise InputError(f"map {map_or_name!r}: expected an ASCII map of '#' and 'O', or one of {', '.join(MAPS)}")
     return parse_layout(name or "custom", map_or_name)
 
 

@@ -40,9 +40,7 @@ def crossed(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
     return piece_collisions(positions, occupancy).any(axis=-1)
 
 
-def _leaves_free(
-    starts: np.ndarray, ends: np.ndarray, maps: np.ndarray, map_numbers: np.ndarray
-) -> np.ndarray:
+def _leaves_free(starts: np.ndarray, ends: np.ndarray, maps: np.ndarray, map_numbers: np.ndarray) -> np.ndarray:
     """piece_collisions for pieces [n, 2] in grid coordinates on maps[map_numbers]."""
     grid = maps.shape[-1]
     # The grid is convex: a piece is inside if both of its ends are. Not finite compares as outside.

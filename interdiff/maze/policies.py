@@ -2,64 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from interdiff.keyframe_dp import optimal_indices, random_indices, uniform_indices
+from interdiff.keyframe_dp import random_indices, uniform_indices
 from interdiff.maze.data import Prepared
+from interdiff.maze.masks import Masks
 from interdiff.maze.selector import KeyframeSelector, level_costs, select
 from interdiff.nested_masks import nested_ranks, random_nested_ranks
 from interdiff.segment_cost import all_segment_costs
 
 
 def keyframe_indices(
-    policy: str, k: int, data: Prepared, selector: KeyframeSelector, gap_factor: float, rng: np.random.Generator
+    policy: str, k: int, data: Prepared, masks: Masks, selector: KeyframeSelector, rng: np.random.Generator
 ) -> Tensor:
-    """Keyframes [N, K] int64 of every row by policy: "dp" (ground truth), "selector", "uniform" or "random"."""
+    """Keyframes [N, K] int64 of every row by policy: "dp" (exact costs), "selector", "uniform" or "random"."""
     count = len(data.states)
     if policy == "uniform":
         indices = np.tile(uniform_indices(data.frames, k), (count, 1))
     elif policy == "random":
         indices = random_indices(count, data.frames, k, rng)
     elif policy == "selector":
-        indices = select(selector, data, k, gap_factor)
+        indices = select(selector, data, k)
     else:
-        indices = np.concatenate([optimal_indices(c, k, gap_factor)[0] for c in exact_costs(data)])
+        indices = masks.indices[k]
     return torch.as_tensor(indices.astype(np.int64), device=data.states.device)
 
 
-def exact_costs(data: Prepared, chunk: int = 512):
-    """Exact cost matrices [B, T, T] of all rows in order, chunk by chunk."""
-    for rows in data.chunks(chunk):
-        yield all_segment_costs(data.world_positions(rows).numpy(force=True))
+def levels_from(levels: tuple[int, ...], k: int) -> tuple[int, ...]:
+    """The nested levels from K keyframes on."""
+    return tuple(level for level in levels if level >= k)
 
 
-def level_ranks(
-    policy: str,
-    levels: Sequence[int],
-    data: Prepared,
-    selector: KeyframeSelector,
-    gap_factor: float,
-    rng: np.random.Generator,
-) -> Tensor:
-    """Nested ranks [N, T] uint8 of every row by policy: "dp", "selector", "uniform" or "random_nested"."""
-    count, frames = len(data.states), data.frames
-    if policy == "random_nested":
+def level_ranks(policy: str, k: int, data: Prepared, selector: KeyframeSelector, rng: np.random.Generator) -> Tensor:
+    """Nested ranks [N, T] uint8 of every row, K keyframes at the coarsest level.
+
+    Policies: "dp" (exact costs), "selector", "uniform", and "random_nested" or "random" (random order).
+    """
+    count, frames, gap = len(data.states), data.frames, selector.max_gap_factor
+    levels = levels_from(selector.nested_levels, k)
+    if policy in ("random", "random_nested"):
         ranks = random_nested_ranks(count, frames, levels, rng)
     elif policy == "uniform":
-        start = uniform_indices(frames, levels[0])[None]
-        costs = {k: uniform_costs(frames, k) for k in levels[1:]}
-        ranks = np.tile(nested_ranks(costs.__getitem__, levels, gap_factor, start), (count, 1))
+        costs = {level: uniform_costs(frames, level) for level in levels}
+        ranks = nested_ranks(costs.__getitem__, levels, gap, uniform_indices(frames, k)[None])
+        ranks = np.tile(ranks, (count, 1))
     elif policy == "selector":
-        chunks = [data.condition(rows) for rows in data.chunks(512)]
-        ranks = np.concatenate(
-            [nested_ranks(lambda k, c=c: level_costs(selector, c, k), levels, gap_factor) for c in chunks]
-        )
+        conditions = [data.condition(rows) for rows in data.chunks(512)]
+        ranks = [nested_ranks(lambda level, c=c: level_costs(selector, c, level), levels, gap) for c in conditions]
+        ranks = np.concatenate(ranks)
     else:
-        ranks = np.concatenate([nested_ranks(lambda k, c=c: c, levels, gap_factor) for c in exact_costs(data)])
+        exact = (all_segment_costs(data.world_positions(rows).numpy(force=True)) for rows in data.chunks(512))
+        ranks = np.concatenate([nested_ranks(lambda level, c=c: c, levels, gap) for c in exact])
     return torch.as_tensor(ranks, device=data.states.device)
 
 

@@ -72,8 +72,7 @@ def block_splits(blocks: int, val_fraction: float, test_fraction: float, seed: i
     val, test = max(1, round(blocks * val_fraction)), max(1, round(blocks * test_fraction))
     if val + test >= blocks:
         raise InputError(
-            f"blocks={blocks}, val_fraction={val_fraction}, test_fraction={test_fraction}: "
-            "no block left to train on"
+            f"blocks={blocks}, val_fraction={val_fraction}, test_fraction={test_fraction}: no block left to train on"
         )
     splits = np.zeros(blocks, dtype=np.int64)
     order = np.random.default_rng(seed).permutation(blocks)
@@ -116,11 +115,7 @@ def prepare(
     counts: dict[str, dict[str, int]] = {}
     for number, (layout, stream) in enumerate(streams):
         windows = mode == "windows"
-        spans = (
-            window_spans(stream, horizon, stride, cross_goals)
-            if windows
-            else segment_spans(stream, min_steps)
-        )
+        spans = window_spans(stream, horizon, stride, cross_goals) if windows else segment_spans(stream, min_steps)
         part, counts[layout.name] = _sequences(layout, stream, spans, frames, grid, split_of_block)
         parts.append({**part, "layout": np.full(len(part["goal"]), number, dtype=np.int16)})
     merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

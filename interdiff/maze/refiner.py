@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from einops import rearrange
@@ -14,17 +14,38 @@ from torch.nn import functional as F
 from interdiff.corruption import degrade, with_anchor_errors
 from interdiff.interpolation import Method, bridge_deviation
 from interdiff.maze.data import Prepared
-from interdiff.maze.networks import POSITION_OCTAVES, STATE_CHANNELS, STATE_SCALE, Backbone, Condition, sample_sdf, to_network
+from interdiff.maze.networks import (
+    POSITION_OCTAVES,
+    STATE_CHANNELS,
+    STATE_SCALE,
+    Backbone,
+    Condition,
+    sample_sdf,
+    to_network,
+)
 from interdiff.networks import FourierFeatures, mlp
 from interdiff.training import Loss
 
 
 class Refiner(nn.Module):
-    """Phase 2: predicts the clean sequence from one whose missing frames were interpolated."""
+    """Phase 2: predicts the clean sequence from one whose missing frames were interpolated.
 
-    def __init__(self, frames: int, frames_per_token: int, d_model: int, depth: int, heads: int) -> None:
+    It carries the interpolation and the noise that it was trained to undo, so that sampling does the same.
+    """
+
+    def __init__(
+        self,
+        frames: int,
+        frames_per_token: int,
+        interpolation: Method,
+        noise: float,
+        d_model: int,
+        depth: int,
+        heads: int,
+    ) -> None:
         super().__init__()
         self.frames, self.frames_per_token = frames, frames_per_token
+        self.interpolation, self.noise = interpolation, noise
         self.fourier_position = FourierFeatures(POSITION_OCTAVES)
         offsets = torch.tensor([-0.3, 0.0, 0.3])
         self.register_buffer("offsets", torch.cartesian_prod(offsets, offsets), persistent=False)
@@ -56,37 +77,24 @@ class Refiner(nn.Module):
         tokens = rearrange(features, "b (n f) c -> b n (f c)", f=self.frames_per_token)
         anchors = mask_bt.to(x_btc.dtype).mean(1, keepdim=True)
         modulation = self.level(torch.cat([anchors, anchors.sqrt()], dim=-1))
+        times = torch.linspace(0, 1, tokens.shape[1], device=tokens.device)
         encoded = self.backbone.encode(condition)
-        hidden = self.norm(self.backbone(self.embed(tokens) + self.position, encoded, modulation))
+        hidden = self.norm(self.backbone(self.embed(tokens) + self.position, times, encoded, modulation))
         change = rearrange(self.head(hidden), "b n (f c) -> b (n f) c", f=self.frames_per_token)
         return x_btc + change / x_btc.new_tensor(STATE_SCALE)
 
 
-@dataclass(frozen=True)
-class Anchors:
-    """Phase 1's cached keypoints for a data set: indices [N, K] int64 and keypoints [N, K, 4], of one policy and K."""
+class Settings(Protocol):
+    """The refiner's section of the config; see there."""
 
-    policy: str
-    indices: Tensor
-    keypoints: Tensor
-
-    @property
-    def k(self) -> int:
-        return self.indices.shape[1]
-
-
-class CorruptionSettings(Protocol):
-    """The corruption part of the refiner's config; see there."""
-
-    interpolation: Method
-    noise: float
-    replace_probability: float
-    anchor_jitter: float
+    mix: Mapping[str, float]
+    corruption: Any
     collision_weight: float
     collision_margin: float
+    training: Any
 
 
-def wall_penetration(x_btc: Tensor, sdf: Tensor, cells: int, margin: float) -> Tensor:
+def wall_penetration(x_btc: Tensor, sdf: Tensor, margin: float) -> Tensor:
     """Mean squared depth, in world units, of points and of the middles of pieces below `margin` from a wall."""
     positions = x_btc[..., :2]
     middles = 0.5 * (positions[:, 1:] + positions[:, :-1])
@@ -94,32 +102,37 @@ def wall_penetration(x_btc: Tensor, sdf: Tensor, cells: int, margin: float) -> T
     return F.relu(margin - distance).square().mean()
 
 
-def refiner_loss(
-    data: Prepared,
-    anchors: Sequence[Anchors],
-    ranks: Mapping[tuple[str, int], Tensor],
-    levels: Mapping[int, Sequence[int]],
-    batch_size: int,
-    corruption: CorruptionSettings,
-) -> Loss:
-    """Squared error to the clean sequence plus a penalty on points inside walls, over random levels.
+@dataclass(frozen=True)
+class MaskedAnchors:
+    """Nested masks for a data set and phase 1's keypoints at their coarsest level.
 
-    Args:
-        anchors: what phase 1 made of the data; every step draws one entry.
-        ranks: (policy, K) -> nested ranks [N, T] whose coarsest level has K keyframes.
-        levels: K -> the keyframe counts of its levels.
+    ranks [N, T] uint8, levels: the keyframe counts of its levels, indices [N, K] int64 and keypoints [N, K, 4] cached
+    from phase 1, share: how often to draw it.
     """
 
-    def loss(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-        rows = data.random_rows(batch_size, generator)
-        cached = anchors[int(torch.randint(len(anchors), (), generator=generator, device=generator.device))]
-        clean, rank = data.states[rows], ranks[cached.policy, cached.k][rows]
-        level = torch.randint(len(levels[cached.k]), (len(rows), 1), generator=generator, device=generator.device)
-        mask = rank <= level
+    ranks: Tensor
+    levels: Sequence[int]
+    indices: Tensor
+    keypoints: Tensor
+    share: float
+
+
+def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: Settings) -> Loss:
+    """Squared error to the clean sequence plus a penalty on points near walls, over random masks and levels."""
+    shares = torch.tensor([entry.share for entry in anchors])
+    corruption = settings.corruption
+
+    def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        rows = data.random_rows(settings.training.batch_size, generator)
+        drawn = anchors[int(torch.multinomial(shares, 1, generator=generator))]
+        clean = data.states[rows]
+        levels = (len(rows), 1)
+        level = torch.randint(len(drawn.levels), levels, generator=generator, device=generator.device)
+        mask = drawn.ranks[rows] <= level
         wrong = with_anchor_errors(
             clean,
-            cached.keypoints[rows],
-            cached.indices[rows],
+            drawn.keypoints[rows],
+            drawn.indices[rows],
             corruption.replace_probability,
             corruption.anchor_jitter,
             generator,
@@ -128,9 +141,24 @@ def refiner_loss(
         condition = data.condition(rows)
         refined = model(degraded, mask, condition)
         error = (to_network(refined) - to_network(clean)).square()
-        penetration = wall_penetration(refined, condition.sdf, condition.cells, corruption.collision_margin)
+        penetration = wall_penetration(refined, condition.sdf, settings.collision_margin)
         position, velocity = error[..., :2].mean(), error[..., 2:].mean()
-        total = 10 * position + velocity + corruption.collision_weight * penetration
+        total = 10 * position + velocity + settings.collision_weight * penetration
         return {"loss": total, "position": position, "velocity": velocity, "penetration": penetration}
 
     return loss
+
+
+def project_out_of_walls(x_btc: Tensor, condition: Condition, margin: float = 0.05, steps: int = 3) -> Tensor:
+    """The geometric alternative to a refiner: points closer than `margin` cells to a wall move along the SDF's gradient."""
+    step = 0.02
+    offsets = step * torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], device=x_btc.device)
+    positions, rest = x_btc[..., :2], x_btc[..., 2:]
+    for _ in range(steps):
+        around = (positions[:, :, None] + offsets / condition.cells).flatten(1, 2)
+        distance = sample_sdf(condition.sdf, around).view(*positions.shape[:2], 4)
+        gradient = (distance[..., 0::2] - distance[..., 1::2]) / (2 * step)
+        gradient = gradient / gradient.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        depth = F.relu(margin - sample_sdf(condition.sdf, positions))[..., None]
+        positions = positions + depth * gradient / condition.cells
+    return torch.cat([positions, rest], dim=-1)

@@ -2,40 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from interdiff.keyframe_dp import max_gap
+from interdiff.keyframe_dp import max_gap, optimal_indices, path_cost
 from interdiff.maze.data import Prepared
+from interdiff.maze.masks import Masks
 from interdiff.maze.networks import Condition, FrameQueries
-from interdiff.segment_cost import COST_FLOOR, cost_regression_loss, pair_costs
+from interdiff.networks import mlp
+from interdiff.segment_cost import COST_FLOOR, all_segment_costs, cost_regression_loss, pair_costs
 from interdiff.training import Loss
 
 
 class SegmentCostModel(nn.Module):
-    """D_phi: predicts each segment's cost from the condition.
+    """D_phi: predicts each segment's cost from the condition and (i, j).
 
-    It maps the condition to an embedded sequence phi [B, T, R] and predicts cost(i, j) as the exact segment cost of phi.
-    For linear interpolation this loses nothing: the expected cost of a random sequence depends on its second moments
-    only, and any second moments are those of an R-dimensional sequence with R large enough. So predictions are additive
-    and non-negative, single pairs cost O(R), and DP over them runs the same code as DP over exact costs.
+    The expected cost of a random sequence is the exact cost of its expected path plus that of the spread around it. A
+    transformer turns the condition, once, into the expected path and features of every frame; the spread's cost is a
+    small MLP of the features of a pair's two ends and of its length. So the path carries what lies between i and j, and
+    evaluating only the pairs in use costs almost nothing.
     """
 
-    def __init__(
-        self, frames: int, frames_per_token: int, channels: int, d_model: int, depth: int, heads: int
-    ) -> None:
+    def __init__(self, frames: int, frames_per_token: int, channels: int, d_model: int, depth: int, heads: int) -> None:
         super().__init__()
-        self.queries = FrameQueries(frames, frames_per_token, channels, d_model, depth, heads)
+        self.channels = channels
+        self.queries = FrameQueries(frames, frames_per_token, 2 + 2 * channels, d_model, depth, heads)
+        self.length = mlp(2, channels, channels)
+        self.head = nn.Linear(channels, 1)
 
     def forward(self, condition: Condition) -> Tensor:
-        """phi [B, T, R] in world units; feed it to `segment_cost.pair_costs` or `all_segment_costs`."""
+        """[B, T, 2 + 2 H]: expected position in world units, and features of the frame as a segment's first and last."""
         return self.queries(condition)
 
+    def pair_costs(self, output_btc: Tensor, i_bp: Tensor, j_bp: Tensor) -> Tensor:
+        """Costs of the segments i < j [B, P], in squared world units -> [B, P]."""
+        first, last = output_btc[..., 2:].chunk(2, dim=-1)
+        first = first.gather(1, i_bp[..., None].expand(-1, -1, self.channels))
+        last = last.gather(1, j_bp[..., None].expand(-1, -1, self.channels))
+        # The path learns from positions alone: the costs' gradients, ruled by the shortest segments, only slow it down.
+        return pair_costs(output_btc[..., :2].detach(), i_bp, j_bp) + self._spread(first + last, j_bp - i_bp)
 
-def random_pairs(batch: int, pairs: int, frames: int, longest: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Random segments i < j, their length uniform in 2..longest, then their place uniform: two [batch, pairs] int64."""
+    def all_costs(self, output_btc: Tensor) -> np.ndarray:
+        """Costs of all segments [B, T, T] float32, infinite where j <= i."""
+        first, last = output_btc[..., 2:].chunk(2, dim=-1)
+        t = torch.arange(output_btc.shape[1], device=output_btc.device)
+        length = (t[None, :] - t[:, None]).clamp_min(1)[None]
+        spread = self._spread(first[:, :, None] + last[:, None], length)
+        return all_segment_costs(output_btc[..., :2].numpy(force=True)) + spread.numpy(force=True)
+
+    def _spread(self, ends: Tensor, length: Tensor) -> Tensor:
+        relative = length / self.queries.frames
+        features = torch.stack([relative.log(), relative], dim=-1)
+        log_cost = self.head(F.silu(ends + self.length(features)))[..., 0] + 2 * features[..., 0]
+        return torch.where(length > 1, log_cost.clamp(-12, 8).exp(), 0.0)
+
+
+def random_pairs(
+    batch: int, pairs: int, frames: int, longest: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Random segments i < j, their length log-uniform in 2..longest, then their place uniform: two [batch, pairs] int64."""
     shape = (batch, pairs)
-    length = torch.randint(2, longest + 1, shape, generator=generator, device=generator.device)
+    exponent = torch.rand(shape, generator=generator, device=generator.device)
+    length = (2 * ((longest + 1) / 2) ** exponent).long()
     i = (torch.rand(shape, generator=generator, device=generator.device) * (frames - length)).long()
     return i, i + length
 
@@ -44,24 +76,69 @@ def segment_cost_loss(data: Prepared, batch_size: int, pairs: int, k: int, gap_f
     """Regress the exact costs of random segments up to the longest that a path of K keyframes may use."""
     longest = max_gap(data.frames, k, gap_factor)
 
-    def loss(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+    def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         rows = data.random_rows(batch_size, generator)
         i, j = random_pairs(len(rows), pairs, data.frames, longest, generator)
-        target = pair_costs(data.world_positions(rows), i, j)
-        predicted = pair_costs(model(data.condition(rows)), i, j)
-        return {"loss": cost_regression_loss(predicted, target), "cost": target.mean(), "predicted": predicted.mean()}
+        positions = data.world_positions(rows)
+        output = model(data.condition(rows))
+        deviance = cost_regression_loss(model.pair_costs(output, i, j), pair_costs(positions, i, j))
+        path = (output[..., :2] - positions).square().mean()
+        return {"loss": deviance + path, "deviance": deviance, "path": path}
 
     return loss
 
 
 @torch.no_grad()
-def embed(model: SegmentCostModel, data: Prepared, chunk: int = 512) -> Tensor:
-    """phi [N, T, R] of every row."""
+def frame_outputs(model: SegmentCostModel, data: Prepared, chunk: int = 512) -> Tensor:
+    """D_phi's output [N, T, 2 + 2 H] of every row."""
     return torch.cat([model(data.condition(rows)) for rows in data.chunks(chunk)])
 
 
 @torch.no_grad()
-def log_difficulty(embedding_btr: Tensor, indices_bk: Tensor) -> Tensor:
-    """Log predicted cost of the segments between neighbouring keyframes only: [B, T, R], [B, K] -> [B, K - 1]."""
-    cost = pair_costs(embedding_btr, indices_bk[:, :-1], indices_bk[:, 1:])
+def difficulty(model: SegmentCostModel, output_btc: Tensor, indices_bk: Tensor) -> Tensor:
+    """Log predicted cost of the segments between neighbouring keyframes only: its output, [B, K] -> [B, K - 1]."""
+    cost = model.pair_costs(output_btc, indices_bk[:, :-1], indices_bk[:, 1:])
     return (cost + COST_FLOOR).log()
+
+
+def costs_of_chunks(
+    model: SegmentCostModel, data: Prepared, chunk: int = 64
+) -> Iterator[tuple[Tensor, np.ndarray, np.ndarray]]:
+    """Rows, D_phi's and the exact cost matrices [B, T, T] of all rows in order, chunk by chunk."""
+    for rows in data.chunks(chunk):
+        with torch.no_grad():
+            predicted = model.all_costs(model(data.condition(rows)))
+        yield rows, predicted, all_segment_costs(data.world_positions(rows).numpy(force=True))
+
+
+def evaluate(model: SegmentCostModel, data: Prepared, masks: Masks) -> dict[str, dict[str, float]]:
+    """Held-out quality per layout: how well D_phi predicts costs, and what DP over its predictions costs.
+
+    correlation and relative_error are over all segments that a path of the coarsest nested level may use;
+    cost_ratio_K is the summed exact cost of DP(D_phi)'s keyframes over that of the exact optimum.
+    """
+    longest = max_gap(data.frames, masks.nested_levels[0], masks.max_gap_factor)
+    i, j = np.triu_indices(data.frames, 2)
+    i, j = i[j - i <= longest], j[j - i <= longest]
+    parts: dict[int, list] = {}
+    for rows, predicted, exact in costs_of_chunks(model, data):
+        chosen = {
+            k: path_cost(exact, optimal_indices(predicted, k, masks.max_gap_factor)[0]).sum() for k in masks.indices
+        }
+        best = {k: masks.costs[k][rows.numpy(force=True)].sum() for k in masks.indices}
+        layout = int(data.layout[rows[0]])
+        parts.setdefault(layout, []).append((predicted[:, i, j].ravel(), exact[:, i, j].ravel(), chosen, best))
+    return {data.layouts[layout]: _summary(chunks) for layout, chunks in parts.items()}
+
+
+def _summary(chunks: list) -> dict[str, float]:
+    predicted, exact = (np.concatenate([chunk[n] for chunk in chunks]) for n in (0, 1))
+    logs = np.log(predicted + COST_FLOOR), np.log(exact + COST_FLOOR)
+    return {
+        "correlation": float(np.corrcoef(predicted, exact)[0, 1]),
+        "log_correlation": float(np.corrcoef(*logs)[0, 1]),
+        "relative_error": float(np.abs(predicted - exact).sum() / exact.sum()),
+    } | {
+        f"cost_ratio_{k}": float(sum(chunk[2][k] for chunk in chunks) / sum(chunk[3][k] for chunk in chunks))
+        for k in chunks[0][2]
+    }

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from interdiff.config import DataSettings
 from interdiff.errors import InputError
-from interdiff.files import atomic_path
+from interdiff.files import write_arrays
 from interdiff.maze.d4rl import Stream, read_stream
 from interdiff.maze.layouts import Layout
 from interdiff.maze.prepare import prepare
@@ -26,8 +24,7 @@ def main(stage: Stage) -> None:
     for name, reasons in counts.items():
         print(f"{name}: " + ", ".join(f"{reason}: {count}" for reason, count in reasons.items()), flush=True)
     for name, data in splits.items():
-        with atomic_path(stage.outputs[name]) as temporary, temporary.open("wb") as file:
-            np.savez(file, **data)
+        write_arrays(stage.outputs[name], data)
 
 
 def _with_layout(path: Path) -> tuple[Layout, Stream]:

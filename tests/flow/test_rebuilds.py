@@ -58,9 +58,7 @@ def built(tmp_path_factory):
     for part in PARTS:
         source = ROOT / part
         ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy(
-            source, folder
-        )
+        shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy(source, folder)
     (folder / "bin").mkdir()
     (folder / "bin/python").write_text(TOUCH.format(python=sys.executable))
     (folder / "bin/python").chmod(0o755)
@@ -104,9 +102,7 @@ def test_nothing_runs_twice(built):
     assert jobs(built) == set()
 
 
-@pytest.mark.parametrize(
-    "name", ["stages/maze/refiner.py", "interdiff/maze/refiner.py", "interdiff/networks.py"]
-)
+@pytest.mark.parametrize("name", ["stages/maze/refiner.py", "interdiff/maze/refiner.py", "interdiff/networks.py"])
 def test_comments_docstrings_and_touch_rebuild_nothing(built, edit, name):
     edit(name, lambda text: f"# A comment.\n{text}".replace('"""', '"""Also: ', 1))
     (built / name).touch()

@@ -31,9 +31,7 @@ def test_a_checkpoint_rebuilds_its_module(folder):
 def test_the_same_weights_give_the_same_bytes(folder, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     outputs = {"model": other / "m", "config": other / "c", "history": other / "h"}
-    save_checkpoint(
-        outputs, load_checkpoint(folder, "toy", build), {"kind": "toy", "model": {"width": 3}}, []
-    )
+    save_checkpoint(outputs, load_checkpoint(folder, "toy", build), {"kind": "toy", "model": {"width": 3}}, [])
     assert (other / "m").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 

@@ -118,9 +118,7 @@ def test_stream_repeats_the_observation_after_a_reached_target(stream):
 def test_stream_changes_only_the_target_when_one_is_reached(stream):
     switches = (np.diff(stream["infos/goal"], axis=0) != 0).any(axis=1)
     np.testing.assert_array_equal(switches, stream["timeouts"][:-1])
-    reached = stream["observations"][stream["timeouts"], :2] - np.round(
-        stream["infos/goal"][stream["timeouts"]]
-    )
+    reached = stream["observations"][stream["timeouts"], :2] - np.round(stream["infos/goal"][stream["timeouts"]])
     assert (np.linalg.norm(reached, axis=1) < 0.1).all()
     assert np.abs(stream["infos/goal"] - np.round(stream["infos/goal"])).max() <= 0.1
     assert np.abs(np.diff(stream["infos/qpos"], axis=0)).max() < 0.053
@@ -160,9 +158,7 @@ def test_statistics_are_those_of_the_released_data(name):
     observation_std, action_std, position_mean = RELEASED[name]
     np.testing.assert_allclose(data["observations"].std(axis=0, dtype=np.float64), observation_std, rtol=0.03)
     np.testing.assert_allclose(data["actions"].std(axis=0, dtype=np.float64), action_std, rtol=0.03)
-    np.testing.assert_allclose(
-        data["observations"][:, :2].mean(axis=0, dtype=np.float64), position_mean, rtol=0.03
-    )
+    np.testing.assert_allclose(data["observations"][:, :2].mean(axis=0, dtype=np.float64), position_mean, rtol=0.03)
 
 
 def test_noise_is_what_makes_the_statistics():

@@ -86,9 +86,7 @@ def test_damaged_chunk(tmp_path, arrays):
 
 
 def test_foreign_file_names_what_is_missing(tmp_path, arrays):
-    path = write_raw(
-        tmp_path / "foreign.hdf5", {"observations": arrays["observations"], "actions": arrays["actions"]}
-    )
+    path = write_raw(tmp_path / "foreign.hdf5", {"observations": arrays["observations"], "actions": arrays["actions"]})
     with pytest.raises(
         InputError,
         match=r"foreign.hdf5: .*missing infos/goal, infos/qpos, infos/qvel; it has actions, observations",

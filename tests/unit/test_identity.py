@@ -59,9 +59,7 @@ def test_only_code_changes_a_hash(repo):
     before = hashes(repo)
     deep = repo / "interdiff/sub/deep.py"
     original = deep.read_text()
-    deep.write_text(
-        original.replace("# why", "# because").replace("Doc.", "Other.").replace("return h", "return  h")
-    )
+    deep.write_text(original.replace("# why", "# because").replace("Doc.", "Other.").replace("return h", "return  h"))
     assert hashes(repo) == before
     deep.write_text(original.replace("return h", "return h + 1"))
     after = hashes(repo)

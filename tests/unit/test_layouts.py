@@ -75,9 +75,7 @@ def test_signed_distance_against_dense_sampling():
     sdf = signed_distance(layout, 5, resolution)
     dense = (np.arange(-fine, 6 * fine) + 0.5) / fine
     x, y = np.meshgrid(dense, dense, indexing="ij")
-    walls = np.pad(layout.walls, 1, constant_values=True)[
-        np.floor(x).astype(int) + 1, np.floor(y).astype(int) + 1
-    ]
+    walls = np.pad(layout.walls, 1, constant_values=True)[np.floor(x).astype(int) + 1, np.floor(y).astype(int) + 1]
     points = np.stack([x, y], axis=-1)
     centres = (np.arange(5 * resolution) + 0.5) / resolution
     for i in range(0, 5 * resolution, 3):

@@ -56,9 +56,7 @@ def test_arrays_are_those_of_the_contract(prepared):
         assert (np.diff(order) > 0).all()
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"mode": "windows", "horizon": 64}, {"mode": "windows", "cross_goals": True}]
-)
+@pytest.mark.parametrize("options", [{}, {"mode": "windows", "horizon": 64}, {"mode": "windows", "cross_goals": True}])
 def test_ground_truth_is_free_of_collisions(streams, options):
     splits, _ = prepare(streams, **options)
     for data in splits.values():
@@ -115,9 +113,7 @@ def test_given_up_targets_are_dropped(streams):
     arrays = dict(stream.arrays)
     arrays["infos/goal"] = arrays["infos/goal"].copy()
     first = np.flatnonzero(stream.ends)[3] + 1
-    arrays["infos/goal"][first : first + 20] += (
-        1e-3  # target changed after 20 steps, not where it was reached
-    )
+    arrays["infos/goal"][first : first + 20] += 1e-3  # target changed after 20 steps, not where it was reached
     assert segment_spans(Stream(arrays, layout), 16).dropped["target not reached"] == 1
 
 

@@ -97,9 +97,7 @@ def environment():
 
 
 def run(folder, settings, *more):
-    return subprocess.run(
-        command(settings, *more), cwd=folder, env=environment(), capture_output=True, text=True
-    )
+    return subprocess.run(command(settings, *more), cwd=folder, env=environment(), capture_output=True, text=True)
 
 
 def test_a_stage_writes_its_outputs_and_forgets_its_state(toy):

@@ -32,9 +32,7 @@ def test_acceleration_is_the_actuators(maze):
     state = maze.step((1, -0.5))
     # Euler with implicit joint damping: v' = dt * force / (mass + dt * damping), x' = x + dt * v'.
     speed = TIMESTEP * 100 / (MASS + TIMESTEP)
-    np.testing.assert_allclose(
-        state, (1 + TIMESTEP * speed, 1 - TIMESTEP * speed / 2, speed, -speed / 2), rtol=1e-9
-    )
+    np.testing.assert_allclose(state, (1 + TIMESTEP * speed, 1 - TIMESTEP * speed / 2, speed, -speed / 2), rtol=1e-9)
     assert speed / TIMESTEP == pytest.approx(23.87, rel=0.003)
 
 
@@ -62,9 +60,7 @@ def test_reset_forgets_the_past(maze):
     np.testing.assert_array_equal(maze.step((0.3, 0.2)), first)
 
 
-@pytest.mark.parametrize(
-    ("action", "axis", "limit"), [((-1, 0), 0, 0.4), ((0, -1), 1, 0.4), ((0, 1), 1, 2.2)]
-)
+@pytest.mark.parametrize(("action", "axis", "limit"), [((-1, 0), 0, 0.4), ((0, -1), 1, 0.4), ((0, 1), 1, 2.2)])
 def test_walls_stop_the_ball_at_its_radius(maze, action, axis, limit):
     """Cell w spans [w - 0.7, w + 0.3] of joint positions, the ball's centre [w - 0.6, w + 0.2]."""
     maze.reset((1, 1), (0, 0))

@@ -19,9 +19,7 @@ def store(tmp_path, monkeypatch):
 
 
 def start(folder, name="base"):
-    return Tracker.start(
-        folder, f"maze/toy/{name}", "i" * 30 + name, {"a": {"b": 1}}, folder / name / "tracking.json"
-    )
+    return Tracker.start(folder, f"maze/toy/{name}", "i" * 30 + name, {"a": {"b": 1}}, folder / name / "tracking.json")
 
 
 def query(folder, text):

@@ -21,9 +21,7 @@ def test_mappings_merge_and_lists_replace():
 
 
 def test_a_variant_owns_what_differs_and_everything_downstream():
-    variants = resolve(
-        BASE, {"wide": {"train": {"net": {"d": 9}}}, "few": {"from": "wide", "draw": {"k": 4}}}
-    )
+    variants = resolve(BASE, {"wide": {"train": {"net": {"d": 9}}}, "few": {"from": "wide", "draw": {"k": 4}}})
     assert variants.section("train", "wide") == {"lr": 1, "net": {"d": 9, "h": 2}}
     assert [variants.owner(s, "wide") for s in STAGES] == ["base", "wide", "wide"]
     assert [variants.owner(s, "few") for s in STAGES] == ["base", "wide", "few"]

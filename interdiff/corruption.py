@@ -1,0 +1,55 @@
+"""The corruption that phase 2 undoes, one definition for training and sampling.
+
+Degrading a sequence to a mask keeps its anchors and interpolates the rest. In training the anchors carry the errors that
+phase 1 makes: its cached error is interpolated over time and added to the clean sequence before degrading. That is what
+cold diffusion's update (Bansal et al. 2022, algorithm 2) arrives at when phase 1's anchors are wrong and the refiner is
+right, so each level sees in training what it will meet in sampling.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from interdiff.interpolation import Method, bridge_deviation, interpolate
+
+
+def degrade(
+    x_btc: Tensor, mask_bt: Tensor, method: Method, sigma: Tensor | float, generator: torch.Generator
+) -> Tensor:
+    """Interpolate the frames outside the mask [B, T] and add noise of `sigma` [B, 1, 1] times the bridge deviation to them."""
+    filled = interpolate(x_btc, mask_bt, method)
+    noise = torch.randn(filled.shape, generator=generator, device=filled.device, dtype=filled.dtype)
+    return filled + sigma * bridge_deviation(mask_bt)[..., None] * noise
+
+
+def with_anchor_errors(
+    clean_btc: Tensor,
+    cached_bkc: Tensor,
+    indices_bk: Tensor,
+    probability: float,
+    jitter: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """The clean sequence moved by phase 1's errors, for a share of the batch; by random jitter for the rest.
+
+    Args:
+        clean_btc: [B, T, C].
+        cached_bkc: [B, K, C], phase 1's keyframes for the same condition.
+        indices_bk: [B, K] int64, their frames.
+        probability: of using a sample's cached errors.
+        jitter: standard deviation of the errors that stand in for them otherwise (at the interior keyframes).
+
+    Returns:
+        [B, T, C]: clean + error, the error linear between the keyframes and zero at both ends' positions where phase 1
+        is exact.
+    """
+    batch, device = clean_btc.shape[0], clean_btc.device
+    at = indices_bk[..., None].expand_as(cached_bkc)
+    cached_error = cached_bkc - clean_btc.gather(1, at)
+    random_error = jitter * torch.randn(cached_error.shape, generator=generator, device=device)
+    random_error[:, [0, -1]] = 0
+    use_cached = torch.rand((batch, 1, 1), generator=generator, device=device) < probability
+    error = torch.zeros_like(clean_btc).scatter(1, at, torch.where(use_cached, cached_error, random_error))
+    mask = torch.zeros(clean_btc.shape[:2], dtype=torch.bool, device=device).scatter(1, indices_bk, True)
+    return clean_btc + interpolate(error, mask)

@@ -1,0 +1,59 @@
+"""Phase 1: diffusion over K keyframes, with the condition's known values held clean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+# (noisy keyframes, noise level in [0, 1] per sample) -> clean keyframes
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+
+
+def keyframe_scheduler(train_steps: int = 1000) -> DDIMScheduler:
+    """Cosine noise schedule, clean-sample prediction, deterministic few-step sampling (DDIM, Song et al. 2021)."""
+    return DDIMScheduler(
+        num_train_timesteps=train_steps,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="sample",
+        clip_sample=False,
+        timestep_spacing="trailing",
+    )
+
+
+def noisy_keyframes(
+    scheduler: DDIMScheduler, clean: Tensor, known: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Training input: clean [B, K, C] at a random noise level [B] in [0, 1], the known entries [B, K, C] bool kept clean."""
+    steps = scheduler.config.num_train_timesteps
+    t = torch.randint(steps, (len(clean),), generator=generator, device=clean.device)
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+    return torch.where(known, clean, scheduler.add_noise(clean, noise, t)), (t + 1) / steps
+
+
+@torch.no_grad()
+def sample_keyframes(
+    scheduler: DDIMScheduler,
+    denoise: Denoiser,
+    values: Tensor,
+    known: Tensor,
+    steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Denoise K keyframes from noise in `steps` deterministic steps.
+
+    Args:
+        values, known: [B, K, C]; where `known` is true the sample is held at `values`, before and after every step.
+
+    Returns:
+        [B, K, C].
+    """
+    scheduler.set_timesteps(steps, device=values.device)
+    z = torch.where(known, values, torch.randn(values.shape, generator=generator, device=values.device))
+    for t in scheduler.timesteps:
+        level = torch.full((len(z),), (int(t) + 1) / scheduler.config.num_train_timesteps, device=z.device)
+        z = scheduler.step(denoise(z, level), t, z).prev_sample
+        z = torch.where(known, values, z)
+    return z

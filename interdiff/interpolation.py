@@ -1,0 +1,66 @@
+"""Filling the missing frames between anchors, for any mask that keeps both ends."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Method = Literal["linear", "hermite"]
+
+
+def neighbours(mask_bt: Tensor) -> tuple[Tensor, Tensor]:
+    """For every frame the anchors at or before it and at or after it: [B, T] bool -> two [B, T] int64."""
+    frames = mask_bt.shape[1]
+    t = torch.arange(frames, device=mask_bt.device).expand_as(mask_bt)
+    left = torch.where(mask_bt, t, 0).cummax(dim=1).values
+    right = torch.where(mask_bt, t, frames - 1).flip(1).cummin(dim=1).values.flip(1)
+    return left, right
+
+
+def interpolate(values_btc: Tensor, mask_bt: Tensor, method: Method = "linear") -> Tensor:
+    """Keep the frames of the mask and fill the others from the anchors on either side.
+
+    Args:
+        values_btc: [B, T, C]; only the frames in the mask are read.
+        mask_bt: [B, T] bool; both ends set.
+        method: "linear" in every channel; "hermite": the first half of the channels are positions, the second half
+            their derivatives with respect to tau = t / (T - 1), and the fill is the cubic Hermite spline.
+
+    Returns:
+        [B, T, C].
+    """
+    left, right = neighbours(mask_bt)
+    first = values_btc.gather(1, left[..., None].expand_as(values_btc))
+    last = values_btc.gather(1, right[..., None].expand_as(values_btc))
+    gap = (right - left).clamp_min(1)[..., None].to(values_btc.dtype)
+    t = torch.arange(mask_bt.shape[1], device=mask_bt.device)
+    alpha = (t - left)[..., None].to(values_btc.dtype) / gap
+    if method == "linear":
+        return first + alpha * (last - first)
+    return _hermite(first, last, alpha, gap / (mask_bt.shape[1] - 1))
+
+
+def _hermite(first: Tensor, last: Tensor, a: Tensor, width: Tensor) -> Tensor:
+    p0, v0 = first.chunk(2, dim=-1)
+    p1, v1 = last.chunk(2, dim=-1)
+    m0, m1 = v0 * width, v1 * width
+    difference = p1 - p0
+    position = p0 + a * m0 + a**2 * (3 * difference - 2 * m0 - m1) + a**3 * (m0 + m1 - 2 * difference)
+    velocity = m0 + 2 * a * (3 * difference - 2 * m0 - m1) + 3 * a**2 * (m0 + m1 - 2 * difference)
+    # At an anchor the gap is zero: its own values stand.
+    inside = a > 0
+    return torch.cat([torch.where(inside, position, p0), torch.where(inside, velocity / width, v0)], dim=-1)
+
+
+def bridge_deviation(mask_bt: Tensor) -> Tensor:
+    """Standard deviation of a Brownian bridge pinned at the anchors, 1 in the middle of a gap that spans the sequence.
+
+    [B, T] bool -> [B, T] float: zero at anchors, growing with the square root of the gap. One minus it is the confidence
+    in a frame; it also scales the noise put on missing frames.
+    """
+    left, right = neighbours(mask_bt)
+    t = torch.arange(mask_bt.shape[1], device=mask_bt.device)
+    variance = (t - left) * (right - t) / (right - left).clamp_min(1)
+    return (4 * variance / (mask_bt.shape[1] - 1)).sqrt()

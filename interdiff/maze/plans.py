@@ -1,0 +1,151 @@
+"""Two-phase plans: phase 1, interpolation and phase 2 through one sampler, and what they cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from interdiff.maze.data import Prepared
+from interdiff.maze.masks import Masks
+from interdiff.maze.networks import Condition
+from interdiff.maze.phase1 import Phase1
+from interdiff.maze.policies import keyframe_indices, level_ranks, levels_from
+from interdiff.maze.refiner import Refiner, project_out_of_walls
+from interdiff.sampler import place_keyframes, refine_over_levels
+
+
+class Settings(Protocol):
+    """The sampling section of the config; see there."""
+
+    policy: str
+    k: int
+    keypoint_steps: int
+    refiner: str
+    refiner_steps: int
+    noise: str
+    noise_scale: float
+
+
+@dataclass(frozen=True)
+class Plans:
+    """Plans for N rows: indices [N, K], ranks [N, T]; keypoints [N, K, 4] and sequences [N, T, 4] in normalised units."""
+
+    indices: Tensor
+    ranks: Tensor
+    keypoints: Tensor
+    interpolated: Tensor
+    refined: Tensor
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Both phases with their settings."""
+
+    phase1: Phase1
+    refiner: Refiner
+    settings: Settings
+
+    def keyframes(self, data: Prepared, masks: Masks, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """The policy's keyframes [N, K] and the masks' ranks [N, T] (the keyframes have rank 0) of every row."""
+        policy, k, selector = self.settings.policy, self.settings.k, self.phase1.selector
+        indices = keyframe_indices(policy, k, data, masks, selector, rng)
+        if self._finer_levels():
+            return indices, level_ranks(policy, k, data, selector, rng)
+        return indices, torch.ones(len(indices), data.frames, dtype=torch.uint8).scatter(1, indices, 0)
+
+    def plan_all(self, data: Prepared, masks: Masks, generator: torch.Generator) -> Plans:
+        """Plans for all rows of data of one layout, as a user asks for them: from conditions alone (but policy "dp")."""
+        indices, ranks = self.keyframes(data, masks, np.random.default_rng(0))
+        return self.plan(data, data.all_rows, indices, ranks, generator, oracle=False)
+
+    def plan(
+        self, data: Prepared, rows: Tensor, indices: Tensor, ranks: Tensor, generator: torch.Generator, oracle: bool
+    ) -> Plans:
+        """Plans for rows of one layout at keyframes [B, K], with masks nested as ranks [B, T] say.
+
+        `oracle` takes the ground truth's keypoints in place of phase 1's.
+        """
+        if oracle:
+            keypoints = data.states[rows].gather(1, indices[..., None].expand(-1, -1, data.states.shape[-1]))
+        else:
+            keypoints = self.phase1.keypoints_at(data, rows, indices, self.settings.keypoint_steps, generator)
+        anchors, first = place_keyframes(keypoints, indices, data.frames)
+        condition = data.condition(rows)
+        masks = [first, *(ranks <= level for level in self._finer_levels())]
+        interpolated, refined = refine_over_levels(
+            self._refine(condition),
+            anchors,
+            masks,
+            [self._noise()] * len(masks),
+            self.refiner.interpolation,
+            generator,
+            _keeps_ends(condition),
+        )
+        return Plans(indices, ranks, keypoints, interpolated, refined)
+
+    def _finer_levels(self) -> list[int]:
+        levels = len(levels_from(self.phase1.selector.nested_levels, self.settings.k))
+        steps = min(self.settings.refiner_steps, levels)
+        return [round(step * (levels - 1) / max(1, steps - 1)) for step in range(1, steps)]
+
+    def _noise(self) -> float:
+        return {"none": 0.0, "constant": self.settings.noise_scale, "level": self.refiner.noise}[self.settings.noise]
+
+    def _refine(self, condition: Condition) -> Callable[[Tensor, Tensor], Tensor]:
+        if self.settings.refiner == "identity":
+            return lambda x, mask: x
+        if self.settings.refiner == "projection":
+            return lambda x, mask: project_out_of_walls(x, condition)
+        return lambda x, mask: self.refiner(x, mask, condition)
+
+
+def _keeps_ends(condition: Condition) -> Callable[[Tensor], Tensor]:
+    """Clips positions to the grid and puts the start and the goal back."""
+
+    def project(x: Tensor) -> Tensor:
+        x = torch.cat([x[..., :2].clamp(0, 1), x[..., 2:]], dim=-1)
+        x[:, 0, :2], x[:, -1, :2] = condition.start[:, :2], condition.goal
+        return x
+
+    return project
+
+
+def function_evaluations(planner: Planner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
+    """FLOPs of one plan - map encoders, D_phi, selector, every step of both phases - over those of one refiner pass."""
+    one, one_masks = _single(data, masks, 0)
+    mask = torch.ones(1, data.frames, dtype=torch.bool, device=data.states.device)
+    refiner_pass = _flops(lambda: planner.refiner(one.states, mask, one.condition(one.all_rows)))
+    return _flops(lambda: planner.plan_all(one, one_masks, generator)) / refiner_pass
+
+
+def plan_milliseconds(
+    planner: Planner, data: Prepared, masks: Masks, generator: torch.Generator, repeats: int = 20
+) -> float:
+    """Median wall time of a plan at batch 1, from a condition to the refined sequence, after two plans to warm up."""
+    times = []
+    for n in range(repeats + 2):
+        one, one_masks = _single(data, masks, n % len(data.states))
+        started = time.perf_counter()
+        planner.plan_all(one, one_masks, generator)
+        times.append(1000 * (time.perf_counter() - started))
+    return float(np.median(times[2:]))
+
+
+def _single(data: Prepared, masks: Masks, row: int) -> tuple[Prepared, Masks]:
+    rows = torch.tensor([row], device=data.states.device)
+    return data.subset(rows), masks.subset(rows.numpy(force=True))
+
+
+def _flops(run: Callable[[], object]) -> int:
+    # The fused attention kernels are not counted: the plain one does the same products.
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        run()
+    return counter.get_total_flops()

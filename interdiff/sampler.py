@@ -1,0 +1,59 @@
+"""Phase 2: from keyframes to the full sequence, over nested levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from interdiff.corruption import degrade
+from interdiff.interpolation import Method, interpolate
+
+# (degraded sequence [B, T, C], mask of its anchors [B, T]) -> clean sequence [B, T, C]
+Refine = Callable[[Tensor, Tensor], Tensor]
+
+
+def place_keyframes(keyframes_bkc: Tensor, indices_bk: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Keyframes [B, K, C] at frames [B, K] -> sequence [B, T, C] (zero elsewhere) and its mask [B, T]."""
+    batch, _, channels = keyframes_bkc.shape
+    sequence = keyframes_bkc.new_zeros(batch, frames, channels)
+    sequence = sequence.scatter(1, indices_bk[..., None].expand_as(keyframes_bkc), keyframes_bkc)
+    mask = torch.zeros(batch, frames, dtype=torch.bool, device=keyframes_bkc.device).scatter(1, indices_bk, True)
+    return sequence, mask
+
+
+@torch.no_grad()
+def refine_over_levels(
+    refine: Refine,
+    anchors_btc: Tensor,
+    masks: Sequence[Tensor],
+    sigmas: Sequence[float],
+    method: Method,
+    generator: torch.Generator,
+    project: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Interpolate the anchors and refine them over nested levels, coarse to fine.
+
+    Between two levels the sequence moves as in cold diffusion's algorithm 2 (Bansal et al. 2022):
+    x <- x - D(x0, s) + D(x0, s - 1), with x0 the refiner's prediction and D(., s) the interpolation at mask s; then the
+    missing frames get the level's noise, as they do in training.
+
+    Args:
+        anchors_btc: [B, T, C]; only the frames of masks[0] are read.
+        masks: the [B, T] masks of the levels to run, nested, masks[0] the keyframes; one refiner pass for each.
+        sigmas: sampling noise of each level.
+        project: applied to the prediction after each pass: clips positions and restores what the condition gives.
+
+    Returns:
+        The interpolated and the refined sequence, both [B, T, C].
+    """
+    interpolated = interpolate(anchors_btc, masks[0], method)
+    x = refined = interpolated
+    for level, (mask, sigma) in enumerate(zip(masks, sigmas, strict=True)):
+        noisy = degrade(x, mask, method, sigma, generator) if sigma else x
+        refined = project(refine(noisy, mask))
+        if level + 1 < len(masks):
+            finer = interpolate(refined, masks[level + 1], method)
+            x = x + finer - interpolate(refined, mask, method)
+    return interpolated, refined

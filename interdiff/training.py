@@ -1,0 +1,167 @@
+"""The training loop of every network. It knows no algorithm: a stage hands it a loss."""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from interdiff.errors import InputError
+
+# (model, generator, share of the steps done) -> scalars by name, among them "loss"
+Loss = Callable[[nn.Module, torch.Generator, float], dict[str, Tensor]]
+
+
+class Settings(Protocol):
+    """The fields of the config's `training` sections; see there."""
+
+    steps: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    ema_decay: float
+    grad_clip: float
+    seed: int
+    log_every: int
+    save_every: int
+    mixed_precision: str
+
+
+class State(Protocol):
+    """Where resumable progress lives (`interdiff.state.TrainingState`)."""
+
+    stop_requested: bool
+
+    def load(self) -> tuple[dict, dict] | None: ...
+    def save(self, tensors: dict, meta: dict) -> None: ...
+
+
+class Interrupted(SystemExit):
+    """Raised after a requested stop once the state is saved; the exit code is that of SIGTERM."""
+
+    def __init__(self) -> None:
+        super().__init__(143)
+
+
+@dataclass
+class Meter:
+    """Means of the logged scalars and the rate since the last row."""
+
+    batch_size: int
+    sums: dict[str, float] = field(default_factory=dict)
+    count: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def add(self, scalars: dict[str, Tensor]) -> None:
+        self.count += 1
+        for name, value in scalars.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+
+    def row(self, step: int) -> dict[str, float]:
+        rate = self.count / (time.perf_counter() - self.started)
+        row = {"step": step} | {name: total / self.count for name, total in self.sums.items()}
+        row |= {"steps_per_s": rate, "samples_per_s": rate * self.batch_size, "peak_memory_mb": peak_memory_mb()}
+        self.sums, self.count, self.started = {}, 0, time.perf_counter()
+        return row
+
+
+def peak_memory_mb() -> float:
+    """Peak memory of the GPU in use, else of this process, in MiB."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def learning_rate(settings: Settings, step: int) -> float:
+    """Linear warm-up, then a half cosine down to zero at the last step."""
+    warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+    return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+
+
+def train(
+    model: nn.Module,
+    loss: Loss,
+    settings: Settings,
+    batch_size: int,
+    state: State,
+    device: torch.device,
+    on_row: Callable[[dict[str, float]], None],
+    steps: Callable[[range], Iterable[int]],
+) -> tuple[nn.Module, list[dict[str, float]]]:
+    """Minimise `loss`; return the exponential moving average of the model and the history of logged rows.
+
+    Everything a step depends on - weights, optimizer, average, random state, step - is saved every `save_every` steps and
+    when a stop is requested, so a killed and resumed run ends with the bytes of an uninterrupted one.
+
+    Args:
+        on_row: gets each row of means as it is logged.
+        steps: wraps the range of steps that are left, to show progress.
+
+    Raises:
+        InputError: the loss is not finite (names the step).
+        Interrupted: a stop was requested; the state is saved.
+    """
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=settings.mixed_precision)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98)
+    )
+    average = AveragedModel(model.to(device), multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
+    generator = torch.Generator(device).manual_seed(settings.seed)
+    first, history = _resume(state, model, optimizer, average, generator)
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    meter = Meter(batch_size)
+
+    def save(next_step: int) -> None:
+        tensors = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.optimizer.state_dict(),
+            "average": average.state_dict(),
+            "generator": generator.get_state(),
+        }
+        state.save(tensors, {"step": next_step, "history": history})
+
+    for step in steps(range(first, settings.steps)):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(settings, step)
+        with accelerator.autocast():
+            scalars = loss(wrapped, generator, step / settings.steps)
+        if not math.isfinite(float(scalars["loss"].detach())):
+            raise InputError(
+                f"the training loss is {float(scalars['loss'].detach())} at step {step}: expected a finite number"
+            )
+        accelerator.backward(scalars["loss"])
+        accelerator.clip_grad_norm_(model.parameters(), settings.grad_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update_parameters(model)
+        meter.add(scalars)
+        if (step + 1) % settings.log_every == 0 or step + 1 == settings.steps:
+            history.append(meter.row(step + 1))
+            on_row(history[-1])
+        if (step + 1) % settings.save_every == 0 or state.stop_requested:
+            save(step + 1)
+        if state.stop_requested:
+            raise Interrupted
+    return average.module.eval(), history
+
+
+def _resume(
+    state: State, model: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module, generator: torch.Generator
+) -> tuple[int, list[dict[str, float]]]:
+    saved = state.load()
+    if saved is None:
+        return 0, []
+    tensors, meta = saved
+    model.load_state_dict(tensors["model"])
+    optimizer.load_state_dict(tensors["optimizer"])
+    average.load_state_dict(tensors["average"])
+    generator.set_state(tensors["generator"].cpu())
+    return meta["step"], meta["history"]

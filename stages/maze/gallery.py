@@ -1,0 +1,19 @@
+"""A gallery of one layout's plans: the first few of the first seed, not picked."""
+
+import numpy as np
+
+from interdiff.config import GallerySettings
+from interdiff.files import load_arrays
+from interdiff.maze.gallery import gallery
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads `samples`; writes the picture `gallery` of the layout that its file is named after."""
+    samples = load_arrays(stage.inputs["samples"])
+    numbers = np.flatnonzero(samples["layout"] == stage.outputs["gallery"].stem)
+    gallery(samples, numbers[: stage.settings.samples_drawn], stage.outputs["gallery"])
+
+
+if __name__ == "__main__":
+    run_stage(main, GallerySettings)

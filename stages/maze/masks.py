@@ -1,0 +1,53 @@
+"""Dynamic-programming masks of a split: optimal indices for every K, global indices and nested masks."""
+
+import numpy as np
+import torch
+
+from interdiff.config import MasksSettings
+from interdiff.files import write_arrays
+from interdiff.keyframe_dp import global_indices, optimal_indices
+from interdiff.maze.data import Prepared, load_prepared
+from interdiff.nested_masks import nested_ranks
+from interdiff.segment_cost import all_segment_costs, sampled_segment_costs, snr_weight
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads `prepared`; writes `masks`: indices_K [N, K], cost_K [N], global_K [K], rank [N, T] of the nested masks."""
+    settings: MasksSettings = stage.settings
+    data = load_prepared(stage.inputs["prepared"], torch.device("cpu"))
+    subset = stage.rng().random(len(data.states)) < settings.subset_fraction
+    subset[0] = True
+    indices = {k: [] for k in settings.levels}
+    costs = {k: [] for k in settings.levels}
+    ranks, summed = [], np.zeros((1, data.frames, data.frames))
+    for rows in stage.progress(data.chunks(512), "dynamic programming", unit="chunk"):
+        cost = _costs(data, rows, settings, stage.rng(1))
+        for k in settings.levels:
+            index, total = optimal_indices(cost, k, settings.max_gap_factor)
+            indices[k].append(index)
+            costs[k].append(total)
+        ranks.append(nested_ranks(lambda k, cost=cost: cost, settings.nested_levels, settings.max_gap_factor))
+        summed += cost[subset[rows.numpy()]].sum(0, keepdims=True)
+    arrays = {f"indices_{k}": np.concatenate(parts) for k, parts in indices.items()}
+    arrays |= {f"cost_{k}": np.concatenate(parts) for k, parts in costs.items()}
+    arrays |= {f"global_{k}": global_indices(summed, k, settings.max_gap_factor) for k in settings.levels}
+    arrays |= {
+        "rank": np.concatenate(ranks),
+        "levels": np.array(settings.levels),
+        "nested_levels": np.array(settings.nested_levels),
+        "max_gap_factor": np.array(settings.max_gap_factor),
+    }
+    write_arrays(stage.outputs["masks"], arrays)
+
+
+def _costs(data: Prepared, rows: torch.Tensor, settings: MasksSettings, rng: np.random.Generator) -> np.ndarray:
+    positions = data.world_positions(rows).numpy()
+    if settings.cost == "sampled":
+        return sampled_segment_costs(positions, settings.cost_samples, rng)
+    weight = snr_weight() if settings.cost == "snr" else 1.0
+    return weight * all_segment_costs(positions)
+
+
+if __name__ == "__main__":
+    run_stage(main, MasksSettings)

@@ -1,0 +1,91 @@
+"""Plan for held-out starts and goals, with phase 1's and with ground-truth anchors, and measure the plans."""
+
+import numpy as np
+import torch
+
+from interdiff.checkpoint import load_checkpoint
+from interdiff.config import SamplingSettings
+from interdiff.files import write_arrays, write_csv
+from interdiff.maze.data import Prepared, load_prepared
+from interdiff.maze.evaluation import cost_ratio, plan_metrics
+from interdiff.maze.masks import Masks, load_masks
+from interdiff.maze.phase1 import load_phase1
+from interdiff.maze.plans import Planner, Plans, function_evaluations, plan_milliseconds
+from interdiff.maze.refiner import Refiner
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads the test split, its masks and all networks; writes `samples` (every plan, with its map) and `metrics`."""
+    settings: SamplingSettings = stage.settings
+    data, masks = load_prepared(stage.inputs["test"], stage.device), load_masks(stage.inputs["masks_test"])
+    phase1 = load_phase1(*(stage.folder(name) for name in ("segment_cost", "selector", "keypoints")), stage.device)
+    refiner = load_checkpoint(stage.folder("refiner"), "refiner", lambda c: Refiner(**c), stage.device)
+    planner = Planner(phase1, refiner, settings)
+    rows_of = [data.rows_of(layout)[: settings.n_per_layout] for layout in range(len(data.layouts))]
+    rows, samples = [], []
+    work = [(seed, layout) for seed in settings.seeds for layout in range(len(data.layouts))]
+    for seed, layout in stage.progress(work, "plans", unit="layout"):
+        chosen = rows_of[layout]
+        part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))
+        rng, generator = stage.rng(seed), torch.Generator(stage.device).manual_seed(seed)
+        keyframes = planner.keyframes(part, part_masks, rng)
+        plans = planner.plan(part, part.all_rows, *keyframes, generator, oracle=False)
+        oracle = planner.plan(part, part.all_rows, *keyframes, generator, oracle=True)
+        arrays = _arrays(part, layout, seed, chosen, plans, oracle)
+        samples.append(arrays)
+        rows.append(_row(stage, part, part_masks, planner, arrays, generator))
+    merged = {name: np.concatenate([part[name] for part in samples]) for name in samples[0]}
+    write_arrays(stage.outputs["samples"], merged, compress=True)
+    write_csv(stage.outputs["metrics"], rows)
+
+
+def _arrays(
+    part: Prepared, layout: int, seed: int, chosen: torch.Tensor, plans: Plans, oracle: Plans
+) -> dict[str, np.ndarray]:
+    count = len(part.states)
+    tensors = {
+        "truth": part.states,
+        "start": part.start,
+        "goal": part.goal,
+        "indices": plans.indices,
+        "keypoints": plans.keypoints,
+        "interp": plans.interpolated,
+        "refined": plans.refined,
+        "oracle_interp": oracle.interpolated,
+        "oracle_refined": oracle.refined,
+        "occupancy": part.occupancy[layout].to(torch.uint8).expand(count, -1, -1),
+        "sdf": part.sdf[layout].half().expand(count, -1, -1),
+        "row": chosen,
+    }
+    arrays = {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
+    return arrays | {"layout": np.full(count, part.layouts[layout]), "seed": np.full(count, seed)}
+
+
+def _row(
+    stage: Stage,
+    part: Prepared,
+    masks: Masks,
+    planner: Planner,
+    arrays: dict[str, np.ndarray],
+    generator: torch.Generator,
+) -> dict[str, object]:
+    """One row of metrics.csv, in the order of its columns."""
+    truth = arrays["truth"][..., :2]
+    positions = {kind: arrays[kind][..., :2] for kind in ("interp", "refined", "oracle_interp", "oracle_refined")}
+    metrics = plan_metrics(positions, truth, arrays["occupancy"][0])
+    k = stage.settings.k
+    return {
+        "variant": stage.variant,
+        "layout": str(arrays["layout"][0]),
+        "seed": int(arrays["seed"][0]),
+        "n": len(truth),
+        **metrics,
+        "cost_ratio": cost_ratio(truth, part.cells, arrays["indices"], masks.costs[k]),
+        "nfe": function_evaluations(planner, part, masks, generator),
+        "plan_ms": plan_milliseconds(planner, part, masks, generator),
+    }
+
+
+if __name__ == "__main__":
+    run_stage(main, SamplingSettings)

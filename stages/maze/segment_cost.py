@@ -1,0 +1,44 @@
+"""Train D_phi, the model of the segment cost, and evaluate it on held-out data."""
+
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.config import SegmentCostSettings
+from interdiff.files import write_json
+from interdiff.maze.data import load_prepared
+from interdiff.maze.masks import load_masks
+from interdiff.maze.segment_cost import SegmentCostModel, evaluate, segment_cost_loss
+from interdiff.training import train
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads prepared `train`, `val` and their masks; writes a checkpoint and held-out `metrics` per layout."""
+    settings: SegmentCostSettings = stage.settings
+    train_data = load_prepared(stage.inputs["train"], stage.device)
+    masks = load_masks(stage.inputs["masks_val"])
+    config = {
+        "frames": train_data.frames,
+        "frames_per_token": settings.frames_per_token,
+        "channels": settings.channels,
+        **settings.network.model_dump(),
+    }
+    torch.manual_seed(settings.training.seed)
+    model, history = train(
+        SegmentCostModel(**config),
+        segment_cost_loss(
+            train_data, settings.training.batch_size, settings.pairs, masks.nested_levels[0], masks.max_gap_factor
+        ),
+        settings.training,
+        settings.training.batch_size,
+        stage.state(),
+        stage.device,
+        stage.tracker.log,
+        lambda steps: stage.progress(steps, "training", unit="step"),
+    )
+    save_checkpoint(stage.outputs, model, {"kind": "segment_cost", "model": config}, history)
+    write_json(stage.outputs["metrics"], evaluate(model, load_prepared(stage.inputs["val"], stage.device), masks))
+
+
+if __name__ == "__main__":
+    run_stage(main, SegmentCostSettings)

@@ -1,0 +1,52 @@
+"""Train the selector on DP(D_phi) labels and evaluate it on held-out data."""
+
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.config import SelectorSettings
+from interdiff.files import write_json
+from interdiff.maze.data import load_prepared
+from interdiff.maze.masks import load_masks
+from interdiff.maze.phase1 import load_segment_cost
+from interdiff.maze.selector import KeyframeSelector, distilled_labels, evaluate, selector_loss
+from interdiff.networks import initialise_from
+from interdiff.training import train
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads prepared `train`, `val`, their masks and D_phi; writes a checkpoint and held-out `metrics` per layout."""
+    settings: SelectorSettings = stage.settings
+    train_data = load_prepared(stage.inputs["train"], stage.device)
+    masks = load_masks(stage.inputs["masks_val"])
+    segment_cost = load_segment_cost(stage.folder("segment_cost"), stage.device)
+    config = {
+        "frames": train_data.frames,
+        "frames_per_token": settings.frames_per_token,
+        "condition_bias": settings.condition_bias,
+        "nested_levels": list(masks.nested_levels),
+        "max_gap_factor": masks.max_gap_factor,
+        **settings.network.model_dump(),
+    }
+    torch.manual_seed(settings.training.seed)
+    selector = KeyframeSelector(**config)
+    initialise_from(selector.queries, segment_cost.queries)
+    chunks = stage.progress(train_data.chunks(64), "labels", unit="chunk")
+    labels = distilled_labels(segment_cost, train_data, chunks, sorted({*masks.indices, *masks.nested_levels}), masks)
+    model, history = train(
+        selector,
+        selector_loss(train_data, labels, settings),
+        settings.training,
+        settings.training.batch_size,
+        stage.state(),
+        stage.device,
+        stage.tracker.log,
+        lambda steps: stage.progress(steps, "training", unit="step"),
+    )
+    save_checkpoint(stage.outputs, model, {"kind": "selector", "model": config}, history)
+    val = load_prepared(stage.inputs["val"], stage.device)
+    write_json(stage.outputs["metrics"], evaluate(model, segment_cost, val, masks, stage.rng()))
+
+
+if __name__ == "__main__":
+    run_stage(main, SelectorSettings)
