@@ -68,7 +68,7 @@ class Prepared:
 
     def chunks(self, size: int) -> list[Tensor]:
         """All rows in order, in chunks of one layout each."""
-        return [chunk for layout in range(len(self.layouts)) for chunk in self.rows_of(layout).split(size)]
+        return [c for layout in range(len(self.layouts)) for c in self.rows_of(layout).split(size) if len(c)]
 
 
 def load_prepared(path: Path, device: torch.device) -> Prepared:
