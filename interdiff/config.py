@@ -158,17 +158,15 @@ class SegmentCostSettings(Section):
 
 
 class SelectorSettings(Section):
-    """The selector of keypoint indices."""
+    """The selector of keypoint indices; its network has D_phi's size, from which it starts."""
 
-    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
-    frames_per_token: Count = Field(8, description="frames that one token stands for; divides T")
     condition_bias: Literal["none", "direct", "encoder"] = Field(
         "encoder", description="what is added to the time queries: start and goal, or an encoding of them and the map"
     )
-    gumbel: float = Field(0.0, ge=0, description="Gumbel noise on the logits in training (Gumbel top-k)")
-    temperature: float = Field(1.0, gt=0, description="softmax temperature at the first step of training")
+    gumbel: float = Field(0.0, ge=0, description="Gumbel noise on the potentials in training")
+    temperature: float = Field(1.0, gt=0, description="divides the potentials, at the first step of training")
     final_temperature: float = Field(1.0, gt=0, description="temperature at the last step, reached linearly")
-    kl_to_uniform: float = Field(0.0, ge=0, description="weight of KL(density || uniform)")
+    kl_to_uniform: float = Field(0.0, ge=0, description="weight of KL(density of keyframes || uniform)")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
@@ -279,7 +277,7 @@ class MazeSettings(Section):
         for policy in self.refiner.mix:
             if RANKED[policy] not in self.anchors.policies:
                 raise ValueError(f"refiner.mix: {policy} needs {RANKED[policy]!r} among anchors.policies")
-        for stage in ("segment_cost", "selector", "refiner"):
+        for stage in ("segment_cost", "refiner"):
             per_token = getattr(self, stage).frames_per_token
             if self.data.frames % per_token:
                 raise ValueError(f"{stage}.frames_per_token={per_token} does not divide data.frames={self.data.frames}")

@@ -7,6 +7,7 @@ at: it carries both the bound on the gap and the frames that a nested mask must 
 from __future__ import annotations
 
 import math
+
 import numba
 import numpy as np
 
@@ -101,19 +102,6 @@ def path_cost(cost_bij: np.ndarray, indices_bk: np.ndarray) -> np.ndarray:
 def global_indices(cost_bij: np.ndarray, k: int, gap_factor: float) -> np.ndarray:
     """One path of K keyframes for all sequences: the optimum of the summed cost matrix, [K] int16."""
     return optimal_indices(cost_bij.sum(0, keepdims=True, dtype=np.float64), k, gap_factor)[0][0]
-
-
-def density_cost(density_bt: np.ndarray) -> np.ndarray:
-    """Segment costs whose optimal path puts one keyframe at the median of every unit of expected count.
-
-    `density` [B, T] is the expected number of keyframes at each frame (1 at both ends). With C_t its cumulative sum up to
-    the middle of frame t, the cost (C_j - C_i - 1)^2 is zero when exactly one keyframe's worth of density lies between
-    the middles of i and j. So a peak gets one keyframe, neighbours do not cluster, and the DP's bounds apply.
-    """
-    middle = np.cumsum(density_bt, axis=1, dtype=np.float64) - 0.5 * density_bt
-    cost = np.square(middle[:, None, :] - middle[:, :, None] - 1).astype(np.float32)
-    cost[:, *np.tril_indices(density_bt.shape[1])] = np.inf
-    return cost
 
 
 def uniform_indices(frames: int, k: int) -> np.ndarray:

@@ -17,6 +17,10 @@ from interdiff.networks import mlp
 from interdiff.segment_cost import COST_FLOOR, all_segment_costs, cost_regression_loss, pair_costs
 from interdiff.training import Loss
 
+# What linear interpolation gets wrong is the path's shape, not its place: displacements over a few frames count more.
+SHAPE_LAG = 4
+SHAPE_WEIGHT = 20.0
+
 
 class SegmentCostModel(nn.Module):
     """D_phi: predicts each segment's cost from the condition and (i, j).
@@ -44,7 +48,9 @@ class SegmentCostModel(nn.Module):
         first = first.gather(1, i_bp[..., None].expand(-1, -1, self.channels))
         last = last.gather(1, j_bp[..., None].expand(-1, -1, self.channels))
         # The path learns from positions alone: the costs' gradients, ruled by the shortest segments, only slow it down.
-        return pair_costs(output_btc[..., :2].detach(), i_bp, j_bp) + self._spread(first + last, j_bp - i_bp)
+        # In float64, because a nearly straight segment's cost is the small difference of large sums.
+        path = output_btc[..., :2].detach().double()
+        return pair_costs(path, i_bp, j_bp).to(output_btc.dtype) + self._spread(first + last, j_bp - i_bp)
 
     def all_costs(self, output_btc: Tensor) -> np.ndarray:
         """Costs of all segments [B, T, T] float32, infinite where j <= i."""
@@ -82,8 +88,10 @@ def segment_cost_loss(data: Prepared, batch_size: int, pairs: int, k: int, gap_f
         positions = data.world_positions(rows)
         output = model(data.condition(rows))
         deviance = cost_regression_loss(model.pair_costs(output, i, j), pair_costs(positions, i, j))
-        path = (output[..., :2] - positions).square().mean()
-        return {"loss": deviance + path, "deviance": deviance, "path": path}
+        error = output[..., :2] - positions
+        path = error.square().mean()
+        shape = (error[:, SHAPE_LAG:] - error[:, :-SHAPE_LAG]).square().mean()
+        return {"loss": deviance + path + SHAPE_WEIGHT * shape, "deviance": deviance, "path": path, "shape": shape}
 
     return loss
 

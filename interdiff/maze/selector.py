@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from interdiff.keyframe_dp import density_cost, optimal_indices, path_cost, random_indices, uniform_indices
+from interdiff.keyframe_crf import log_partition, marginals, path_potential
+from interdiff.keyframe_dp import max_gap, optimal_indices, path_cost, random_indices, uniform_indices
 from interdiff.maze.data import Prepared
 from interdiff.maze.masks import Masks
-from interdiff.maze.networks import Condition, FrameQueries, MapEncoder
+from interdiff.maze.networks import Condition, MapEncoder
 from interdiff.maze.segment_cost import SegmentCostModel, costs_of_chunks
 from interdiff.networks import mlp
 from interdiff.training import Loss
 
+# The precision learns this much faster than the weights: it must follow what they can tell apart.
+PRECISION_RATE = 100.0
 
-class KeyframeSelector(nn.Module):
-    """Keyframe logits per frame from the condition and the level K / T.
+
+class KeyframeSelector(SegmentCostModel):
+    """Potentials of keyframe paths from the condition and the level K / T.
+
+    Which of several equally good paths DP takes flips with the slightest change of the condition, so labels cannot be
+    imitated frame by frame. The selector therefore learns the distribution of whole paths: segment potentials of D_phi's
+    form, from which it starts, told the level. Keyframes are its most probable path.
 
     condition_bias: "direct" adds a linear map of start and goal to the time queries, "encoder" an encoding of start,
-    goal and map by a small network of its own, "none" leaves the condition to attention and modulation. The levels and
-    the bound on gaps that its labels kept come along, so that whoever uses it keeps the same.
+    goal and map by a small network of its own, "none" leaves the condition to the backbone. The levels and the bound on
+    gaps that its labels kept come along, so that whoever uses it keeps the same.
     """
 
     def __init__(
         self,
         frames: int,
         frames_per_token: int,
+        channels: int,
         condition_bias: Literal["none", "direct", "encoder"],
         nested_levels: Sequence[int],
         max_gap_factor: float,
@@ -38,24 +47,38 @@ class KeyframeSelector(nn.Module):
         depth: int,
         heads: int,
     ) -> None:
-        super().__init__()
+        super().__init__(frames, frames_per_token, channels, d_model, depth, heads)
         self.frames, self.nested_levels, self.max_gap_factor = frames, tuple(nested_levels), max_gap_factor
-        self.queries = FrameQueries(frames, frames_per_token, 1, d_model, depth, heads)
         self.level = mlp(3, d_model, d_model)
+        # Optimal costs fall with about the fourth power of K; potentials should not.
+        self.log_precision = nn.Parameter(torch.tensor([1.0, 3.5]) / PRECISION_RATE)
         self.condition_bias = condition_bias
         if condition_bias == "direct":
             self.bias = nn.Linear(6, d_model)
         elif condition_bias == "encoder":
             self.map_bias = MapEncoder(d_model)
             self.bias = mlp(6 + d_model, 2 * d_model, d_model)
+        for layer in (self.level[-1], *([] if condition_bias == "none" else [_last_linear(self.bias)])):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, condition: Condition, k: int) -> Tensor:
-        """Logits [B, T] of the interior frames' density; both ends, which are always kept, are -inf."""
+        """D_phi's kind of output [B, T, 2 + 2 H], for level K."""
         level = condition.start.new_tensor([k / self.frames, (k / self.frames) ** 0.5, 1 / k])
-        logits = self.queries(condition, self.level(level), self._query_bias(condition))[..., 0]
-        ends = torch.zeros_like(logits, dtype=torch.bool)
-        ends[:, [0, -1]] = True
-        return logits.masked_fill(ends, -torch.inf)
+        return self.queries(condition, self.level(level), self._query_bias(condition))
+
+    def potentials(self, output_btc: Tensor, k: int) -> Tensor:
+        """Segment potentials [B, T, T] for paths of K keyframes, -inf where the bound on gaps forbids a segment."""
+        longest = max_gap(self.frames, k, self.max_gap_factor)
+        t = torch.arange(self.frames, device=output_btc.device)
+        i, j = ((t[None] > t[:, None]) & (t[None] - t[:, None] <= longest)).nonzero(as_tuple=True)
+        pairs = (index.expand(len(output_btc), -1) for index in (i, j))
+        cost = self.pair_costs(output_btc, *pairs)
+        potential = output_btc.new_full((len(output_btc), self.frames**2), -torch.inf)
+        level, slope = PRECISION_RATE * self.log_precision
+        precision = (level + slope * math.log(k / 8)).exp()
+        potential = potential.index_copy(1, i * self.frames + j, -precision * cost)
+        return potential.unflatten(1, (self.frames, self.frames))
 
     def _query_bias(self, condition: Condition) -> Tensor | float:
         if self.condition_bias == "none":
@@ -65,6 +88,10 @@ class KeyframeSelector(nn.Module):
             pooled = self.map_bias(condition.occupancy).mean(1)
             points = torch.cat([points, pooled.repeat_interleave(len(points) // len(pooled), 0)], dim=-1)
         return self.bias(points)[:, None]
+
+
+def _last_linear(module: nn.Module) -> nn.Linear:
+    return module if isinstance(module, nn.Linear) else module[-1]
 
 
 class Settings(Protocol):
@@ -92,46 +119,41 @@ def distilled_labels(
 
 
 def selector_loss(data: Prepared, labels: dict[int, Tensor], settings: Settings) -> Loss:
-    """Cross-entropy of the density with the labelled keyframes, at a random level per step.
+    """Negative log likelihood of the labelled paths, per keyframe, at a random level per step.
 
     Args:
         labels: K -> [N, K] int64 keyframes to imitate.
-        settings: `gumbel` adds that much Gumbel noise to the logits (a softened Gumbel top-k sample), the temperature
-            that divides them moves linearly to its final value, `kl_to_uniform` weighs KL(density || uniform).
+        settings: `gumbel` adds that much Gumbel noise to the potentials, the temperature that divides them moves
+            linearly to its final value, `kl_to_uniform` weighs KL(density of keyframes || uniform).
     """
     levels = [k for k in sorted(labels) if k > 2]
 
     def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         rows = data.random_rows(settings.training.batch_size, generator)
         k = levels[int(torch.randint(len(levels), (), generator=generator, device=generator.device))]
-        logits = model(data.condition(rows), k)[:, 1:-1]
+        potential = model.potentials(model(data.condition(rows), k), k)
         if settings.gumbel:
-            noise = torch.empty_like(logits).exponential_(generator=generator).log()
-            logits = logits - settings.gumbel * noise
-        temperature = settings.temperature + progress * (settings.final_temperature - settings.temperature)
-        log_density = F.log_softmax(logits / temperature, dim=-1)
-        label = labels[k][rows][:, 1:-1] - 1
-        cross_entropy = -log_density.gather(1, label).mean()
-        kl = (log_density.exp() * log_density).sum(-1).mean() + float(np.log(logits.shape[1]))
-        return {"loss": cross_entropy + settings.kl_to_uniform * kl, "cross_entropy": cross_entropy, "kl": kl}
+            noise = torch.empty_like(potential).exponential_(generator=generator).log()
+            potential = potential - settings.gumbel * noise
+        potential = potential / (settings.temperature + progress * (settings.final_temperature - settings.temperature))
+        likelihood = path_potential(potential, labels[k][rows]) - log_partition(potential, k)
+        scalars = {"loss": -likelihood.mean() / (k - 2)}
+        if settings.kl_to_uniform:
+            density = marginals(potential, k)[:, 1:-1].clamp_min(1e-9) / (k - 2)
+            scalars["kl"] = (density * (density * density.shape[1]).log()).sum(-1).mean()
+            scalars["loss"] = scalars["loss"] + settings.kl_to_uniform * scalars["kl"]
+        return scalars
 
     return loss
 
 
-def density(logits_bt: Tensor, k: int) -> np.ndarray:
-    """Expected number of keyframes at every frame: K - 2 spread over the interior by softmax, one at each end."""
-    density_bt = (k - 2) * torch.softmax(logits_bt, dim=-1).double()
-    density_bt[:, [0, -1]] = 1
-    return density_bt.numpy(force=True)
-
-
 @torch.no_grad()
 def level_costs(model: KeyframeSelector, condition: Condition, k: int) -> np.ndarray:
-    """The selector's cost matrices [B, T, T] at level K: DP over them reads keyframes off its density."""
-    return density_cost(density(model(condition, k), k))
+    """The selector's cost matrices [B, T, T] at level K: DP over them finds the most probable keyframes."""
+    return model.all_costs(model(condition, k))
 
 
-def select(model: KeyframeSelector, data: Prepared, k: int, chunk: int = 512) -> np.ndarray:
+def select(model: KeyframeSelector, data: Prepared, k: int, chunk: int = 64) -> np.ndarray:
     """Keyframes [N, K] int16 for every row."""
     chunks = [level_costs(model, data.condition(rows), k) for rows in data.chunks(chunk)]
     return np.concatenate([optimal_indices(cost, k, model.max_gap_factor)[0] for cost in chunks])

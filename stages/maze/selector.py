@@ -22,15 +22,16 @@ def main(stage: Stage) -> None:
     segment_cost = load_segment_cost(stage.folder("segment_cost"), stage.device)
     config = {
         "frames": train_data.frames,
-        "frames_per_token": settings.frames_per_token,
+        "frames_per_token": segment_cost.queries.frames_per_token,
+        "channels": segment_cost.channels,
         "condition_bias": settings.condition_bias,
         "nested_levels": list(masks.nested_levels),
         "max_gap_factor": masks.max_gap_factor,
-        **settings.network.model_dump(),
+        **segment_cost.queries.size,
     }
     torch.manual_seed(settings.training.seed)
     selector = KeyframeSelector(**config)
-    initialise_from(selector.queries, segment_cost.queries)
+    initialise_from(selector, segment_cost)
     chunks = stage.progress(train_data.chunks(64), "labels", unit="chunk")
     labels = distilled_labels(segment_cost, train_data, chunks, sorted({*masks.indices, *masks.nested_levels}), masks)
     model, history = train(
