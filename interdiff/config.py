@@ -304,10 +304,32 @@ class GallerySettings(Section):
     samples_drawn: Count = Field(6, description="plans drawn per layout")
 
 
+class SelectionSettings(Section):
+    """The comparison of ways to choose keyframes, selection.csv."""
+
+    counts: list[Annotated[int, Field(ge=3)]] = Field(
+        default_factory=lambda: [4, 8, 16], min_length=1, description="numbers of keyframes K, one row each"
+    )
+    conditions: Count = Field(60, description="held-out sequences per layout")
+    demonstrations: Count = Field(
+        24, description="re-simulations of each sequence's start and target, for the limit of any selector"
+    )
+    seed: int = Field(0, ge=0, description="seed of the choice of sequences, of re-simulation and random keyframes")
+
+
+class SelectionStageSettings(SelectionSettings):
+    """What the stage is told: also the mazes that it simulates."""
+
+    layouts: dict[Name, LayoutSettings] = Field(description="mazes by name")
+
+
 class ReportSettings(Section):
-    """What metrics.csv and the figures cover."""
+    """What metrics.csv, selection.csv and the figures cover."""
 
     variants: list[Name] = Field(default_factory=lambda: [BASE], min_length=1, description="variants, in this order")
+    selection: SelectionSettings = Field(
+        default_factory=SelectionSettings, description="comparison of ways to choose keyframes"
+    )
     gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
 
 
@@ -349,6 +371,9 @@ class MazeConfig(Section):
         for name in [*self.report.variants, *self.report.gallery.variants]:
             if name not in settings:
                 raise InputError(f"report.variants: unknown variant {name!r}; expected one of {', '.join(settings)}")
+        for k in self.report.selection.counts:
+            if k not in self.base.masks.levels:
+                raise InputError(f"report.selection.counts: K={k} is not among base.masks.levels")
         self._resolved = Variants(settings, ancestry, MAZE_STAGES)
         return self
 

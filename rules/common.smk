@@ -72,6 +72,22 @@ def report_metrics():
     return [f"{sample_folder(variant)}/metrics.csv" for variant in CONFIG.maze.report.variants]
 
 
+def report_selection():
+    """The comparison of ways to choose keyframes; it re-simulates goal-to-goal segments, so there is none of windows."""
+    segments = CONFIG.maze.base.data.mode == "segments"
+    return [f"{CONFIG.results}/maze/selection.csv"] if segments else []
+
+
+def selection_spec(wildcards):
+    """Params function: the identity text of the comparison, with the maps and noise that it simulates."""
+    layouts = {
+        name: CONFIG.maze.layouts[name].model_dump(include={"map", "noise"})
+        for name in CONFIG.maze.base.data.layouts
+    }
+    settings = CONFIG.maze.report.selection.model_dump() | {"layouts": layouts}
+    return stage_spec("selection", settings)
+
+
 def report_pictures():
     """Pictures of the drawn variants: a gallery per layout, and training curves."""
     return [

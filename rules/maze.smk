@@ -8,6 +8,7 @@ localrules:
 rule maze:
     input:
         metrics="<results>/maze/metrics.csv",
+        selection=report_selection(),
         pictures=report_pictures(),
 
 
@@ -295,6 +296,34 @@ rule samples:
         " --out samples={output.samples:q} metrics={output.metrics:q}"
 
 
+rule selection:
+    input:
+        test="<results>/maze/prepared/base/test.npz",
+        masks_test="<results>/maze/masks/base/test.npz",
+        segment_cost=multiext("<results>/maze/segment_cost/base/", "model.safetensors", "config.json"),
+        selector=multiext("<results>/maze/selector/base/", "model.safetensors", "config.json"),
+    output:
+        selection="<results>/maze/selection.csv",
+    log:
+        "<results>/maze/logs/selection.txt",
+    benchmark:
+        "<results>/maze/benchmarks/selection.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        spec=selection_spec,
+        results=results_root,
+    shell:
+        "python -m stages.maze.selection --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in test={input.test:q} masks_test={input.masks_test:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
+        " --out selection={output.selection:q}"
+
+
 rule gallery:
     input:
         samples="<results>/maze/samples/{variant}/samples.npz",
@@ -313,7 +342,9 @@ rule gallery:
         mem_mb=2000,
         runtime="1h",
     params:
-        spec=lambda wildcards: stage_spec("gallery", CONFIG.maze.report.gallery.model_dump(include={"samples_drawn"})),
+        spec=lambda wildcards: stage_spec(
+            "gallery", CONFIG.maze.report.gallery.model_dump(include={"samples_drawn"})
+        ),
         results=results_root,
     shell:
         "python -m stages.maze.gallery --spec {params.spec:q}"
