@@ -34,7 +34,7 @@ test-full: $(VENV)/stamp ## run the tests with their long versions
 lint: $(VENV)/stamp ## check style and workflow
 	ruff check .
 	ruff format --check .
-	snakefmt --check --quiet Snakefile rules
+	snakefmt --check Snakefile rules
 	snakemake --lint
 
 format: $(VENV)/stamp ## format the sources

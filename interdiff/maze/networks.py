@@ -180,7 +180,6 @@ class FrameQueries(nn.Module):
     def __init__(self, frames: int, frames_per_token: int, outputs: int, d_model: int, depth: int, heads: int) -> None:
         super().__init__()
         self.frames, self.frames_per_token = frames, frames_per_token
-        self.size = {"d_model": d_model, "depth": depth, "heads": heads}
         self.query = nn.Parameter(0.5 * torch.randn(frames // frames_per_token, d_model))
         self.backbone = Backbone(d_model, depth, heads)
         self.norm = nn.LayerNorm(d_model)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from interdiff.keyframe_dp import max_gap, optimal_indices, path_cost
 from interdiff.maze.data import Prepared
@@ -26,17 +25,17 @@ class SegmentCostModel(nn.Module):
     """D_phi: predicts each segment's cost from the condition and (i, j).
 
     The expected cost of a random sequence is the exact cost of its expected path plus that of the spread around it. A
-    transformer turns the condition, once, into the expected path and features of every frame; the spread's cost is a
-    small MLP of the features of a pair's two ends and of its length. So the path carries what lies between i and j, and
-    evaluating only the pairs in use costs almost nothing.
+    transformer turns the condition, once, into the expected path and features of every frame; the log of the spread's
+    cost is an inner product of the features of a pair's two ends plus a function of its length. So the path carries what
+    lies between i and j, a pair in use costs almost nothing, and all pairs take one matrix product.
     """
 
     def __init__(self, frames: int, frames_per_token: int, channels: int, d_model: int, depth: int, heads: int) -> None:
         super().__init__()
-        self.channels = channels
+        self.size = {"frames_per_token": frames_per_token, "channels": channels}
+        self.size |= {"d_model": d_model, "depth": depth, "heads": heads}
         self.queries = FrameQueries(frames, frames_per_token, 2 + 2 * channels, d_model, depth, heads)
-        self.length = mlp(2, channels, channels)
-        self.head = nn.Linear(channels, 1)
+        self.length = mlp(2, 32, 1)
 
     def forward(self, condition: Condition) -> Tensor:
         """[B, T, 2 + 2 H]: expected position in world units, and features of the frame as a segment's first and last."""
@@ -45,25 +44,24 @@ class SegmentCostModel(nn.Module):
     def pair_costs(self, output_btc: Tensor, i_bp: Tensor, j_bp: Tensor) -> Tensor:
         """Costs of the segments i < j [B, P], in squared world units -> [B, P]."""
         first, last = output_btc[..., 2:].chunk(2, dim=-1)
-        first = first.gather(1, i_bp[..., None].expand(-1, -1, self.channels))
-        last = last.gather(1, j_bp[..., None].expand(-1, -1, self.channels))
+        first = first.gather(1, i_bp[..., None].expand(-1, -1, first.shape[-1]))
+        last = last.gather(1, j_bp[..., None].expand(-1, -1, last.shape[-1]))
         # The path learns from positions alone: the costs' gradients, ruled by the shortest segments, only slow it down.
         # In float64, because a nearly straight segment's cost is the small difference of large sums.
         path = output_btc[..., :2].detach().double()
-        return pair_costs(path, i_bp, j_bp).to(output_btc.dtype) + self._spread(first + last, j_bp - i_bp)
+        return pair_costs(path, i_bp, j_bp).to(output_btc.dtype) + self._spread((first * last).sum(-1), j_bp - i_bp)
 
     def all_costs(self, output_btc: Tensor) -> np.ndarray:
         """Costs of all segments [B, T, T] float32, infinite where j <= i."""
         first, last = output_btc[..., 2:].chunk(2, dim=-1)
         t = torch.arange(output_btc.shape[1], device=output_btc.device)
-        length = (t[None, :] - t[:, None]).clamp_min(1)[None]
-        spread = self._spread(first[:, :, None] + last[:, None], length)
+        spread = self._spread(first @ last.mT, (t[None, :] - t[:, None]).clamp_min(1))
         return all_segment_costs(output_btc[..., :2].numpy(force=True)) + spread.numpy(force=True)
 
-    def _spread(self, ends: Tensor, length: Tensor) -> Tensor:
+    def _spread(self, affinity: Tensor, length: Tensor) -> Tensor:
         relative = length / self.queries.frames
         features = torch.stack([relative.log(), relative], dim=-1)
-        log_cost = self.head(F.silu(ends + self.length(features)))[..., 0] + 2 * features[..., 0]
+        log_cost = affinity + self.length(features)[..., 0] + 2 * features[..., 0]
         return torch.where(length > 1, log_cost.clamp(-12, 8).exp(), 0.0)
 
 

@@ -22,12 +22,10 @@ def main(stage: Stage) -> None:
     segment_cost = load_segment_cost(stage.folder("segment_cost"), stage.device)
     config = {
         "frames": train_data.frames,
-        "frames_per_token": segment_cost.queries.frames_per_token,
-        "channels": segment_cost.channels,
         "condition_bias": settings.condition_bias,
         "nested_levels": list(masks.nested_levels),
         "max_gap_factor": masks.max_gap_factor,
-        **segment_cost.queries.size,
+        **segment_cost.size,
     }
     torch.manual_seed(settings.training.seed)
     selector = KeyframeSelector(**config)
