@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from interdiff.keyframe_dp import optimal_indices
+from interdiff.nested_masks import index_mask, nested_ranks, random_nested_ranks
+from interdiff.segment_cost import all_segment_costs
+
+LEVELS = (3, 4, 8, 16)
+FRAMES = 33
+
+
+@pytest.fixture(scope="module")
+def cost():
+    steps = np.random.default_rng(0).normal(size=(5, FRAMES, 2))
+    return all_segment_costs(steps.cumsum(axis=1))
+
+
+def made(kind, cost):
+    if kind == "random":
+        return random_nested_ranks(len(cost), FRAMES, LEVELS, np.random.default_rng(0))
+    return nested_ranks(lambda k: cost, LEVELS, 2.0)
+
+
+@pytest.mark.parametrize("kind", ["optimal", "random"])
+def test_every_level_has_its_count_and_both_ends(cost, kind):
+    rank = made(kind, cost)
+    assert rank.dtype == np.uint8
+    assert rank.shape == (5, FRAMES)
+    for level, k in enumerate(LEVELS):
+        assert ((rank <= level).sum(1) == k).all()
+    assert (rank.max(1) == len(LEVELS)).all()
+    assert (rank[:, [0, -1]] == 0).all()
+
+
+def test_the_coarsest_level_is_the_optimum(cost):
+    assert np.array_equal(made("optimal", cost) == 0, index_mask(optimal_indices(cost, 3, 2.0)[0], FRAMES))
+
+
+def test_each_level_is_the_optimum_that_keeps_the_one_before(cost):
+    rank = made("optimal", cost)
+    for level, k in enumerate(LEVELS[1:], start=1):
+        expected, _ = optimal_indices(cost, k, 2.0, keep=rank < level)
+        assert np.array_equal(rank <= level, index_mask(expected, FRAMES))
+
+
+def test_each_level_asks_for_its_own_costs(cost):
+    """A level whose costs favour other frames takes them, but keeps what the level before chose."""
+    asked = []
+    nested_ranks(lambda k: asked.append(k) or cost, LEVELS, 2.0)
+    assert asked == list(LEVELS)
+
+
+def test_a_given_start_is_the_coarsest_level(cost):
+    start = np.tile([0, 12, FRAMES - 1], (5, 1))
+    rank = nested_ranks(lambda k: cost, LEVELS, 2.0, start)
+    assert np.array_equal(rank == 0, index_mask(start, FRAMES))
+    assert ((rank <= 3).sum(1) == 16).all()
+
+
+def test_random_order_is_drawn_per_sequence_and_from_the_generator():
+    ranks = [random_nested_ranks(50, FRAMES, LEVELS, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    assert np.array_equal(ranks[0], ranks[1])
+    assert not np.array_equal(ranks[0], ranks[2])
+    assert len(np.unique(ranks[0], axis=0)) > 40
