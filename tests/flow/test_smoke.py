@@ -1,0 +1,312 @@
+"""The whole pipeline on the smoke profile in a copy of the repository, and what bad input does to its results."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from interdiff.config import load_config
+from interdiff.variants import merge
+
+ROOT = Path(__file__).parents[2]
+PROFILE = ["--workflow-profile", "profiles/smoke"]
+OVERRIDES = "profiles/smoke/overrides.yaml"
+RESULTS = Path("results-smoke/maze")
+HEADER = (
+    "variant,layout,seed,n,collision_interp,collision_refined,collision_oracle_interp,collision_oracle_refined,"
+    "mse_interp,mse_refined,mse_oracle_interp,mse_oracle_refined,fixed,broken,cost_ratio,nfe,plan_ms,"
+    "crossed_interp,crossed_refined"
+)
+# Of these runs, not of what they make.
+RECORDS = {"logs", "benchmarks", ".state"}
+
+
+def run(folder, *command):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    command = [sys.executable, "-m", *map(str, command)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def snakemake(folder, *options):
+    return run(folder, "snakemake", "--nocolor", *PROFILE, *options)
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repo")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    code, text = snakemake(folder, "--quiet", "rules")
+    assert code == 0, text
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config():
+    values = [yaml.safe_load((ROOT / name).read_text()) for name in ("config.yaml", OVERRIDES)]
+    return load_config(merge(*values))
+
+
+def table(folder, name):
+    with (folder / RESULTS / name).open(newline="") as stream:
+        reader = csv.DictReader(stream)
+        return reader.fieldnames, list(reader)
+
+
+def test_metrics_have_their_columns_and_rows(smoke, config):
+    columns, rows = table(smoke, "metrics.csv")
+    assert ",".join(columns) == HEADER
+    variants = config.maze.resolved().settings
+    expected = [
+        (variant, layout, str(seed))
+        for variant in config.maze.report.variants
+        for seed in variants[variant]["sampling"]["seeds"]
+        for layout in variants[variant]["data"]["layouts"]
+    ]
+    assert [(row["variant"], row["layout"], row["seed"]) for row in rows] == expected
+    assert len(expected) >= 12
+    for row in rows:
+        assert row["n"] == "4"
+        assert 0 < float(row["nfe"]) < 100
+        assert float(row["plan_ms"]) > 0
+        assert float(row["mse_oracle_interp"]) < float(row["mse_interp"])
+        assert all(0 <= float(row[name]) <= 1 for name in columns if name.startswith(("coll", "cross", "broken")))
+
+
+@pytest.mark.xfail(reason="a share of too few plans is written as nan", strict=True)
+def test_fixed_is_empty_under_20_plans(smoke):
+    assert {row["fixed"] for row in table(smoke, "metrics.csv")[1]} == {""}
+
+
+def test_rows_of_one_variant_without_refiner_do_not_change(smoke):
+    rows = [row for row in table(smoke, "metrics.csv")[1] if row["variant"] == "identity"]
+    assert rows
+    assert all(row["mse_interp"] == row["mse_refined"] for row in rows)
+
+
+def test_pictures_and_tables_are_there(smoke, config):
+    for variant in config.maze.report.gallery.variants:
+        folder = smoke / RESULTS / "samples" / config.maze.resolved().owner("samples", variant)
+        for name in (*config.maze.base.data.layouts, "curves"):
+            assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert table(smoke, "selection.csv")[1]
+    assert (smoke / "results-smoke/mlflow.db").exists()
+    # What a stage needs to go on is gone once it has ended.
+    assert not list((smoke / "results-smoke/.state").glob("*/*.safetensors"))
+
+
+@pytest.mark.parametrize("stage", ["segment_cost", "selector", "keypoints", "refiner"])
+def test_checkpoints_are_complete(smoke, stage):
+    folder = smoke / RESULTS / stage / "base"
+    assert {"model.safetensors", "config.json", "run.json", "history.csv"} <= {p.name for p in folder.iterdir()}
+    assert json.loads((folder / "config.json").read_text())["kind"] == stage
+    run = json.loads((folder / "run.json").read_text())
+    assert run["stage"] == f"maze.{stage}"
+    assert run["mlflow_run_id"]
+
+
+def test_a_second_run_does_nothing(smoke):
+    before = artifacts(smoke)
+    code, text = snakemake(smoke)
+    assert code == 0
+    assert "Nothing to be done" in text
+    assert artifacts(smoke) == before
+
+
+def artifacts(folder):
+    """What is under the results, by the time it was written and its size."""
+    paths = (path for path in (folder / "results-smoke/maze").rglob("*") if path.is_file())
+    return {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in paths if not RECORDS & set(p.parts)}
+
+
+def maze(**changes):
+    return {"maze": changes}
+
+
+BAD_CONFIGS = {
+    "unknown key": (maze(base={"refiner": {"depht": 2}}), "maze.base.refiner.depht: unknown key"),
+    "wrong type": (maze(base={"sampling": {"k": "eight"}}), "maze.base.sampling.k: "),
+    "K > T": (maze(base={"masks": {"levels": [2, 4, 8, 16, 129]}}), "masks.nested_levels: K exceeds T"),
+    "no free cell": (maze(layouts={"umaze": {"map": "####\\####\\####"}}), "maze.layouts.umaze.map: "),
+    "unreachable": (maze(layouts={"umaze": {"map": "#####\\#O#G#\\#####"}}), "maze.layouts.umaze.map: "),
+    "in a variant": (maze(variants={"uniform": {"sampling": {"kk": 2}}}), "maze.variants.uniform.sampling.kk: unknown"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CONFIGS)
+def test_a_bad_configuration_stops_before_the_first_job(smoke, tmp_path, name):
+    values, message = BAD_CONFIGS[name]
+    before = artifacts(smoke)
+    code, text = with_config(smoke, tmp_path, values)
+    assert code != 0
+    assert text.count(message) == 1, text
+    assert "Traceback" not in text
+    assert artifacts(smoke) == before
+
+
+def with_config(folder, scratch, values, *targets):
+    (scratch / "bad.yaml").write_text(yaml.safe_dump(values))
+    return snakemake(folder, *targets, "--configfile", OVERRIDES, scratch / "bad.yaml")
+
+
+def real_file(path):
+    """A variant whose only layout comes from a file."""
+    layout = {"map": "umaze", "source": str(path)}
+    variant = {"data": {"layouts": ["real"]}}
+    return maze(layouts={"real": layout}, variants={"real": variant}, report={"variants": ["base", "real"]})
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "foreign", "text"])
+def test_a_bad_file_of_demonstrations_is_named(smoke, tmp_path, damage):
+    path = tmp_path / "d4rl.hdf5"
+    content = (smoke / RESULTS / "demonstrations/umaze.hdf5").read_bytes()
+    if damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "foreign":
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            file["weights"] = [1.0]
+    elif damage == "text":
+        path.write_text("not HDF5")
+    before = artifacts(smoke)
+    code, text = with_config(smoke, tmp_path, real_file(path), RESULTS / "demonstrations/real.hdf5")
+    assert code != 0
+    assert str(path) in text
+    assert "Traceback" not in text
+    if damage != "missing":
+        assert f"error: {path}: " in text, text
+    assert artifacts(smoke) == before
+
+
+def stage(smoke, scratch, name, settings, inputs, outputs):
+    """Run one stage on the smoke results, with some of its inputs replaced."""
+    spec = json.dumps({"stage": f"maze.{name}", "settings": settings, "threads": 1})
+    words = [f"{key}={path}" for key, path in inputs.items()]
+    words += [f"{key}={path.with_name('config.json')}" for key, path in inputs.items() if path.suffix == ".safetensors"]
+    results = scratch / "results"
+    targets = [f"{key}={results / name / 'base' / file}" for key, file in outputs.items()]
+    code, text = run(
+        smoke, f"stages.maze.{name}", "--spec", spec, "--results", results, "--in", *words, "--out", *targets
+    )
+    return code, text, results / name / "base"
+
+
+def phase1(smoke, **replaced):
+    folder = smoke / RESULTS
+    paths = {
+        "prepared": folder / "prepared/base/train.npz",
+        "masks": folder / "masks/base/train.npz",
+        **{name: folder / name / "base/model.safetensors" for name in ("segment_cost", "selector", "keypoints")},
+    }
+    return paths | replaced
+
+
+def checkpoint(smoke, scratch, name):
+    """A copy of a checkpoint, to damage."""
+    folder = scratch / name
+    shutil.copytree(smoke / RESULTS / name / "base", folder)
+    return folder / "model.safetensors"
+
+
+def edit_config(model, **changes):
+    path = model.with_name("config.json")
+    values = json.loads(path.read_text())
+    values["model"] |= changes
+    path.write_text(json.dumps(values))
+
+
+def other_width(smoke, scratch):
+    model = checkpoint(smoke, scratch, "keypoints")
+    edit_config(model, d_model=64)
+    return {"keypoints": model}, "keypoints/model.safetensors: tensor "
+
+
+def other_network(smoke, scratch):
+    return {"keypoints": checkpoint(smoke, scratch, "refiner")}, "refiner/config.json: a checkpoint of kind 'refiner'"
+
+
+def truncated_weights(smoke, scratch):
+    model = checkpoint(smoke, scratch, "selector")
+    model.write_bytes(model.read_bytes()[:-100])
+    return {"selector": model}, "selector/model.safetensors: "
+
+
+def truncated_data(smoke, scratch):
+    path = scratch / "train.npz"
+    path.write_bytes((smoke / RESULTS / "prepared/base/train.npz").read_bytes()[:-100])
+    return {"prepared": path}, f"{path}: not a readable .npz file"
+
+
+def absent_data(smoke, scratch):
+    return {"masks": scratch / "none.npz"}, f"{scratch / 'none.npz'}: no such input file"
+
+
+def other_length(smoke, scratch):
+    """A sound checkpoint for sequences half as long as the data's."""
+    import torch
+
+    from interdiff.checkpoint import save_checkpoint
+    from interdiff.maze.segment_cost import SegmentCostModel
+
+    model = checkpoint(smoke, scratch, "segment_cost")
+    edit_config(model, frames=64)
+    config = json.loads(model.with_name("config.json").read_text())
+    torch.manual_seed(0)
+    outputs = {"model": model, "config": model.with_name("config.json"), "history": model.with_name("history.csv")}
+    save_checkpoint(outputs, SegmentCostModel(**config["model"]), config, [{"step": 1}])
+    return {"segment_cost": model}, "segment_cost/"
+
+
+LENGTH = pytest.mark.xfail(reason="no stage compares a checkpoint's T with the data's", strict=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        other_width,
+        other_network,
+        truncated_weights,
+        truncated_data,
+        absent_data,
+        pytest.param(other_length, marks=LENGTH),
+    ],
+)
+def test_a_bad_input_of_a_stage_is_named(smoke, tmp_path, damage):
+    before = artifacts(smoke)
+    replaced, message = damage(smoke, tmp_path)
+    settings = {"policies": ["uniform"], "counts": [4]}
+    code, text, folder = stage(
+        smoke, tmp_path, "anchors", settings, phase1(smoke, **replaced), {"anchors": "train.npz"}
+    )
+    assert code == 2, text
+    assert text.count("error: ") == 1
+    assert message in text, text
+    assert "Traceback" not in text
+    assert not list(folder.rglob("*"))
+    assert artifacts(smoke) == before
+
+
+def test_a_loss_that_is_not_a_number_stops_the_stage(smoke, tmp_path):
+    training = {"steps": 20, "batch_size": 6, "learning_rate": 1e30, "warmup_steps": 0, "save_every": 5}
+    settings = {"network": {"d_model": 16, "depth": 1, "heads": 2}, "training": training}
+    folder = smoke / RESULTS
+    inputs = {"train": folder / "prepared/base/train.npz", "val": folder / "prepared/base/val.npz"}
+    inputs["masks_val"] = folder / "masks/base/val.npz"
+    names = ("model.safetensors", "config.json", "history.csv", "metrics.json")
+    outputs = {name.split(".")[0]: name for name in names}
+    code, text, folder = stage(smoke, tmp_path, "segment_cost", settings, inputs, outputs)
+    assert code == 2, text
+    assert "error: the training loss is " in text
+    assert "Traceback" not in text
+    assert not list(folder.rglob("*.*"))
