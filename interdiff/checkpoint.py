@@ -61,7 +61,11 @@ def load_checkpoint(
             the module that its configuration describes (names the file and the tensor).
     """
     folder = Path(folder)
-    module = build(_model_config(folder / CONFIG, kind))
+    config = _model_config(folder / CONFIG, kind)
+    try:
+        module = build(config)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{folder / CONFIG}: not the configuration of a {kind!r} network ({error})") from error
     load_weights(folder / MODEL, module)
     return module.to(device).eval()
 

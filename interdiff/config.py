@@ -262,18 +262,20 @@ class MazeSettings(Section):
 
     @model_validator(mode="after")
     def _fits_sequence(self) -> MazeSettings:
-        if max(self.masks.levels[-1], self.masks.nested_levels[-1]) > self.data.frames:
-            raise ValueError(f"masks.levels and masks.nested_levels: K exceeds T, data.frames={self.data.frames}")
+        for key in ("levels", "nested_levels"):
+            largest = getattr(self.masks, key)[-1]
+            if largest > self.data.frames:
+                raise ValueError(f"masks.{key}: K={largest} exceeds T, data.frames={self.data.frames}")
         for key, counts, allowed in (
             ("keypoints.counts", self.keypoints.counts, "masks.levels"),
             ("anchors.counts", self.anchors.counts, "masks.nested_levels"),
-            ("sampling.k", [self.sampling.k], "masks.nested_levels"),
             ("sampling.k", [self.sampling.k], "masks.levels"),
+            ("sampling.k", [self.sampling.k], "masks.nested_levels"),
         ):
             known = getattr(self.masks, allowed.removeprefix("masks."))
             for count in counts:
                 if count not in known:
-                    raise ValueError(f"{key}: K={count} is not among {allowed}={known}")
+                    raise ValueError(f"{key}: {count} is not among {allowed}={known}")
         for policy in self.refiner.mix:
             if RANKED[policy] not in self.anchors.policies:
                 raise ValueError(f"refiner.mix: {policy} needs {RANKED[policy]!r} among anchors.policies")

@@ -24,8 +24,8 @@ def plan_metrics(positions: dict[str, np.ndarray], truth: np.ndarray, occupancy:
     Returns:
         collision_KIND: share of the T - 1 pieces that leave free space; crossed_KIND (without oracle): share of plans
         with any such piece; mse_KIND: mean squared distance to the truth in squared cells; fixed: of the plans that
-        collide after interpolation, the share with no collision after refinement (nan under 20 such plans); broken: of
-        the others the share that collides after it, or, of those that collided, gains a new piece; as a share of all.
+        collide after interpolation, the share with no collision after refinement (nan under 20 such plans); broken:
+        share of all plans in which a piece that was free collides after refinement.
     """
     maps = np.broadcast_to(occupancy, (len(truth), *occupancy.shape))
     hits = {kind: piece_collisions(positions[kind], maps) for kind in KINDS}

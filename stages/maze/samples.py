@@ -74,6 +74,7 @@ def _row(
     truth = arrays["truth"][..., :2]
     positions = {kind: arrays[kind][..., :2] for kind in ("interp", "refined", "oracle_interp", "oracle_refined")}
     metrics = plan_metrics(positions, truth, arrays["occupancy"][0])
+    metrics = {name: None if np.isnan(value) else value for name, value in metrics.items()}
     k = stage.settings.k
     return {
         "variant": stage.variant,

@@ -83,7 +83,6 @@ def test_metrics_have_their_columns_and_rows(smoke, config):
         assert all(0 <= float(row[name]) <= 1 for name in columns if name.startswith(("coll", "cross", "broken")))
 
 
-@pytest.mark.xfail(reason="a share of too few plans is written as nan", strict=True)
 def test_fixed_is_empty_under_20_plans(smoke):
     assert {row["fixed"] for row in table(smoke, "metrics.csv")[1]} == {""}
 

@@ -91,7 +91,9 @@ def test_a_grouped_batch_gives_what_its_samples_give_alone(kind):
     network = made(kind)
     batch = output(kind, network, condition_of())
     alone = torch.cat([output(kind, network, condition_of([n]), [n]) for n in range(B)])
-    torch.testing.assert_close(batch, alone, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        batch, alone, atol=1e-4, rtol=1e-4
+    )  # float32: matrix products of other sizes round apart
     # And every sample sees its own condition.
     assert all(not torch.allclose(batch[0], batch[n]) for n in range(1, B))
 
@@ -278,7 +280,6 @@ def test_a_checkpoint_of_another_network_is_bad_input(tmp_path):
         loaded("refiner", tmp_path)
 
 
-@pytest.mark.xfail(reason="load_checkpoint lets the TypeError of the module's constructor through", strict=True)
 @pytest.mark.parametrize("change", ["unknown", "missing"])
 def test_a_configuration_with_other_keys_is_bad_input(change, tmp_path):
     written("refiner", made("refiner"), tmp_path)
