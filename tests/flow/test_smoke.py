@@ -135,7 +135,7 @@ def maze(**changes):
 BAD_CONFIGS = {
     "unknown key": (maze(base={"refiner": {"depht": 2}}), "maze.base.refiner.depht: unknown key"),
     "wrong type": (maze(base={"sampling": {"k": "eight"}}), "maze.base.sampling.k: "),
-    "K > T": (maze(base={"masks": {"levels": [2, 4, 8, 16, 129]}}), "masks.nested_levels: K exceeds T"),
+    "K > T": (maze(base={"masks": {"levels": [2, 4, 8, 16, 129]}}), "masks.levels: K=129 exceeds T"),
     "no free cell": (maze(layouts={"umaze": {"map": "####\\####\\####"}}), "maze.layouts.umaze.map: "),
     "unreachable": (maze(layouts={"umaze": {"map": "#####\\#O#G#\\#####"}}), "maze.layouts.umaze.map: "),
     "in a variant": (maze(variants={"uniform": {"sampling": {"kk": 2}}}), "maze.variants.uniform.sampling.kk: unknown"),
