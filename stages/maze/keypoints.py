@@ -12,8 +12,8 @@ from interdiff.maze.phase1 import load_segment_cost, load_selector
 from interdiff.maze.policies import keyframe_indices
 from interdiff.maze.segment_cost import frame_outputs
 from interdiff.networks import initialise_from
-from interdiff.training import train
 from stages.runner import Stage, run_stage
+from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
@@ -32,15 +32,10 @@ def main(stage: Stage) -> None:
     model = KeypointDenoiser(**config)
     initialise_from(model.backbone, segment_cost.queries.backbone)
     costs = frame_outputs(segment_cost, data)
-    model, history = train(
+    model, history = train_network(
+        stage,
         model,
         keypoint_loss(data, indices, segment_cost, costs, settings, keyframe_scheduler()),
-        settings.training,
-        settings.training.batch_size,
-        stage.state(),
-        stage.device,
-        stage.tracker.log,
-        lambda steps: stage.progress(steps, "training", unit="step"),
     )
     save_checkpoint(stage.outputs, model, {"kind": "keypoints", "model": config}, history)
 

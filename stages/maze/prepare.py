@@ -13,8 +13,7 @@ from stages.runner import Stage, run_stage
 
 def main(stage: Stage) -> None:
     """Reads inputs `demonstrations`, ordered as settings.layouts; writes `train`, `val` and `test`."""
-    paths = stage.inputs["demonstrations"]
-    paths = paths if isinstance(paths, list) else [paths]
+    paths = stage.paths("demonstrations")
     streams = [_with_layout(path) for path in stage.progress(paths, "reading", unit="file")]
     names = [layout.name for layout, _ in streams]
     if names != stage.settings.layouts:

@@ -10,8 +10,8 @@ from interdiff.maze.phase1 import load_keypoints, load_selector
 from interdiff.maze.policies import level_ranks, levels_from
 from interdiff.maze.refiner import MaskedAnchors, Refiner, refiner_loss
 from interdiff.networks import initialise_from
-from interdiff.training import train
 from stages.runner import Stage, run_stage
+from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
@@ -42,15 +42,10 @@ def main(stage: Stage) -> None:
     model = Refiner(**config)
     if settings.initialise:
         initialise_from(model.backbone, load_keypoints(stage.folder("keypoints"), stage.device).backbone)
-    model, history = train(
+    model, history = train_network(
+        stage,
         model,
         refiner_loss(data, anchors, settings),
-        settings.training,
-        settings.training.batch_size,
-        stage.state(),
-        stage.device,
-        stage.tracker.log,
-        lambda steps: stage.progress(steps, "training", unit="step"),
     )
     save_checkpoint(stage.outputs, model, {"kind": "refiner", "model": config}, history)
 

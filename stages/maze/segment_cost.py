@@ -8,8 +8,8 @@ from interdiff.files import write_json
 from interdiff.maze.data import load_prepared
 from interdiff.maze.masks import load_masks
 from interdiff.maze.segment_cost import SegmentCostModel, evaluate, segment_cost_loss
-from interdiff.training import train
 from stages.runner import Stage, run_stage
+from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
@@ -24,17 +24,12 @@ def main(stage: Stage) -> None:
         **settings.network.model_dump(),
     }
     torch.manual_seed(settings.training.seed)
-    model, history = train(
+    model, history = train_network(
+        stage,
         SegmentCostModel(**config),
         segment_cost_loss(
             train_data, settings.training.batch_size, settings.pairs, masks.nested_levels[0], masks.max_gap_factor
         ),
-        settings.training,
-        settings.training.batch_size,
-        stage.state(),
-        stage.device,
-        stage.tracker.log,
-        lambda steps: stage.progress(steps, "training", unit="step"),
     )
     save_checkpoint(stage.outputs, model, {"kind": "segment_cost", "model": config}, history)
     write_json(stage.outputs["metrics"], evaluate(model, load_prepared(stage.inputs["val"], stage.device), masks))

@@ -10,8 +10,8 @@ from interdiff.maze.masks import load_masks
 from interdiff.maze.phase1 import load_segment_cost
 from interdiff.maze.selector import KeyframeSelector, distilled_labels, evaluate, selector_loss
 from interdiff.networks import initialise_from
-from interdiff.training import train
 from stages.runner import Stage, run_stage
+from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
@@ -32,15 +32,10 @@ def main(stage: Stage) -> None:
     initialise_from(selector, segment_cost)
     chunks = stage.progress(train_data.chunks(64), "labels", unit="chunk")
     labels = distilled_labels(segment_cost, train_data, chunks, sorted({*masks.indices, *masks.nested_levels}), masks)
-    model, history = train(
+    model, history = train_network(
+        stage,
         selector,
         selector_loss(train_data, labels, settings),
-        settings.training,
-        settings.training.batch_size,
-        stage.state(),
-        stage.device,
-        stage.tracker.log,
-        lambda steps: stage.progress(steps, "training", unit="step"),
     )
     save_checkpoint(stage.outputs, model, {"kind": "selector", "model": config}, history)
     val = load_prepared(stage.inputs["val"], stage.device)
