@@ -20,35 +20,48 @@ def max_gap(frames: int, k: int, factor: float) -> int:
 
 
 @numba.njit(cache=True)
-def _shortest_path(cost_ij, k, reach, indices):
+def _relax(best, row, base):
+    for j in range(best.shape[0]):
+        candidate = base + row[j]
+        best[j] = candidate if candidate < best[j] else best[j]
+
+
+@numba.njit(cache=True)
+def _shortest_path(cost_ij, k, reach, best_kt, indices):
     frames = cost_ij.shape[0]
-    best = np.full(frames, np.inf, np.float32)
-    best[0] = 0.0
-    parent = np.zeros((k, frames), np.int16)
+    # The earliest frame from which the end can be reached in the segments that are left; reach never decreases.
+    earliest = np.full(k, frames - 1)
+    for left in range(1, k):
+        i = earliest[left - 1]
+        while i > 0 and reach[i - 1] >= earliest[left - 1]:
+            i -= 1
+        earliest[left] = i
+    best_kt[:] = np.inf
+    best_kt[0, 0] = 0.0
     for step in range(1, k):
-        following = np.full(frames, np.inf, np.float32)
-        step_parent = parent[step]
-        for i in range(step - 1, frames - 1):
-            if best[i] < np.inf:
-                row = cost_ij[i]
-                base = best[i]
-                for j in range(i + 1, reach[i] + 1):
-                    candidate = base + row[j]
-                    better = candidate < following[j]
-                    following[j] = candidate if better else following[j]
-                    step_parent[j] = i if better else step_parent[j]
-        best = following
+        left = k - 1 - step
+        first, last = max(step, earliest[left]), frames - 1 - left
+        for i in range(max(step - 1, earliest[left + 1]), last):
+            start, stop = max(i + 1, first), min(reach[i], last) + 1
+            if best_kt[step - 1, i] < np.inf and stop > start:
+                _relax(best_kt[step, start:stop], cost_ij[i, start:stop], best_kt[step - 1, i])
+    # No table of parents: the one frame whose candidate equals the optimum is found again on the way back.
     j = frames - 1
-    for step in range(k - 1, -1, -1):
-        indices[step] = j
-        j = parent[step, j]
-    return best[frames - 1]
+    indices[k - 1] = j
+    for step in range(k - 1, 0, -1):
+        for i in range(step - 1, j):
+            if reach[i] >= j and best_kt[step - 1, i] + cost_ij[i, j] == best_kt[step, j]:
+                j = i
+                break
+        indices[step - 1] = j
+    return best_kt[k - 1, frames - 1]
 
 
 @numba.njit(cache=True, parallel=True)
 def _shortest_paths(cost_bij, k, reach_bi, indices_bk, total_b):
     for b in numba.prange(cost_bij.shape[0]):
-        total_b[b] = _shortest_path(cost_bij[b], k, reach_bi[b], indices_bk[b])
+        best_kt = np.empty((k, cost_bij.shape[1]), np.float32)
+        total_b[b] = _shortest_path(cost_bij[b], k, reach_bi[b], best_kt, indices_bk[b])
 
 
 def optimal_indices(

@@ -33,30 +33,32 @@ def _segment_cost(i, gap, first, last, sum_x, sum_tx, sum_xx):
 _segment_cost_scalar = numba.njit(inline="always")(_segment_cost)
 
 
-@numba.njit(cache=True, parallel=True)
+# NumPy's division (no check for zero) and contiguous sums let the inner loop vectorise.
+@numba.njit(cache=True, parallel=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _all_costs(x_btd, cost_bij):
     batch, frames, channels = x_btd.shape
     for b in numba.prange(batch):
         for i in range(frames):
             for j in range(frames):
                 cost_bij[b, i, j] = np.inf if j <= i else 0.0
-        sums = np.zeros((frames + 1, 3))
+        value = np.empty(frames)
+        sums = np.zeros((3, frames + 1))
         for d in range(channels):
             centre = x_btd[b, :, d].mean()
             for t in range(frames):
-                value = np.float64(x_btd[b, t, d]) - centre
-                sums[t + 1, 0] = sums[t, 0] + value
-                sums[t + 1, 1] = sums[t, 1] + t * value
-                sums[t + 1, 2] = sums[t, 2] + value * value
-            for i in range(frames):
-                first = np.float64(x_btd[b, i, d]) - centre
-                for j in range(i + 2, frames):
-                    last = np.float64(x_btd[b, j, d]) - centre
+                value[t] = np.float64(x_btd[b, t, d]) - centre
+                sums[0, t + 1] = sums[0, t] + value[t]
+                sums[1, t + 1] = sums[1, t] + t * value[t]
+                sums[2, t + 1] = sums[2, t] + value[t] * value[t]
+            for i in range(frames - 2):
+                row, last = cost_bij[b, i, i:], value[i:]
+                sum_x, sum_tx, sum_xx = sums[0, i + 1 :], sums[1, i + 1 :], sums[2, i + 1 :]
+                for gap in range(2, frames - i):
                     cost = _segment_cost_scalar(
-                        i, j - i, first, last,
-                        sums[j + 1, 0] - sums[i, 0], sums[j + 1, 1] - sums[i, 1], sums[j + 1, 2] - sums[i, 2],
+                        i, gap, value[i], last[gap],
+                        sum_x[gap] - sums[0, i], sum_tx[gap] - sums[1, i], sum_xx[gap] - sums[2, i],
                     )  # fmt: skip
-                    cost_bij[b, i, j] += max(cost, 0.0)
+                    row[gap] += np.float32(max(cost, 0.0))
 
 
 def all_segment_costs(x_btd: np.ndarray) -> np.ndarray:
