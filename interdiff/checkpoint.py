@@ -49,19 +49,24 @@ def load_checkpoint(
     kind: str,
     build: Callable[[dict[str, Any]], nn.Module],
     device: str | torch.device = "cpu",
+    **expected: Any,
 ) -> nn.Module:
     """Rebuild a checkpoint's network, in evaluation mode.
 
     Args:
         kind: what the checkpoint must be, such as "keypoints".
         build: makes the module from the configuration's `model` mapping.
+        expected: values that this mapping must have, such as `frames=128`.
 
     Raises:
-        InputError: a file is missing or damaged, the checkpoint is of another kind, or its tensors do not fit
-            the module that its configuration describes (names the file and the tensor).
+        InputError: a file is missing or damaged, the checkpoint is of another kind or for other values, or its tensors
+            do not fit the module that its configuration describes (names the file and the tensor).
     """
     folder = Path(folder)
     config = _model_config(folder / CONFIG, kind)
+    for name, value in expected.items():
+        if config.get(name) != value:
+            raise InputError(f"{folder / CONFIG}: a checkpoint for {name}={config.get(name)}; expected {value}")
     try:
         module = build(config)
     except (TypeError, ValueError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -357,7 +358,7 @@ class MazeConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> MazeConfig:
         for name, layout in self.layouts.items():
-            _check_map(name, layout.map)
+            _check_layout(name, layout)
         ancestry = parents(self.variants)
         settings = {BASE: self.base.model_dump()}
         for name, parent in ancestry.items():
@@ -380,11 +381,18 @@ class MazeConfig(Section):
         return self
 
 
-def _check_map(name: str, text: str) -> None:
+def _check_layout(name: str, layout: LayoutSettings) -> None:
+    key = "map"
     try:
-        load_layout(text, name)
+        load_layout(layout.map, name)
+        if layout.source is not None:
+            # Before any job: Snakemake removes what a job made earlier as soon as the job begins.
+            from interdiff.maze.d4rl import check_file
+
+            key = "source"
+            check_file(Path(layout.source))
     except InputError as error:
-        raise InputError(f"layouts.{name}.map: {error}") from error
+        raise InputError(f"layouts.{name}.{key}: {error}") from error
 
 
 class TrackingSettings(Section):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from interdiff.interpolation import Method, bridge_deviation, interpolate
+from interdiff.interpolation import Method, bridge_deviation, interpolate, place_keyframes
 
 
 def degrade(
@@ -27,29 +27,30 @@ def with_anchor_errors(
     clean_btc: Tensor,
     cached_bkc: Tensor,
     indices_bk: Tensor,
+    method: Method,
     probability: float,
     jitter: float,
     generator: torch.Generator,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """The clean sequence moved by phase 1's errors, for a share of the batch; by random jitter for the rest.
 
     Args:
         clean_btc: [B, T, C].
         cached_bkc: [B, K, C], phase 1's keyframes for the same condition.
         indices_bk: [B, K] int64, their frames.
-        probability: of using a sample's cached errors.
-        jitter: standard deviation of the errors that stand in for them otherwise (at the interior keyframes).
+        method: the refiner's interpolation, which must spread the errors as it spreads the anchors that carry them.
+        probability: of using a sample's cached errors; the anchors of the others count as exact.
+        jitter: standard deviation of the random errors (at the interior keyframes) that exact anchors are allowed.
 
     Returns:
-        [B, T, C]: clean + error, the error linear between the keyframes and zero at both ends' positions where phase 1
-        is exact.
+        [B, T, C]: clean + error, the error interpolated by `method` between the keyframes and zero at both ends'
+        positions where phase 1 is exact; and [B] bool, whether a sample's anchors are exact.
     """
-    batch, device = clean_btc.shape[0], clean_btc.device
-    at = indices_bk[..., None].expand_as(cached_bkc)
-    cached_error = cached_bkc - clean_btc.gather(1, at)
+    batch, frames, _ = clean_btc.shape
+    device = clean_btc.device
+    cached_error = cached_bkc - clean_btc.gather(1, indices_bk[..., None].expand_as(cached_bkc))
     random_error = jitter * torch.randn(cached_error.shape, generator=generator, device=device)
     random_error[:, [0, -1]] = 0
     use_cached = torch.rand((batch, 1, 1), generator=generator, device=device) < probability
-    error = torch.zeros_like(clean_btc).scatter(1, at, torch.where(use_cached, cached_error, random_error))
-    mask = torch.zeros(clean_btc.shape[:2], dtype=torch.bool, device=device).scatter(1, indices_bk, True)
-    return clean_btc + interpolate(error, mask)
+    error, mask = place_keyframes(torch.where(use_cached, cached_error, random_error), indices_bk, frames)
+    return clean_btc + interpolate(error, mask, method), ~use_cached[:, 0, 0]

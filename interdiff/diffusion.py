@@ -42,7 +42,7 @@ def sample_keyframes(
     steps: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Denoise K keyframes from noise in `steps` deterministic steps.
+    """Denoise K keyframes from noise in `steps` deterministic steps; the last prediction is the sample.
 
     Args:
         values, known: [B, K, C]; where `known` is true the sample is held at `values`, before and after every step.
@@ -54,6 +54,6 @@ def sample_keyframes(
     z = torch.where(known, values, torch.randn(values.shape, generator=generator, device=values.device))
     for t in scheduler.timesteps:
         level = torch.full((len(z),), (int(t) + 1) / scheduler.config.num_train_timesteps, device=z.device)
-        z = scheduler.step(denoise(z, level), t, z).prev_sample
-        z = torch.where(known, values, z)
-    return z
+        clean = torch.where(known, values, denoise(z, level))
+        z = torch.where(known, values, scheduler.step(clean, t, z).prev_sample)
+    return clean

@@ -23,7 +23,8 @@ from interdiff.errors import InputError
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced to disk and renamed to `path`.
 
-    Missing parent folders are made. On any error the temporary file is removed and an older `path` stays.
+    Missing parent folders are made, and the file's mode is the usual one (some writers make it private). On any error the
+    temporary file is removed and an older `path` stays.
 
     Raises:
         InputError: the disk is full (names `path`).
@@ -34,6 +35,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        temporary.chmod(0o666 & ~_umask())
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
@@ -43,6 +45,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -51,9 +51,8 @@ def nested_ranks(
     return rank
 
 
-def random_nested_ranks(batch: int, frames: int, levels: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-    """Ranks of nested masks whose interior frames come in random order: [B, T] uint8."""
-    order = rng.random((batch, frames - 2)).argsort(axis=1).argsort(axis=1)
-    interior = np.searchsorted(np.asarray(levels) - 2, order, side="right")
-    ends = np.zeros((batch, 1), int)
-    return np.concatenate([ends, interior, ends], axis=1).astype(np.uint8)
+def random_nested_ranks(start: np.ndarray, levels: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Ranks [B, T] uint8 of nested masks that begin with `start` [B, levels[0]] and grow by frames in random order."""
+    frames = int(start[0, -1]) + 1
+    priority = np.where(index_mask(start, frames), -1.0, rng.random((len(start), frames)))
+    return np.searchsorted(np.asarray(levels), priority.argsort(axis=1).argsort(axis=1), side="right").astype(np.uint8)

@@ -14,15 +14,6 @@ from interdiff.interpolation import Method, interpolate
 Refine = Callable[[Tensor, Tensor], Tensor]
 
 
-def place_keyframes(keyframes_bkc: Tensor, indices_bk: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """Keyframes [B, K, C] at frames [B, K] -> sequence [B, T, C] (zero elsewhere) and its mask [B, T]."""
-    batch, _, channels = keyframes_bkc.shape
-    sequence = keyframes_bkc.new_zeros(batch, frames, channels)
-    sequence = sequence.scatter(1, indices_bk[..., None].expand_as(keyframes_bkc), keyframes_bkc)
-    mask = torch.zeros(batch, frames, dtype=torch.bool, device=keyframes_bkc.device).scatter(1, indices_bk, True)
-    return sequence, mask
-
-
 @torch.no_grad()
 def refine_over_levels(
     refine: Refine,

@@ -93,7 +93,7 @@ class TrainingState:
         with atomic_path(path) as temporary:
             save_file(flat, temporary)
         index = {"tensors": path.name, "sha256": file_sha256(path), "structure": structure, "meta": meta}
-        index = json.loads(canonical_json(index))
+        index = json.loads(json.dumps(index))
         write_json(self.folder / INDEX, index | {"digest": _digest(index)})
         for other in self.folder.glob("*.safetensors"):
             if other != path:

@@ -53,23 +53,25 @@ class Interrupted(SystemExit):
 
 @dataclass
 class Meter:
-    """Means of the logged scalars and the rate since the last row."""
+    """Means of the logged scalars since the last row, and the rate since then or since the process began."""
 
     batch_size: int
     sums: dict[str, float] = field(default_factory=dict)
     count: int = 0
+    timed: int = 0
     started: float = field(default_factory=time.perf_counter)
 
     def add(self, scalars: dict[str, Tensor]) -> None:
         self.count += 1
+        self.timed += 1
         for name, value in scalars.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
 
     def row(self, step: int) -> dict[str, float]:
-        rate = self.count / (time.perf_counter() - self.started)
+        rate = self.timed / (time.perf_counter() - self.started)
         row = {"step": step} | {name: total / self.count for name, total in self.sums.items()}
         row |= {"steps_per_s": rate, "samples_per_s": rate * self.batch_size, "peak_memory_mb": peak_memory_mb()}
-        self.sums, self.count, self.started = {}, 0, time.perf_counter()
+        self.sums, self.count, self.timed, self.started = {}, 0, 0, time.perf_counter()
         return row
 
 
@@ -115,9 +117,9 @@ def train(
     )
     average = AveragedModel(model.to(device), multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
     generator = torch.Generator(device).manual_seed(settings.seed)
-    first, history = _resume(state, model, optimizer, average, generator)
-    wrapped, optimizer = accelerator.prepare(model, optimizer)
     meter = Meter(batch_size)
+    first, history = _resume(state, model, optimizer, average, generator, meter)
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
 
     def save(next_step: int) -> None:
         tensors = {
@@ -126,7 +128,8 @@ def train(
             "average": average.state_dict(),
             "generator": generator.get_state(),
         }
-        state.save(tensors, {"step": next_step, "history": history})
+        row = {"sums": meter.sums, "count": meter.count}
+        state.save(tensors, {"step": next_step, "history": history, "row": row})
 
     for step in steps(range(first, settings.steps)):
         for group in optimizer.param_groups:
@@ -154,7 +157,12 @@ def train(
 
 
 def _resume(
-    state: State, model: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module, generator: torch.Generator
+    state: State,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: nn.Module,
+    generator: torch.Generator,
+    meter: Meter,
 ) -> tuple[int, list[dict[str, float]]]:
     saved = state.load()
     if saved is None:
@@ -164,4 +172,5 @@ def _resume(
     optimizer.load_state_dict(tensors["optimizer"])
     average.load_state_dict(tensors["average"])
     generator.set_state(tensors["generator"].cpu())
+    meter.sums, meter.count = meta["row"]["sums"], meta["row"]["count"]
     return meta["step"], meta["history"]

@@ -1,5 +1,7 @@
 """D4RL's HDF5 files of Maze2D: one stream of rows; `timeouts` marks the rows that reached their target."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,21 +57,33 @@ def read_stream(path: Path) -> Stream:
     Raises InputError naming the file for one that is missing, no HDF5 or truncated, lacks a dataset, or
     disagrees with itself.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        with h5py.File(path, "r") as file:
-            _check_keys(path, file)
-            arrays = {name: file[name][()] for name in (*_WIDTHS, *_FLAGS) if name in file}
-            name, ascii_map = file.attrs.get("layout"), file.attrs.get("map")
-    except OSError as error:
-        raise InputError(f"{path}: not an HDF5 file, or a truncated one ({error})") from error
+    with _opened(path) as file:
+        arrays = {name: file[name][()] for name in (*_WIDTHS, *_FLAGS) if name in file}
+        name, ascii_map = file.attrs.get("layout"), file.attrs.get("map")
     _check_arrays(path, arrays)
     for key in _WIDTHS:
         arrays[key] = arrays[key].astype(np.float32)
     arrays.setdefault("timeouts", _target_ends(arrays["infos/goal"]))
     _check_observations(path, arrays)
     return Stream(arrays, parse_layout(str(name), str(ascii_map)) if name and ascii_map else None)
+
+
+def check_file(path: Path) -> None:
+    """What can be told of a D4RL file without reading its data: InputError as of `read_stream`."""
+    with _opened(path):
+        pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            _check_keys(path, file)
+            yield file
+    except OSError as error:
+        raise InputError(f"{path}: not an HDF5 file, or a truncated one ({error})") from error
 
 
 def _check_keys(path: Path, file: h5py.File) -> None:

@@ -35,6 +35,10 @@ class Prepared:
         return self.states.shape[1]
 
     @property
+    def device(self) -> torch.device:
+        return self.states.device
+
+    @property
     def cells(self) -> int:
         return self.occupancy.shape[-1]
 

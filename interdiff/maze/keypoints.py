@@ -40,20 +40,7 @@ class KeypointDenoiser(nn.Module):
         indices_bk: Tensor,
         difficulty_bk: Tensor,
         known_bkc: Tensor,
-        condition: Condition,
-    ) -> Tensor:
-        """`denoise` with the condition encoded on the spot."""
-        encoded = self.backbone.encode(condition)
-        return self.denoise(z_bkc, noise_b, indices_bk, difficulty_bk, known_bkc, encoded)
-
-    def denoise(
-        self,
-        z_bkc: Tensor,
-        noise_b: Tensor,
-        indices_bk: Tensor,
-        difficulty_bk: Tensor,
-        known_bkc: Tensor,
-        encoded: Encoded,
+        condition: Condition | Encoded,
     ) -> Tensor:
         """Clean keypoints [B, K, 4] in network units.
 
@@ -63,9 +50,10 @@ class KeypointDenoiser(nn.Module):
             indices_bk: [B, K] int64 frames.
             difficulty_bk: [B, K - 1] log cost of the segments between neighbours, from D_phi.
             known_bkc: [B, K, 4] bool, the channels that the condition gives.
-            encoded: `self.backbone.encode(condition)`.
+            condition: or `self.backbone.encode` of it, for several passes.
         """
-        time = indices_bk / (self.frames - 1)
+        encoded = self.backbone.encode(condition) if isinstance(condition, Condition) else condition
+        time = indices_bk.to(z_bkc.dtype) / (self.frames - 1)
         gap = F.pad(time.diff(dim=1), (1, 1))
         difficulty = F.pad(difficulty_bk, (1, 1))
         features = torch.cat(
@@ -152,6 +140,6 @@ def sample_keypoints(
     encoded = model.backbone.encode(condition)
 
     def denoise(z: Tensor, level: Tensor) -> Tensor:
-        return model.denoise(z, level, indices_bk, difficulty_bk, known, encoded)
+        return model(z, level, indices_bk, difficulty_bk, known, encoded)
 
     return from_network(sample_keyframes(scheduler, denoise, values, known, steps, generator))

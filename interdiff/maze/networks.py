@@ -185,8 +185,9 @@ class FrameQueries(nn.Module):
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, frames_per_token * outputs)
 
-    def forward(self, condition: Condition, modulation: Tensor | float = 0.0, bias: Tensor | float = 0.0) -> Tensor:
-        tokens = self.query.expand(len(condition.start), -1, -1) + bias
-        times = torch.linspace(0, 1, tokens.shape[1], device=tokens.device)
-        hidden = self.norm(self.backbone(tokens, times, self.backbone.encode(condition), modulation))
+    def forward(self, encoded: Encoded, modulation: Tensor | float = 0.0, bias: Tensor | float = 0.0) -> Tensor:
+        """Features from `self.backbone.encode(condition)`; `bias` [B, 1, D] is added to the queries."""
+        tokens = self.query.expand(len(encoded.vector), -1, -1) + bias
+        times = torch.linspace(0, 1, tokens.shape[1], dtype=tokens.dtype, device=tokens.device)
+        hidden = self.norm(self.backbone(tokens, times, encoded, modulation))
         return rearrange(self.head(hidden), "b n (f c) -> b (n f) c", f=self.frames_per_token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,23 +43,24 @@ class Phase1:
         return torch.cat([self.keypoints_at(data, rows, indices_nk[rows], steps, generator) for rows in chunks])
 
 
-def load_segment_cost(folder: Path, device: torch.device) -> SegmentCostModel:
-    return load_checkpoint(folder, "segment_cost", lambda c: SegmentCostModel(**c), device)
+def load_segment_cost(folder: Path, data: Prepared) -> SegmentCostModel:
+    """D_phi for sequences of the data's length, on its device; so are the others."""
+    return load_checkpoint(folder, "segment_cost", lambda c: SegmentCostModel(**c), data.device, frames=data.frames)
 
 
-def load_selector(folder: Path, device: torch.device) -> KeyframeSelector:
-    return load_checkpoint(folder, "selector", lambda c: KeyframeSelector(**c), device)
+def load_selector(folder: Path, data: Prepared) -> KeyframeSelector:
+    return load_checkpoint(folder, "selector", lambda c: KeyframeSelector(**c), data.device, frames=data.frames)
 
 
-def load_keypoints(folder: Path, device: torch.device) -> KeypointDenoiser:
-    return load_checkpoint(folder, "keypoints", lambda c: KeypointDenoiser(**c), device)
+def load_keypoints(folder: Path, data: Prepared) -> KeypointDenoiser:
+    return load_checkpoint(folder, "keypoints", lambda c: KeypointDenoiser(**c), data.device, frames=data.frames)
 
 
-def load_phase1(segment_cost: Path, selector: Path, keypoints: Path, device: torch.device) -> Phase1:
-    """Phase 1 from the folders of its three checkpoints."""
+def load_phase1(folder: Callable[[str], Path], data: Prepared) -> Phase1:
+    """Phase 1 from its three checkpoints, whose folders `folder` gives by their stages' names."""
     return Phase1(
-        load_segment_cost(segment_cost, device),
-        load_selector(selector, device),
-        load_keypoints(keypoints, device),
+        load_segment_cost(folder("segment_cost"), data),
+        load_selector(folder("selector"), data),
+        load_keypoints(folder("keypoints"), data),
         keyframe_scheduler(),
     )

@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from interdiff.interpolation import place_keyframes
 from interdiff.maze.data import Prepared
 from interdiff.maze.masks import Masks
 from interdiff.maze.networks import Condition
 from interdiff.maze.phase1 import Phase1
-from interdiff.maze.policies import keyframe_indices, level_ranks, levels_from
+from interdiff.maze.policies import first_keyframes, level_ranks, levels_from, rank_indices
 from interdiff.maze.refiner import Refiner, project_out_of_walls
-from interdiff.sampler import place_keyframes, refine_over_levels
+from interdiff.sampler import refine_over_levels
 
 
 class Settings(Protocol):
@@ -55,11 +56,10 @@ class Planner:
 
     def keyframes(self, data: Prepared, masks: Masks, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The policy's keyframes [N, K] and the masks' ranks [N, T] (the keyframes have rank 0) of every row."""
-        policy, k, selector = self.settings.policy, self.settings.k, self.phase1.selector
-        indices = keyframe_indices(policy, k, data, masks, selector, rng)
-        if self._finer_levels():
-            return indices, level_ranks(policy, k, data, selector, rng)
-        return indices, torch.ones(len(indices), data.frames, dtype=torch.uint8).scatter(1, indices, 0)
+        policy, levels = self.settings.policy, self._levels()
+        start = first_keyframes(policy, levels[0], data, masks, rng)
+        ranks = level_ranks(policy, levels, data, self.phase1.selector, rng, start)
+        return rank_indices(ranks, levels[0]), ranks
 
     def plan_all(self, data: Prepared, masks: Masks, generator: torch.Generator) -> Plans:
         """Plans for all rows of data of one layout, as a user asks for them: from conditions alone (but policy "dp")."""
@@ -77,11 +77,11 @@ class Planner:
             keypoints = data.states[rows].gather(1, indices[..., None].expand(-1, -1, data.states.shape[-1]))
         else:
             keypoints = self.phase1.keypoints_at(data, rows, indices, self.settings.keypoint_steps, generator)
-        anchors, first = place_keyframes(keypoints, indices, data.frames)
+        anchors, _ = place_keyframes(keypoints, indices, data.frames)
         condition = data.condition(rows)
-        masks = [first, *(ranks <= level for level in self._finer_levels())]
+        masks = [ranks <= level for level in range(len(self._levels()))]
         interpolated, refined = refine_over_levels(
-            self._refine(condition),
+            self._refine(condition, torch.full((len(rows),), oracle, device=data.device)),
             anchors,
             masks,
             [self._noise()] * len(masks),
@@ -91,20 +91,21 @@ class Planner:
         )
         return Plans(indices, ranks, keypoints, interpolated, refined)
 
-    def _finer_levels(self) -> list[int]:
-        levels = len(levels_from(self.phase1.selector.nested_levels, self.settings.k))
-        steps = min(self.settings.refiner_steps, levels)
-        return [round(step * (levels - 1) / max(1, steps - 1)) for step in range(1, steps)]
+    def _levels(self) -> list[int]:
+        """The keyframe counts of the levels that phase 2 runs over: K, and others spread over the finer ones."""
+        levels = levels_from(self.phase1.selector.nested_levels, self.settings.k)
+        steps = min(self.settings.refiner_steps, len(levels))
+        return [levels[round(step * (len(levels) - 1) / max(1, steps - 1))] for step in range(steps)]
 
     def _noise(self) -> float:
         return {"none": 0.0, "constant": self.settings.noise_scale, "level": self.refiner.noise}[self.settings.noise]
 
-    def _refine(self, condition: Condition) -> Callable[[Tensor, Tensor], Tensor]:
+    def _refine(self, condition: Condition, exact_b: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
         if self.settings.refiner == "identity":
             return lambda x, mask: x
         if self.settings.refiner == "projection":
             return lambda x, mask: project_out_of_walls(x, condition)
-        return lambda x, mask: self.refiner(x, mask, condition)
+        return lambda x, mask: self.refiner(x, mask, exact_b, condition)
 
 
 def _keeps_ends(condition: Condition) -> Callable[[Tensor], Tensor]:
@@ -121,8 +122,8 @@ def _keeps_ends(condition: Condition) -> Callable[[Tensor], Tensor]:
 def function_evaluations(planner: Planner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
     """FLOPs of one plan - map encoders, D_phi, selector, every step of both phases - over those of one refiner pass."""
     one, one_masks = _single(data, masks, 0)
-    mask = torch.ones(1, data.frames, dtype=torch.bool, device=data.states.device)
-    refiner_pass = _flops(lambda: planner.refiner(one.states, mask, one.condition(one.all_rows)))
+    mask = torch.ones(1, data.frames, dtype=torch.bool, device=data.device)
+    refiner_pass = _flops(lambda: planner.refiner(one.states, mask, mask[:, 0], one.condition(one.all_rows)))
     return _flops(lambda: planner.plan_all(one, one_masks, generator)) / refiner_pass
 
 

@@ -1,6 +1,8 @@
-"""Where keyframes come from: the index policies, and the nested ranks that extend them to finer levels."""
+"""Where keyframes come from: the index policies, and how each extends its keyframes to finer nested levels."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -9,24 +11,31 @@ from torch import Tensor
 from interdiff.keyframe_dp import random_indices, uniform_indices
 from interdiff.maze.data import Prepared
 from interdiff.maze.masks import Masks
-from interdiff.maze.selector import KeyframeSelector, level_costs, select
+from interdiff.maze.selector import KeyframeSelector, level_costs
 from interdiff.nested_masks import nested_ranks, random_nested_ranks
 from interdiff.segment_cost import all_segment_costs
+
+CHUNK = 64
 
 
 def keyframe_indices(
     policy: str, k: int, data: Prepared, masks: Masks, selector: KeyframeSelector, rng: np.random.Generator
 ) -> Tensor:
     """Keyframes [N, K] int64 of every row by policy: "dp" (exact costs), "selector", "uniform" or "random"."""
-    count = len(data.states)
-    if policy == "uniform":
-        indices = np.tile(uniform_indices(data.frames, k), (count, 1))
-    elif policy == "random":
-        indices = random_indices(count, data.frames, k, rng)
-    elif policy == "selector":
-        indices = select(selector, data, k)
-    else:
+    start = first_keyframes(policy, k, data, masks, rng)
+    return rank_indices(level_ranks(policy, (k,), data, selector, rng, start), k)
+
+
+def first_keyframes(policy: str, k: int, data: Prepared, masks: Masks, rng: np.random.Generator) -> Tensor | None:
+    """The keyframes [N, K] int64 of the policies that need no network; None of "selector", whose costs decide."""
+    if policy == "selector":
+        return None
+    if policy == "dp":
         indices = masks.indices[k]
+    elif policy == "uniform":
+        indices = np.tile(uniform_indices(data.frames, k), (len(data.states), 1))
+    else:
+        indices = random_indices(len(data.states), data.frames, k, rng)
     return torch.as_tensor(indices.astype(np.int64), device=data.states.device)
 
 
@@ -35,27 +44,51 @@ def levels_from(levels: tuple[int, ...], k: int) -> tuple[int, ...]:
     return tuple(level for level in levels if level >= k)
 
 
-def level_ranks(policy: str, k: int, data: Prepared, selector: KeyframeSelector, rng: np.random.Generator) -> Tensor:
-    """Nested ranks [N, T] uint8 of every row, K keyframes at the coarsest level.
+def level_ranks(
+    policy: str,
+    levels: Sequence[int],
+    data: Prepared,
+    selector: KeyframeSelector,
+    rng: np.random.Generator,
+    start: Tensor | None,
+) -> Tensor:
+    """Ranks [N, T] uint8 of nested masks with `levels` keyframes each, by policy.
 
-    Policies: "dp" (exact costs), "selector", "uniform", and "random_nested" or "random" (random order).
+    Args:
+        start: [N, levels[0]] int64, the keyframes to begin with; None for those of the policy's own costs.
     """
-    count, frames, gap = len(data.states), data.frames, selector.max_gap_factor
-    levels = levels_from(selector.nested_levels, k)
-    if policy in ("random", "random_nested"):
-        ranks = random_nested_ranks(count, frames, levels, rng)
+    gap = selector.max_gap_factor
+    first = None if start is None else start.numpy(force=True)
+    if policy == "random":
+        ranks = random_nested_ranks(first, levels, rng)
     elif policy == "uniform":
-        costs = {level: uniform_costs(frames, level) for level in levels}
-        ranks = nested_ranks(costs.__getitem__, levels, gap, uniform_indices(frames, k)[None])
-        ranks = np.tile(ranks, (count, 1))
-    elif policy == "selector":
-        conditions = [data.condition(rows) for rows in data.chunks(512)]
-        ranks = [nested_ranks(lambda level, c=c: level_costs(selector, c, level), levels, gap) for c in conditions]
-        ranks = np.concatenate(ranks)
+        ranks = nested_ranks(lambda level: uniform_costs(data.frames, level), levels, gap, first[:1])
+        ranks = np.tile(ranks, (len(data.states), 1))
     else:
-        exact = (all_segment_costs(data.world_positions(rows).numpy(force=True)) for rows in data.chunks(512))
-        ranks = np.concatenate([nested_ranks(lambda level, c=c: c, levels, gap) for c in exact])
+        costs = _selector_costs(selector) if policy == "selector" else _exact_costs
+        parts = []
+        for rows in data.chunks(CHUNK):
+            begin = None if first is None else first[rows.numpy(force=True)]
+            parts.append(nested_ranks(costs(data, rows), levels, gap, begin))
+        ranks = np.concatenate(parts)
     return torch.as_tensor(ranks, device=data.states.device)
+
+
+def rank_indices(ranks: Tensor, k: int) -> Tensor:
+    """The K keyframes [N, K] int64 of rank 0: ranks [N, T]."""
+    return (ranks == 0).nonzero()[:, 1].view(-1, k)
+
+
+def _selector_costs(selector: KeyframeSelector) -> Callable[[Prepared, Tensor], Callable[[int], np.ndarray]]:
+    def costs(data: Prepared, rows: Tensor) -> Callable[[int], np.ndarray]:
+        return level_costs(selector, data.condition(rows))
+
+    return costs
+
+
+def _exact_costs(data: Prepared, rows: Tensor) -> Callable[[int], np.ndarray]:
+    exact = all_segment_costs(data.world_positions(rows).numpy(force=True))
+    return lambda level: exact
 
 
 def uniform_costs(frames: int, k: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.checkpoint import load_checkpoint
 from interdiff.corruption import degrade, with_anchor_errors
 from interdiff.interpolation import Method, bridge_deviation
 from interdiff.maze.data import Prepared
@@ -30,7 +32,8 @@ from interdiff.training import Loss
 class Refiner(nn.Module):
     """Phase 2: predicts the clean sequence from one whose missing frames were interpolated.
 
-    It carries the interpolation and the noise that it was trained to undo, so that sampling does the same.
+    It is told whether the anchors are exact or phase 1's: the first are to stay, the others to be corrected. It carries the
+    interpolation and the noise that it was trained to undo, so that sampling does the same.
     """
 
     def __init__(
@@ -52,15 +55,20 @@ class Refiner(nn.Module):
         inputs = self.fourier_position.width(2) + 2 + 2 + len(self.offsets)
         self.embed = mlp(frames_per_token * inputs, 2 * d_model, d_model)
         self.position = nn.Parameter(0.02 * torch.randn(frames // frames_per_token, d_model))
-        self.level = mlp(2, d_model, d_model)
+        self.level = mlp(3, d_model, d_model)
         self.backbone = Backbone(d_model, depth, heads)
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, frames_per_token * STATE_CHANNELS)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x_btc: Tensor, mask_bt: Tensor, condition: Condition) -> Tensor:
-        """[B, T, 4] degraded states and the mask of their anchors -> clean states [B, T, 4], both in normalised units."""
+    def forward(self, x_btc: Tensor, mask_bt: Tensor, exact_b: Tensor, condition: Condition) -> Tensor:
+        """Clean states [B, T, 4] from degraded ones, both in normalised units.
+
+        Args:
+            mask_bt: [B, T] bool, the anchors.
+            exact_b: [B] bool, whether a sample's anchors are exact.
+        """
         points = x_btc[:, :, None, :2] + self.offsets / condition.cells
         distance = sample_sdf(condition.sdf, points.flatten(1, 2)).view(*x_btc.shape[:2], -1)
         confidence = 1 - bridge_deviation(mask_bt)
@@ -76,12 +84,17 @@ class Refiner(nn.Module):
         )
         tokens = rearrange(features, "b (n f) c -> b n (f c)", f=self.frames_per_token)
         anchors = mask_bt.to(x_btc.dtype).mean(1, keepdim=True)
-        modulation = self.level(torch.cat([anchors, anchors.sqrt()], dim=-1))
-        times = torch.linspace(0, 1, tokens.shape[1], device=tokens.device)
+        modulation = self.level(torch.cat([anchors, anchors.sqrt(), exact_b[:, None].to(x_btc.dtype)], dim=-1))
+        times = torch.linspace(0, 1, tokens.shape[1], dtype=tokens.dtype, device=tokens.device)
         encoded = self.backbone.encode(condition)
         hidden = self.norm(self.backbone(self.embed(tokens) + self.position, times, encoded, modulation))
         change = rearrange(self.head(hidden), "b n (f c) -> b (n f) c", f=self.frames_per_token)
         return x_btc + change / x_btc.new_tensor(STATE_SCALE)
+
+
+def load_refiner(folder: Path, data: Prepared) -> Refiner:
+    """The refiner for sequences of the data's length, on its device."""
+    return load_checkpoint(folder, "refiner", lambda c: Refiner(**c), data.device, frames=data.frames)
 
 
 class Settings(Protocol):
@@ -129,17 +142,18 @@ def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: Set
         levels = (len(rows), 1)
         level = torch.randint(len(drawn.levels), levels, generator=generator, device=generator.device)
         mask = drawn.ranks[rows] <= level
-        wrong = with_anchor_errors(
+        wrong, exact = with_anchor_errors(
             clean,
             drawn.keypoints[rows],
             drawn.indices[rows],
+            corruption.interpolation,
             corruption.replace_probability,
             corruption.anchor_jitter,
             generator,
         )
         degraded = degrade(wrong, mask, corruption.interpolation, corruption.noise, generator)
         condition = data.condition(rows)
-        refined = model(degraded, mask, condition)
+        refined = model(degraded, mask, exact, condition)
         error = (to_network(refined) - to_network(clean)).square()
         penetration = wall_penetration(refined, condition.sdf, settings.collision_margin)
         position, velocity = error[..., :2].mean(), error[..., 2:].mean()

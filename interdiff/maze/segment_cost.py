@@ -39,7 +39,7 @@ class SegmentCostModel(nn.Module):
 
     def forward(self, condition: Condition) -> Tensor:
         """[B, T, 2 + 2 H]: expected position in world units, and features of the frame as a segment's first and last."""
-        return self.queries(condition)
+        return self.queries(self.queries.backbone.encode(condition))
 
     def pair_costs(self, output_btc: Tensor, i_bp: Tensor, j_bp: Tensor) -> Tensor:
         """Costs of the segments i < j [B, P], in squared world units -> [B, P]."""

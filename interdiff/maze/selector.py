@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ from interdiff.keyframe_crf import log_partition, marginals, path_potential
 from interdiff.keyframe_dp import max_gap, optimal_indices, path_cost, random_indices, uniform_indices
 from interdiff.maze.data import Prepared
 from interdiff.maze.masks import Masks
-from interdiff.maze.networks import Condition, MapEncoder
+from interdiff.maze.networks import Condition, Encoded, MapEncoder
 from interdiff.maze.segment_cost import SegmentCostModel, costs_of_chunks
 from interdiff.networks import mlp
 from interdiff.training import Loss
@@ -64,8 +64,16 @@ class KeyframeSelector(SegmentCostModel):
 
     def forward(self, condition: Condition, k: int) -> Tensor:
         """D_phi's kind of output [B, T, 2 + 2 H], for level K."""
-        level = condition.start.new_tensor([k / self.frames, (k / self.frames) ** 0.5, 1 / k])
-        return self.queries(condition, self.level(level), self._query_bias(condition))
+        return self.at_level(*self.encode(condition), k)
+
+    def encode(self, condition: Condition) -> tuple[Encoded, Tensor | float]:
+        """What `at_level` needs of a condition, once for any number of levels."""
+        return self.queries.backbone.encode(condition), self._query_bias(condition)
+
+    def at_level(self, encoded: Encoded, bias: Tensor | float, k: int) -> Tensor:
+        """`forward` for an encoded condition."""
+        level = encoded.vector.new_tensor([k / self.frames, (k / self.frames) ** 0.5, 1 / k])
+        return self.queries(encoded, self.level(level), bias)
 
     def potentials(self, output_btc: Tensor, k: int) -> Tensor:
         """Segment potentials [B, T, T] for paths of K keyframes, -inf where the bound on gaps forbids a segment."""
@@ -147,15 +155,21 @@ def selector_loss(data: Prepared, labels: dict[int, Tensor], settings: Settings)
     return loss
 
 
-@torch.no_grad()
-def level_costs(model: KeyframeSelector, condition: Condition, k: int) -> np.ndarray:
-    """The selector's cost matrices [B, T, T] at level K: DP over them finds the most probable keyframes."""
-    return model.all_costs(model(condition, k))
+def level_costs(model: KeyframeSelector, condition: Condition) -> Callable[[int], np.ndarray]:
+    """K -> the selector's cost matrices [B, T, T] at that level: DP over them finds the most probable keyframes."""
+    with torch.no_grad():
+        encoded = model.encode(condition)
+
+    @torch.no_grad()
+    def costs(k: int) -> np.ndarray:
+        return model.all_costs(model.at_level(*encoded, k))
+
+    return costs
 
 
 def select(model: KeyframeSelector, data: Prepared, k: int, chunk: int = 64) -> np.ndarray:
     """Keyframes [N, K] int16 for every row."""
-    chunks = [level_costs(model, data.condition(rows), k) for rows in data.chunks(chunk)]
+    chunks = [level_costs(model, data.condition(rows))(k) for rows in data.chunks(chunk)]
     return np.concatenate([optimal_indices(cost, k, model.max_gap_factor)[0] for cost in chunks])
 
 

@@ -18,7 +18,7 @@ def main(stage: Stage) -> None:
     """
     settings: AnchorsSettings = stage.settings
     data, masks = load_prepared(stage.inputs["prepared"], stage.device), load_masks(stage.inputs["masks"])
-    phase1 = load_phase1(*(stage.folder(name) for name in ("segment_cost", "selector", "keypoints")), stage.device)
+    phase1 = load_phase1(stage.folder, data)
     generator, rng, arrays = stage.generator(), stage.rng(), {}
     for policy in settings.policies:
         for k in settings.counts:

@@ -20,8 +20,8 @@ def main(stage: Stage) -> None:
     """Reads prepared `train`, its masks, D_phi and the selector; writes a checkpoint."""
     settings: KeypointsSettings = stage.settings
     data, masks = load_prepared(stage.inputs["train"], stage.device), load_masks(stage.inputs["masks_train"])
-    segment_cost = load_segment_cost(stage.folder("segment_cost"), stage.device)
-    selector = load_selector(stage.folder("selector"), stage.device)
+    segment_cost = load_segment_cost(stage.folder("segment_cost"), data)
+    selector = load_selector(stage.folder("selector"), data)
     sources = [(policy, k) for policy in settings.mix for k in settings.counts]
     indices = {
         (policy, k): keyframe_indices(policy, k, data, masks, selector, stage.rng())

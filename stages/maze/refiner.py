@@ -18,19 +18,17 @@ def main(stage: Stage) -> None:
     """Reads prepared `train`, its cached anchors, the selector and phase 1's checkpoint; writes a checkpoint."""
     settings: RefinerSettings = stage.settings
     data = load_prepared(stage.inputs["train"], stage.device)
-    selector = load_selector(stage.folder("selector"), stage.device)
+    selector = load_selector(stage.folder("selector"), data)
     cached = load_arrays(stage.inputs["anchors"])
-    sources = [(policy, int(k)) for policy in settings.mix for k in cached["counts"]]
-    anchors = [
-        MaskedAnchors(
-            ranks=level_ranks(policy, k, data, selector, stage.rng()),
-            levels=levels_from(selector.nested_levels, k),
-            indices=torch.as_tensor(cached[f"{RANKED[policy]}_{k}_indices"], device=stage.device),
-            keypoints=torch.as_tensor(cached[f"{RANKED[policy]}_{k}_keypoints"], device=stage.device),
-            share=settings.mix[policy],
+    sources = [(RANKED[policy], int(k), share) for policy, share in settings.mix.items() for k in cached["counts"]]
+    anchors = []
+    for policy, k, share in stage.progress(sources, "masks", unit="policy"):
+        levels = levels_from(selector.nested_levels, k)
+        indices, keypoints = (
+            torch.as_tensor(cached[f"{policy}_{k}_{name}"], device=stage.device) for name in ("indices", "keypoints")
         )
-        for policy, k in stage.progress(sources, "masks", unit="policy")
-    ]
+        ranks = level_ranks(policy, levels, data, selector, stage.rng(), indices)
+        anchors.append(MaskedAnchors(ranks, levels, indices, keypoints, share))
     config = {
         "frames": data.frames,
         "frames_per_token": settings.frames_per_token,
@@ -41,7 +39,7 @@ def main(stage: Stage) -> None:
     torch.manual_seed(settings.training.seed)
     model = Refiner(**config)
     if settings.initialise:
-        initialise_from(model.backbone, load_keypoints(stage.folder("keypoints"), stage.device).backbone)
+        initialise_from(model.backbone, load_keypoints(stage.folder("keypoints"), data).backbone)
     model, history = train_network(
         stage,
         model,

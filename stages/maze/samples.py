@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 
-from interdiff.checkpoint import load_checkpoint
 from interdiff.config import SamplingSettings
 from interdiff.files import write_arrays, write_csv
 from interdiff.maze.data import Prepared, load_prepared
@@ -11,7 +10,7 @@ from interdiff.maze.evaluation import cost_ratio, plan_metrics
 from interdiff.maze.masks import Masks, load_masks
 from interdiff.maze.phase1 import load_phase1
 from interdiff.maze.plans import Planner, Plans, function_evaluations, plan_milliseconds
-from interdiff.maze.refiner import Refiner
+from interdiff.maze.refiner import load_refiner
 from stages.runner import Stage, run_stage
 
 
@@ -19,8 +18,8 @@ def main(stage: Stage) -> None:
     """Reads the test split, its masks and all networks; writes `samples` (every plan, with its map) and `metrics`."""
     settings: SamplingSettings = stage.settings
     data, masks = load_prepared(stage.inputs["test"], stage.device), load_masks(stage.inputs["masks_test"])
-    phase1 = load_phase1(*(stage.folder(name) for name in ("segment_cost", "selector", "keypoints")), stage.device)
-    refiner = load_checkpoint(stage.folder("refiner"), "refiner", lambda c: Refiner(**c), stage.device)
+    phase1 = load_phase1(stage.folder, data)
+    refiner = load_refiner(stage.folder("refiner"), data)
     planner = Planner(phase1, refiner, settings)
     rows_of = [data.rows_of(layout)[: settings.n_per_layout] for layout in range(len(data.layouts))]
     rows, samples = [], []

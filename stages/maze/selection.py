@@ -29,10 +29,10 @@ def main(stage: Stage) -> None:
     data, masks = data.subset(torch.as_tensor(rows, device=stage.device)), load_masks(stage.inputs["masks_test"])
     masks, gap = masks.subset(rows), masks.max_gap_factor
     expected = _expected_costs(stage, data.layouts, data.layout.numpy(force=True), rows, data.frames)
-    segment_cost = load_segment_cost(stage.folder("segment_cost"), stage.device)
+    segment_cost = load_segment_cost(stage.folder("segment_cost"), data)
     matrices = [(predicted, exact) for _, predicted, exact in costs_of_chunks(segment_cost, data)]
     predicted, exact = (np.concatenate(parts) for parts in zip(*matrices, strict=True))
-    selector = load_selector(stage.folder("selector"), stage.device)
+    selector = load_selector(stage.folder("selector"), data)
     table = []
     for k in settings.counts:
         chosen = {

@@ -19,7 +19,7 @@ def main(stage: Stage) -> None:
     settings: SelectorSettings = stage.settings
     train_data = load_prepared(stage.inputs["train"], stage.device)
     masks = load_masks(stage.inputs["masks_val"])
-    segment_cost = load_segment_cost(stage.folder("segment_cost"), stage.device)
+    segment_cost = load_segment_cost(stage.folder("segment_cost"), train_data)
     config = {
         "frames": train_data.frames,
         "condition_bias": settings.condition_bias,

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from interdiff.corruption import degrade, with_anchor_errors
-from interdiff.interpolation import bridge_deviation, interpolate
-from interdiff.sampler import place_keyframes, refine_over_levels
+from interdiff.interpolation import bridge_deviation, interpolate, place_keyframes
+from interdiff.sampler import refine_over_levels
 
 B, T, C = 3, 17, 4
 LEVELS = [[0, 6, 16], [0, 3, 6, 12, 16], [0, 1, 3, 6, 9, 12, 14, 16]]
@@ -63,7 +63,7 @@ def test_noise_has_the_bridges_deviation_times_sigma():
 
 
 def test_cached_anchors_are_met_at_probability_one():
-    wrong = with_anchor_errors(CLEAN, CACHED, INDICES, 1.0, 0.5, seeded())
+    wrong, _ = with_anchor_errors(CLEAN, CACHED, INDICES, "linear", 1.0, 0.5, seeded())
     torch.testing.assert_close(wrong[:, LEVELS[0]], CACHED)
     torch.testing.assert_close(wrong - CLEAN, interpolate(wrong - CLEAN, MASKS[0]))
 
@@ -71,15 +71,16 @@ def test_cached_anchors_are_met_at_probability_one():
 def test_jitter_stands_in_at_probability_zero():
     many = (5000, 1, 1)
     clean, cached, indices = CLEAN[:1].repeat(many), CACHED[:1].repeat(many), INDICES[:1].repeat(5000, 1)
-    error = with_anchor_errors(clean.float(), cached.float(), indices, 0.0, 0.5, seeded()) - clean.float()
+    error = with_anchor_errors(clean.float(), cached.float(), indices, "linear", 0.0, 0.5, seeded())[0] - clean.float()
     assert (error[:, [0, -1]] == 0).all()
     assert error[:, 6].std().item() == pytest.approx(0.5, rel=0.03)
 
 
 def test_a_share_of_the_batch_has_cached_errors():
     clean, cached, indices = torch.zeros(4000, T, C), torch.ones(4000, 3, C), INDICES[:1].repeat(4000, 1)
-    wrong = with_anchor_errors(clean, cached, indices, 0.8, 0.0, seeded())
+    wrong, exact = with_anchor_errors(clean, cached, indices, "linear", 0.8, 0.0, seeded())
     assert set(wrong[:, 6].unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(exact, wrong[:, 6, 0] == 0)
     assert (wrong[:, 6, 0]).mean().item() == pytest.approx(0.8, abs=0.03)
     assert (wrong == wrong[:, :1, :1]).all()
 
@@ -116,19 +117,16 @@ def test_with_right_anchors_every_level_meets_the_degraded_truth(method):
         torch.testing.assert_close(x, interpolate(CLEAN, mask, method))
 
 
-HERMITE_ERRORS = pytest.mark.xfail(reason="with_anchor_errors spreads errors linearly whatever the method", strict=True)
-
-
-@pytest.mark.parametrize("method", ["linear", pytest.param("hermite", marks=HERMITE_ERRORS)])
+@pytest.mark.parametrize("method", ["linear", "hermite"])
 def test_with_wrong_anchors_every_level_meets_what_training_made(method):
-    wrong = with_anchor_errors(CLEAN, CACHED, INDICES, 1.0, 0.0, seeded())
+    wrong, _ = with_anchor_errors(CLEAN, CACHED, INDICES, method, 1.0, 0.0, seeded())
     _, _, met = sampled(lambda x, mask: CLEAN, CACHED, MASKS, method)
     for x, mask in zip(met, MASKS, strict=True):
         torch.testing.assert_close(x, degrade(wrong, mask, method, 0.0, seeded()))
 
 
 def test_with_noise_too():
-    wrong = with_anchor_errors(CLEAN, CACHED, INDICES, 1.0, 0.0, seeded())
+    wrong, _ = with_anchor_errors(CLEAN, CACHED, INDICES, "linear", 1.0, 0.0, seeded())
     _, _, met = sampled(lambda x, mask: CLEAN, CACHED, MASKS, sigma=0.1, seed=5)
     noise = seeded(5)
     for x, mask in zip(met, MASKS, strict=True):

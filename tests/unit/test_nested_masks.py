@@ -7,6 +7,7 @@ from interdiff.segment_cost import all_segment_costs
 
 LEVELS = (3, 4, 8, 16)
 FRAMES = 33
+START = np.tile([0, 12, FRAMES - 1], (5, 1))
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def cost():
 
 def made(kind, cost):
     if kind == "random":
-        return random_nested_ranks(len(cost), FRAMES, LEVELS, np.random.default_rng(0))
+        return random_nested_ranks(START, LEVELS, np.random.default_rng(0))
     return nested_ranks(lambda k: cost, LEVELS, 2.0)
 
 
@@ -50,15 +51,16 @@ def test_each_level_asks_for_its_own_costs(cost):
     assert asked == list(LEVELS)
 
 
-def test_a_given_start_is_the_coarsest_level(cost):
-    start = np.tile([0, 12, FRAMES - 1], (5, 1))
-    rank = nested_ranks(lambda k: cost, LEVELS, 2.0, start)
-    assert np.array_equal(rank == 0, index_mask(start, FRAMES))
+@pytest.mark.parametrize("kind", ["optimal", "random"])
+def test_a_given_start_is_the_coarsest_level(cost, kind):
+    rank = made("random", cost) if kind == "random" else nested_ranks(lambda k: cost, LEVELS, 2.0, START)
+    assert np.array_equal(rank == 0, index_mask(START, FRAMES))
     assert ((rank <= 3).sum(1) == 16).all()
 
 
 def test_random_order_is_drawn_per_sequence_and_from_the_generator():
-    ranks = [random_nested_ranks(50, FRAMES, LEVELS, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    start = np.tile(START[:1], (50, 1))
+    ranks = [random_nested_ranks(start, LEVELS, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     assert np.array_equal(ranks[0], ranks[1])
     assert not np.array_equal(ranks[0], ranks[2])
     assert len(np.unique(ranks[0], axis=0)) > 40

@@ -6,7 +6,7 @@ from interdiff.keyframe_dp import optimal_indices
 from interdiff.maze.data import Prepared
 from interdiff.maze.layouts import load_layout, occupancy, signed_distance
 from interdiff.maze.masks import Masks
-from interdiff.maze.policies import keyframe_indices, level_ranks, levels_from
+from interdiff.maze.policies import first_keyframes, keyframe_indices, level_ranks, levels_from
 from interdiff.maze.selector import KeyframeSelector
 from interdiff.segment_cost import all_segment_costs
 
@@ -50,28 +50,29 @@ def selector():
     return KeyframeSelector(T, 4, 3, "encoder", LEVELS, FACTOR, 16, 1, 2)
 
 
-# The order of the draws: a random policy's keyframes, then its ranks, from one generator.
-APART = pytest.mark.xfail(reason="random keyframes and random nested masks are drawn apart", strict=True)
+POLICIES = ["selector", "uniform", "dp", "random"]
 
 
-@pytest.mark.parametrize("policy", ["selector", "uniform", "dp", pytest.param("random", marks=APART)])
+@pytest.mark.parametrize("policy", POLICIES)
 def test_the_coarsest_mask_is_the_keyframes(policy, data, masks, selector):
     rng = np.random.default_rng(0)
     indices = keyframe_indices(policy, K, data, masks, selector, rng)
-    ranks = level_ranks(policy, K, data, selector, rng)
+    ranks = level_ranks(policy, LEVELS, data, selector, rng, indices)
     assert torch.equal(ranks == 0, torch.zeros(N, T, dtype=torch.bool).scatter(1, indices, True))
 
 
-@pytest.mark.parametrize("policy", ["selector", "uniform", "dp", "random_nested"])
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("k", LEVELS)
-def test_masks_of_every_policy_have_their_levels_counts(policy, k, data, selector):
-    ranks = level_ranks(policy, k, data, selector, np.random.default_rng(0))
+def test_masks_of_every_policy_have_their_levels_counts(policy, k, data, masks, selector):
+    rng = np.random.default_rng(0)
+    levels = levels_from(LEVELS, k)
+    ranks = level_ranks(policy, levels, data, selector, rng, first_keyframes(policy, k, data, masks, rng))
     assert ranks.dtype == torch.uint8
-    for level, count in enumerate(levels_from(LEVELS, k)):
+    for level, count in enumerate(levels):
         assert ((ranks <= level).sum(1) == count).all()
 
 
-@pytest.mark.parametrize("policy", ["selector", "uniform", "dp", "random"])
+@pytest.mark.parametrize("policy", POLICIES)
 def test_keyframes_of_every_policy(policy, data, masks, selector):
     indices = keyframe_indices(policy, K, data, masks, selector, np.random.default_rng(0))
     assert indices.dtype == torch.int64
