@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from interdiff.maze.layouts import load_layout
+from interdiff.maze.rollouts import (
+    STEPS,
+    Reference,
+    controller_policy,
+    episodes,
+    roll,
+    scores,
+    shortest_path_policy,
+    tracker,
+)
+
+
+def test_episodes_are_a_function_of_the_seed_and_starts_are_free():
+    layout = load_layout("medium")
+    first, second = episodes(layout, "multi", 50, 3), episodes(layout, "multi", 50, 3)
+    np.testing.assert_array_equal(first.states, second.states)
+    np.testing.assert_array_equal(first.goals, second.goals)
+    np.testing.assert_array_equal(first.states, episodes(layout, "single", 50, 3).states)
+    assert (first.states != episodes(layout, "multi", 50, 4).states).any()
+    cells = np.round(first.states[:, :2]).astype(int)
+    assert not layout.walls[cells[:, 0], cells[:, 1]].any()
+
+
+def test_scores_count_only_steps_at_the_goal():
+    rewards = np.zeros((2, 300), dtype=bool)
+    rewards[0, 10:20] = True
+    figures = scores(rewards, "umaze")
+    assert figures["return_mean"] == 5
+    assert figures["score"] == pytest.approx(100 * (5 - 23.85) / (161.86 - 23.85))
+    assert figures["success"] == 0.5
+    assert figures["first_reach"] == 10
+
+
+def test_tracker_looks_ahead_feeds_velocity_forward_and_holds():
+    act = tracker(Reference(np.array([[0.0, 0], [1, 2]]), np.array([[0.0, 0], [3, 4]])), 2.0, 0.5)
+    assert act(0, (0.5, 1.0, 1.0, 2.0)) == (2.0, 3.0)
+    assert act(1, (1.0, 2.0, 2.0, -2.0)) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (shortest_path_policy, {"umaze": 161.9, "medium": 176.1, "large": 229.5}),
+        (controller_policy, {"umaze": 149.8, "medium": 154.1, "large": 202.2}),
+    ],
+)
+def test_known_planners_score_as_measured_elsewhere(name, policy, expected):
+    layout, rng = load_layout(name), np.random.default_rng(1)
+    cases = episodes(layout, "single", 50, 0)
+    policies = [policy(layout, *case, rng) for case in zip(cases.states, cases.goals, strict=True)]
+    figures = scores(roll(layout, cases, policies, STEPS[name]), name)
+    assert figures["success"] == 1
+    assert abs(figures["score"] - expected[name]) < 4 * figures["score_se"]
