@@ -202,11 +202,11 @@ class CorruptionSettings(Section):
     """What the refiner learns to undo."""
 
     interpolation: Interpolation = Field("linear", description="how missing frames are filled")
-    noise: float = Field(0.01, ge=0, description="noise on missing frames, times the Brownian-bridge deviation")
+    noise: float = Field(0.002, ge=0, description="noise on missing frames, times the Brownian-bridge deviation")
     replace_probability: Fraction = Field(
-        0.8, description="probability that a sample's anchors carry phase 1's cached errors"
+        0.75, description="probability that a sample's anchors carry phase 1's cached errors; the others count as exact"
     )
-    anchor_jitter: float = Field(0.01, ge=0, description="deviation of the random anchor errors otherwise")
+    anchor_jitter: float = Field(0.001, ge=0, description="deviation of the random errors of exact anchors")
 
 
 class RefinerSettings(Section):
@@ -313,7 +313,7 @@ class SelectionSettings(Section):
     counts: list[Annotated[int, Field(ge=3)]] = Field(
         default_factory=lambda: [4, 8, 16], min_length=1, description="numbers of keyframes K, one row each"
     )
-    conditions: Count = Field(60, description="held-out sequences per layout")
+    conditions: Count = Field(200, description="held-out sequences per layout")
     demonstrations: Count = Field(
         24, description="re-simulations of each sequence's start and target, for the limit of any selector"
     )
