@@ -5,107 +5,30 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import json
 import re
-import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from interdiff.config import MAZE_STAGES
+from interdiff.dry_run import Job, dry_run, listed, snakemake
 from interdiff.errors import InputError
 from interdiff.files import canonical_json
-from interdiff.manifest import Manifest, manifest_files, read_manifest, relative_to
+from interdiff.manifest import Manifest, manifest_files, read_manifest
 from interdiff.tracking import flat
 
 HELP = """
 Everything that this command does not know goes to snakemake, such as a target, --workflow-profile profiles/gpu or
 --config threads=4. Reasons come from the records beside the results (folders .manifest), costs from the benchmark files
-of earlier runs, the same artifact's where it was made before, else the mean of its rule's.
+of earlier runs, the same artifact's where it was made before, else the mean of its rule's. Of a run that was stopped and
+resumed, a benchmark file tells the last part alone.
 """
 
 KEYS = {"gallery": "report.gallery", "metrics": "report", "selection": "report.selection"}
 """Place in the configuration of the settings of stages that no variant changes."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job of a dry run, as Snakemake prints it."""
-
-    rule: str
-    fields: Mapping[str, str]
-    """Lines such as `reason` and `wildcards`, by name."""
-    command: list[str]
-
-    @cached_property
-    def wildcards(self) -> dict[str, str]:
-        """Value by name."""
-        return dict(word.split("=", 1) for word in _listed(self.fields.get("wildcards", "")))
-
-    @property
-    def name(self) -> str:
-        """What it makes, in words: `refiner base`."""
-        return " ".join([self.rule, *self.wildcards.values()])
-
-    @cached_property
-    def spec(self) -> dict[str, Any]:
-        """Its identity text, read."""
-        return json.loads(self.option("--spec", "{}"))
-
-    @property
-    def results(self) -> Path:
-        """The results root."""
-        return Path(self.option("--results", "results"))
-
-    @property
-    def gpus(self) -> int:
-        """GPUs that it will be given."""
-        return int(self.option("--gpus", "0"))
-
-    def option(self, name: str, default: str) -> str:
-        """The value of an option of its command."""
-        return self.command[self.command.index(name) + 1] if name in self.command else default
-
-    def paths(self, field: str) -> list[str]:
-        """Its `input` or `output` below the results root."""
-        return [relative_to(self.results, Path(path)) for path in _listed(self.fields.get(field, ""))]
-
-
-def _listed(text: str) -> list[str]:
-    return [word for word in text.split(", ") if word]
-
-
-def dry_run(options: Sequence[str]) -> list[Job]:
-    """The jobs that `snakemake` with these options would run, upstream first.
-
-    Raises:
-        InputError: Snakemake refuses (its message).
-    """
-    code, text = _snakemake(*options)
-    if code:
-        raise InputError(text.strip())
-    return list(parse(text))
-
-
-def _snakemake(*options: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "snakemake", *options, "--dry-run", "--printshellcmds", "--nocolor"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return done.returncode, done.stdout
-
-
-def parse(text: str) -> Iterator[Job]:
-    """Read the jobs that make files from what a dry run prints."""
-    for block in re.split(r"^(?:local)?rule (?=\w+:$)", text, flags=re.MULTILINE)[1:]:
-        rule = block.split(":")[0]
-        fields = dict(re.findall(r"^    (\w+): (.*)$", block, re.MULTILINE))
-        command = re.search(r"^Shell command: (.*)$", block, re.MULTILINE)
-        if command and "output" in fields:
-            yield Job(rule, fields, shlex.split(command[1]))
 
 
 class Plan:
@@ -186,7 +109,7 @@ class Plan:
     def _is_declared(self, job: Job, new: str, old: str) -> bool:
         """Whether the configuration still has a variant: Snakemake knows no way to files of one that it has not."""
         path = job.results / _renamed(job.paths("output")[0], new, old)
-        return _snakemake(str(path), *self._options)[0] == 0
+        return snakemake(str(path), *self._options)[0] == 0
 
 
 SIGNS = {
@@ -241,7 +164,7 @@ def _text(value: Any) -> str:
 def _inputs(job: Job, record: Manifest | None) -> list[str]:
     """What has become of its inputs."""
     edited = re.search(r"Updated input files: ([^;]*)", job.fields["reason"])
-    found = [f"{path} has changed" for path in _listed(edited[1])] if edited else []
+    found = [f"{path} has changed" for path in listed(edited[1])] if edited else []
     now, then = job.paths("input"), record.inputs if record else job.paths("input")
     found += [f"reads {path} now" for path in now if path not in then]
     return found + [f"no longer reads {path}" for path in then if path not in now]
