@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help maze smoke test test-full lint format ui
+.PHONY: help maze smoke why verify test test-full lint format ui
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ maze: $(VENV)/stamp ## results/maze/metrics.csv and the pictures
 
 smoke: $(VENV)/stamp ## the whole pipeline in about two minutes, in results-smoke/
 	snakemake --workflow-profile profiles/smoke --quiet rules host
+
+why: $(VENV)/stamp ## what would run, why, and what it will cost (ARGS='options or targets for snakemake')
+	@python -m interdiff.why $(ARGS)
+
+verify: $(VENV)/stamp ## check results/ against what was recorded when it was made (ARGS=another-folder)
+	@python -m interdiff.verify $(ARGS)
 
 test: $(VENV)/stamp ## run the tests
 	python -m pytest -m 'not full'

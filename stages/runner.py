@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from interdiff.errors import InputError
 from interdiff.files import canonical_json, file_sha256, is_disk_full, write_json
+from interdiff.manifest import Manifest, describe, relative_to
 
 if TYPE_CHECKING:
     import torch
@@ -108,10 +109,15 @@ class Stage:
     @cached_property
     def identity(self) -> str:
         """SHA-256 of what the outputs depend on, and of which outputs they are: spec and input contents."""
-        contents = {name: [file_sha256(path) for path in self.paths(name)] for name in self.inputs}
+        contents = {name: [self.hashes[path] for path in self.paths(name)] for name in self.inputs}
         names = {name: os.path.relpath(path, self.results) for name, path in self.outputs.items()}
         text = canonical_json({"spec": self.spec, "inputs": contents, "outputs": names})
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def hashes(self) -> dict[Path, str]:
+        """SHA-256 of every input file."""
+        return {path: file_sha256(path) for name in self.inputs for path in self.paths(name)}
 
     @cached_property
     def state_folder(self) -> Path:
@@ -155,13 +161,14 @@ class Stage:
         return Progress(items, desc=label, unit=unit)
 
     def finish(self) -> None:
-        """Check the outputs, write `run` where it is declared, and forget the resumable state."""
+        """Check the outputs, write `run` where it is declared and the record, and forget the resumable state."""
         tracked = self.__dict__.get("tracker")
         if "run" in self.outputs:
             write_json(self.outputs["run"], self._run(tracked))
         for name, path in self.outputs.items():
             if not path.exists():
                 raise RuntimeError(f"{self.name} ended without writing {name}={path}")
+        self._manifest().write(self.results)
         if tracked:
             tracked.finish("FINISHED")
         if self.state_folder_used:
@@ -170,6 +177,16 @@ class Stage:
     @property
     def state_folder_used(self) -> bool:
         return "_state" in self.__dict__ or "tracker" in self.__dict__
+
+    def _manifest(self) -> Manifest:
+        return Manifest(
+            stage=self.spec.get("stage", self.name),
+            identity=self.identity,
+            spec=self.spec,
+            gpus=self.gpus,
+            inputs={relative_to(self.results, path): digest for path, digest in self.hashes.items()},
+            outputs={relative_to(self.results, path): describe(path) for path in self.outputs.values()},
+        )
 
     def _run(self, tracked: Tracker | None) -> dict[str, Any]:
         return {
@@ -242,6 +259,7 @@ def _run(main: Callable[[Stage], None], settings_model: type[BaseModel], argumen
     try:
         stage = _stage(_stage_name(main), settings_model, arguments)
         set_environment(stage.threads, stage.seed)
+        _ = stage.hashes  # of the inputs as they are before the stage reads them
         main(stage)
         stage.finish()
         return 0
