@@ -172,11 +172,14 @@ class Stage:
         return "_state" in self.__dict__ or "tracker" in self.__dict__
 
     def _run(self, tracked: Tracker | None) -> dict[str, Any]:
+        from interdiff.tracking import git_commit
+
         return {
             "stage": self.name,
             "identity": self.identity,
             "spec": self.spec,
             "mlflow_run_id": tracked.run_id() if tracked else None,
+            "git_commit": git_commit(),
             "python": platform.python_version(),
             "packages": self.spec.get("packages", {}),
             "device": str(self.__dict__.get("device", "cpu")),

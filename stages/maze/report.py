@@ -1,0 +1,138 @@
+"""results/maze/report.html: tables, captioned pictures, the workflow and where everything comes from, in one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from interdiff.config import NoSettings
+from interdiff.files import atomic_path, file_sha256, read_csv, read_json
+from interdiff.provenance import Job, recorded_jobs, rule_graph
+from interdiff.report import bars, embedded, graph_svg, page, rows_table
+from interdiff.runs import averages, usage
+from interdiff.tracking import flat
+from stages.runner import Stage, run_stage
+
+HEADLINE = ("collision_interp", "collision_refined", "crossed_interp", "crossed_refined", "mse_interp", "mse_refined")
+COSTS = ("cost_ratio", "nfe", "plan_ms")
+COLUMNS = (*HEADLINE, "mse_oracle_interp", "mse_oracle_refined", "fixed", "broken", *COSTS)
+
+
+def main(stage: Stage) -> None:
+    """Reads the variants' `record`, `pictures` and, if there is one, the table `selection`; writes the `report`."""
+    record = read_json(stage.inputs["record"])
+    jobs = recorded_jobs()
+    means = {name: averages(variant["metrics"]) for name, variant in record["variants"].items()}
+    layouts = list(dict.fromkeys(row["layout"] for v in record["variants"].values() for row in v["metrics"]))
+    variants = list(_variants(stage, record, means, jobs))
+    inputs = [str(path) for name in stage.inputs for path in stage.paths(name)]
+    edges = rule_graph(jobs, inputs, "report")
+    timings = _timings(stage.results / "maze/benchmarks")
+    selection = (
+        rows_table(_numbers(row) for row in read_csv(stage.inputs["selection"]))
+        if "selection" in stage.inputs
+        else None
+    )
+    html = page(
+        title="Interpolated diffusion: maze",
+        commit=record["git_commit"],
+        summary=rows_table(
+            {"variant": name} | {key: means[name].get(key) for key in (*HEADLINE, *COSTS)} for name in means
+        ),
+        summary_caption="Means over layouts and sampling seeds, from metrics.csv. interp: after phase 1 and interpolation; "
+        "refined: after phase 2.",
+        chart=bars(
+            {
+                layout: {
+                    n: [means[n].get(f"crossed_{when}.{layout}", 0) for when in ("interp", "refined")] for n in means
+                }
+                for layout in layouts
+            },
+            ("interpolated", "refined"),
+            "share of plans",
+        ),
+        chart_caption="Share of plans with at least one piece through a wall, before and after phase 2, by layout. "
+        "Drawn for this page from metrics.csv.",
+        variants=variants,
+        selection=rows_table(choices) if choices else None,
+        selection_caption="Cost of the chosen keyframes over that of the best ones, by layout and number of keyframes K; from "
+        "selection.csv. limit: what any selector that sees the condition alone can be expected to reach.",
+        graph=graph_svg(edges, {row["rule"]: f"{row['jobs']} x" for row in timings if row["jobs"] > 1})
+        if edges
+        else None,
+        graph_number=2 + sum(len(variant["figures"]) for variant in variants),
+        timings=rows_table(timings),
+        artifacts=rows_table(_artifacts(record)),
+        artifacts_caption="What the variants are made of, and which of them share it. Identity: settings, code, packages and "
+        "inputs of the stage where it writes run.json, else the files' content. Spec: settings, code and packages.",
+    )
+    with atomic_path(stage.outputs["report"]) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def _variants(
+    stage: Stage, record: Mapping[str, Any], means: Mapping[str, Mapping[str, float]], jobs: Mapping[str, Job]
+) -> Iterator[dict[str, Any]]:
+    count, shown = 1, set()
+    for name, variant in record["variants"].items():
+        layouts = dict.fromkeys(row["layout"] for row in variant["metrics"])
+        rows = [{"layout": item} | {key: means[name].get(f"{key}.{item}") for key in COLUMNS} for item in layouts]
+        figures = []
+        for path in variant["pictures"]:
+            if path not in shown:
+                shown.add(path)
+                count += 1
+                figures.append({"number": count} | _figure(stage, name, path, record["artifacts"], jobs))
+        yield {"name": name, "changes": flat(variant["changes"]), "table": rows_table(rows), "figures": figures}
+
+
+def _figure(
+    stage: Stage, variant: str, path: str, artifacts: Mapping[str, Any], jobs: Mapping[str, Job]
+) -> dict[str, Any]:
+    name, file = Path(path).stem, stage.results / path
+    job = jobs.get(str(file), Job("unknown: not in Snakemake's records", (), ""))
+    folders = [(item, os.path.relpath(os.path.dirname(item), stage.results)) for item in job.inputs]
+    plans = (
+        f"{variant}: plans for the first held-out starts and goals in {name}, not picked. Dashed: the demonstration. "
+    )
+    plans += "Orange: phase 1's keypoints, interpolated. Blue: after phase 2."
+    return {
+        "path": str(file),
+        "image": embedded(file),
+        "caption": f"{variant}: training loss of the networks behind the plans." if name == "curves" else plans,
+        "digest": file_sha256(file)[:16],
+        "rule": job.rule,
+        "inputs": [(item, artifacts.get(folder, {}).get("identity", "")[:16]) for item, folder in folders],
+        "command": job.command,
+    }
+
+
+def _numbers(row: Mapping[str, str]) -> dict[str, Any]:
+    return {key: value if key == "layout" else float(value or "nan") for key, value in row.items()}
+
+
+def _timings(folder: Path) -> list[dict[str, Any]]:
+    rules: dict[str, list[dict[str, str]]] = {}
+    for path in sorted(folder.rglob("*.tsv")):
+        rules.setdefault(path.relative_to(folder).parts[0].removesuffix(".tsv"), []).extend(
+            read_csv(path, delimiter="\t")
+        )
+    rows = [{"rule": name, "jobs": len(rows)} | usage(rows) for name, rows in rules.items() if rows]
+    return sorted(rows, key=lambda row: -row["job_seconds"])
+
+
+def _artifacts(record: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    for folder, artifact in record["artifacts"].items():
+        users = [name for name, variant in record["variants"].items() if folder in variant["artifacts"].values()]
+        yield {
+            "artifact": folder,
+            "used by": ", ".join(users),
+            "identity": artifact["identity"][:16],
+            "spec": artifact["spec"],
+        }
+
+
+if __name__ == "__main__":
+    run_stage(main, NoSettings)
