@@ -147,9 +147,11 @@ code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 <a href="#{{ part | lower }}">{{ part }}</a>{% endfor %}</nav>
 
 <h2 id="comparison">Comparison</h2>
-{{ table(summary, summary_caption) }}
+{{ table(summary, "Means over layouts and sampling seeds, from metrics.csv. interp: after phase 1 and interpolation;"
+ ~ " refined: after phase 2.") }}
 <figure>{{ chart | safe }}
-<figcaption><b>Figure 1.</b> {{ chart_caption }}</figcaption></figure>
+<figcaption><b>Figure 1.</b> Share of plans with at least one piece through a wall, before and
+after phase 2, by layout. Drawn for this page from metrics.csv.</figcaption></figure>
 
 <h2 id="variants">Variants</h2>
 {% for variant in variants %}
@@ -172,21 +174,23 @@ code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 
 {% if selection %}
 <h2 id="keyframes">Ways to choose keyframes</h2>
-{{ table(selection, selection_caption) }}
+{{ table(selection, "Cost of the chosen keyframes over that of the best ones, by layout and number of keyframes K; from"
+ ~ " selection.csv. limit: what any selector that sees the condition alone can be expected to reach.") }}
 {% endif %}
 
 <h2 id="workflow">Workflow</h2>
 {% if graph %}
 <figure>{{ graph | safe }}
-<figcaption><b>Figure {{ graph_number }}.</b> The rules that made this page, from top to bottom; an arc leads from a rule to each
-rule that reads its files. From Snakemake's records of the jobs that ran.</figcaption></figure>
+<figcaption><b>Figure {{ graph_number }}.</b> The rules that made this page, from top to bottom; an arc leads from a rule
+to each rule that reads its files. From Snakemake's records of the jobs that ran.</figcaption></figure>
 {% else %}
 <p class="quiet">Snakemake's records of the jobs are not here, so the graph cannot be drawn.</p>
 {% endif %}
 {{ table(timings, "Time and memory by rule, from the benchmark files; an interrupted job counts from its last start.") }}
 
 <h2 id="artifacts">Artifacts</h2>
-{{ table(artifacts, artifacts_caption) }}
+{{ table(artifacts, "What the variants are made of, and which of them share it. Identity: settings, code, packages and"
+ ~ " inputs of the stage where it writes run.json, else the content of its files. Spec: settings, code and packages.") }}
 </body>
 </html>
 """

@@ -17,6 +17,7 @@ from stages.runner import Stage, run_stage
 
 HEADLINE = ("collision_interp", "collision_refined", "crossed_interp", "crossed_refined", "mse_interp", "mse_refined")
 COSTS = ("cost_ratio", "nfe", "plan_ms")
+SUMMARY = (*HEADLINE, *COSTS)
 COLUMNS = (*HEADLINE, "mse_oracle_interp", "mse_oracle_refined", "fixed", "broken", *COSTS)
 
 
@@ -25,51 +26,52 @@ def main(stage: Stage) -> None:
     record = read_json(stage.inputs["record"])
     jobs = recorded_jobs()
     means = {name: averages(variant["metrics"]) for name, variant in record["variants"].items()}
-    layouts = list(dict.fromkeys(row["layout"] for v in record["variants"].values() for row in v["metrics"]))
     variants = list(_variants(stage, record, means, jobs))
     inputs = [str(path) for name in stage.inputs for path in stage.paths(name)]
-    edges = rule_graph(jobs, inputs, "report")
     timings = _timings(stage.results / "maze/benchmarks")
-    selection = (
-        rows_table(_numbers(row) for row in read_csv(stage.inputs["selection"]))
-        if "selection" in stage.inputs
-        else None
-    )
     html = page(
         title="Interpolated diffusion: maze",
         commit=record["git_commit"],
-        summary=rows_table(
-            {"variant": name} | {key: means[name].get(key) for key in (*HEADLINE, *COSTS)} for name in means
-        ),
-        summary_caption="Means over layouts and sampling seeds, from metrics.csv. interp: after phase 1 and interpolation; "
-        "refined: after phase 2.",
-        chart=bars(
-            {
-                layout: {
-                    n: [means[n].get(f"crossed_{when}.{layout}", 0) for when in ("interp", "refined")] for n in means
-                }
-                for layout in layouts
-            },
-            ("interpolated", "refined"),
-            "share of plans",
-        ),
-        chart_caption="Share of plans with at least one piece through a wall, before and after phase 2, by layout. "
-        "Drawn for this page from metrics.csv.",
+        summary=rows_table({"variant": name} | {key: means[name].get(key) for key in SUMMARY} for name in means),
+        chart=_chart(record, means),
         variants=variants,
-        selection=rows_table(choices) if choices else None,
-        selection_caption="Cost of the chosen keyframes over that of the best ones, by layout and number of keyframes K; from "
-        "selection.csv. limit: what any selector that sees the condition alone can be expected to reach.",
-        graph=graph_svg(edges, {row["rule"]: f"{row['jobs']} x" for row in timings if row["jobs"] > 1})
-        if edges
-        else None,
+        selection=_selection(stage),
+        graph=_graph(rule_graph(jobs, inputs, "report"), timings),
         graph_number=2 + sum(len(variant["figures"]) for variant in variants),
         timings=rows_table(timings),
         artifacts=rows_table(_artifacts(record)),
-        artifacts_caption="What the variants are made of, and which of them share it. Identity: settings, code, packages and "
-        "inputs of the stage where it writes run.json, else the files' content. Spec: settings, code and packages.",
     )
     with atomic_path(stage.outputs["report"]) as temporary:
         temporary.write_text(html, encoding="utf-8")
+
+
+def _chart(record: Mapping[str, Any], means: Mapping[str, Mapping[str, float]]) -> str:
+    """Crossings before and after phase 2, a panel per layout."""
+    layouts = dict.fromkeys(row["layout"] for variant in record["variants"].values() for row in variant["metrics"])
+    figures = ("crossed_interp", "crossed_refined")
+    panels = {
+        item: {name: [means[name].get(f"{key}.{item}", 0) for key in figures] for name in means} for item in layouts
+    }
+    return bars(panels, ("interpolated", "refined"), "share of plans")
+
+
+def _selection(stage: Stage) -> dict[str, Any] | None:
+    if "selection" not in stage.inputs:
+        return None
+    rows = read_csv(stage.inputs["selection"])
+    return rows_table({key: _value(text) for key, text in row.items()} for row in rows)
+
+
+def _value(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _graph(edges: list[tuple[str, str]], timings: list[dict[str, Any]]) -> str | None:
+    repeated = {row["rule"]: f"{row['jobs']} jobs" for row in timings if row["jobs"] > 1}
+    return graph_svg(edges, repeated) if edges else None
 
 
 def _variants(
@@ -107,10 +109,6 @@ def _figure(
         "inputs": [(item, artifacts.get(folder, {}).get("identity", "")[:16]) for item, folder in folders],
         "command": job.command,
     }
-
-
-def _numbers(row: Mapping[str, str]) -> dict[str, Any]:
-    return {key: value if key == "layout" else float(value or "nan") for key, value in row.items()}
 
 
 def _timings(folder: Path) -> list[dict[str, Any]]:
