@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -24,11 +25,10 @@ def embedded(path: str | Path) -> str:
     return "data:image/png;base64," + base64.b64encode(Path(path).read_bytes()).decode()
 
 
-def number(value: float | str | None) -> str:
+def number(value: float | None) -> str:
     """Three significant digits; empty for what is missing."""
-    if value in (None, "", "nan"):
+    if value is None or math.isnan(float(value)):
         return ""
-    value = float(value)
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
@@ -117,7 +117,7 @@ caption { text-align: left; padding-bottom: .3rem }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #e3e3e3; text-align: right }
 th { background: #f5f5f5; font-weight: 600; vertical-align: bottom } th:first-child, td:first-child { text-align: left }
 td.text { text-align: left }
-figure { margin: 1rem 0 2rem } img, figure > svg { max-width: 100%; height: auto }
+figure { margin: 1rem 0 2rem } img, figure > svg { max-width: min(100%, 52rem); height: auto }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f5f5; padding: .6rem; font-size: 12px }
 code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 .arc { fill: none; stroke: #9ab; stroke-width: 1.3 }
@@ -129,7 +129,7 @@ code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 {% macro table(content, caption) %}
 <div class="wide"><table>
 <caption>{{ caption }}</caption>
-<thead><tr>{% for name in content.columns %}<th>{{ name }}</th>{% endfor %}</tr></thead>
+<thead><tr>{% for name in content.columns %}<th>{{ name | replace("_", "_\u200b") }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in content.rows %}
 <tr>

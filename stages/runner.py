@@ -284,9 +284,9 @@ def _parser(main: Callable[[Stage], None]) -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="ROOT", help="results root")
     form = "NAME=PATH"
     parser.add_argument(
-        "--in", dest="inputs", nargs="*", default=[], metavar=form, help="inputs; more paths make a list"
+        "--in", dest="inputs", nargs="*", default=[], metavar=form, help="inputs, as NAME=PATH; more paths make a list"
     )
-    parser.add_argument("--out", dest="outputs", nargs="*", default=[], metavar=form, help="outputs")
+    parser.add_argument("--out", dest="outputs", nargs="*", default=[], metavar=form, help="outputs, as NAME=PATH")
     return parser
 
 

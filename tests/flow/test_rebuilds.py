@@ -13,6 +13,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config.yaml", "rules", "profiles", "envs", "interdiff", "stages")
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--nocolor"]
+# They follow from whatever is made anew.
+VIEWS = {"variants", "report"}
 DOWNSTREAM = [
     "segment_cost",
     "selector",
@@ -36,11 +38,11 @@ def snakemake(folder, *options):
     return done.stdout + done.stderr
 
 
-def jobs(folder):
-    """The rules that a dry run would execute."""
+def jobs(folder, views=VIEWS):
+    """The rules that a dry run would execute, without `views`."""
     text = snakemake(folder, "--dry-run", "--quiet", "rules")
     table = re.findall(r"^([a-z_]+) +(\d+)$", text, re.MULTILINE)
-    return {name for name, _ in table} - {"all", "total"}
+    return {name for name, _ in table} - {"all", "total", *views}
 
 
 TOUCH = """#!{python}
@@ -177,7 +179,39 @@ def test_a_reported_variant_adds_only_its_own_files(built, edit):
     text = snakemake(built, "--dry-run")
     outputs = re.findall(r"^ +output: (.*)$", text, re.MULTILINE)
     assert outputs
-    assert all("samples/other/" in output or output.endswith("maze/metrics.csv") for output in outputs)
+    tables = ("maze/metrics.csv", "maze/variants.json", "maze/report.html")
+    assert all("samples/other/" in output or output.endswith(tables) for output in outputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("interdiff/report.py", {"report"}),
+        ("interdiff/runs.py", {"variants", "report"}),
+        ("interdiff/maze/gallery.py", {"gallery", "variants", "report"}),
+    ],
+)
+def test_views_follow_their_code_and_what_they_show(built, edit, name, expected):
+    edit(name, append("unused = 1"))
+    assert jobs(built, views=set()) == expected
+
+
+def test_the_stage_and_variant_of_the_contributors_guide_work(built, edit):
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    (variant,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    stage, rule = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert len(variant.splitlines()) == 3
+    assert sum(bool(line) for line in stage.splitlines()) == 10
+    (built / "stages/maze/lengths.py").write_text(stage)
+    try:
+        edit("rules/maze.smk", append(rule))
+        edit("config.yaml", config(lambda maze: maze["variants"].update(yaml.safe_load(variant))))
+        text = snakemake(built, "-n", "results/maze/lengths/cubic/val.json", "results/maze/samples/cubic/metrics.csv")
+        assert set(re.findall(r"^(?:local)?rule ([a-z_]+):", text, re.MULTILINE)) == {"lengths", "refiner", "samples"}
+        assert "results/maze/lengths/cubic" in text
+        assert "refiner/two_pass" not in text
+    finally:
+        (built / "stages/maze/lengths.py").unlink()
 
 
 def test_a_bad_key_stops_before_the_first_job(built, edit):
