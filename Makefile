@@ -1,14 +1,15 @@
 # `make` lists the targets. Needs Python 3.11 with pip, and make.
 PYTHON ?= python3.11
 VENV := .venv
+PORT ?= 5000
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help maze smoke why verify test test-full lint format ui
+.PHONY: help maze smoke why verify test test-full lint format docs ui tracking-rebuild
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/stamp: pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -48,5 +49,11 @@ format: $(VENV)/stamp ## format the sources
 	ruff format .
 	snakefmt Snakefile rules
 
-ui: $(VENV)/stamp-ui ## MLflow's view of all runs, on http://127.0.0.1:5000
-	mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///$(CURDIR)/results/mlflow.db
+docs: $(VENV)/stamp ## the configuration's schema and key reference, in docs/
+	python -m interdiff.config_reference docs
+
+ui: $(VENV)/stamp-ui ## MLflow on http://127.0.0.1:5000, with a link that compares all variants (PORT=5000 RESULTS=results)
+	python -m interdiff.runs ui --port $(PORT) $(if $(RESULTS),--results $(RESULTS))
+
+tracking-rebuild: $(VENV)/stamp ## make MLflow's database anew from the files under results/ (RESULTS=results)
+	python -m interdiff.runs rebuild $(if $(RESULTS),--results $(RESULTS))

@@ -336,6 +336,16 @@ class ReportSettings(Section):
     gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
 
 
+class VariantsStageSettings(Section):
+    """What the record of the reported variants is told; artifacts are folders below the results root."""
+
+    base: dict[str, Any] = Field(description="the settings that variants start from")
+    changes: dict[Name, dict[str, Any]] = Field(description="what each reported variant changes in them")
+    parents: dict[Name, Name | None] = Field(description="the variant that each one was derived from")
+    artifacts: dict[Name, dict[Name, str]] = Field(description="each variant's artifact by stage; many are shared")
+    specs: dict[str, str] = Field(description="digest of each artifact's settings, code and packages")
+
+
 class MazeConfig(Section):
     """The maze pipeline."""
 

@@ -3,6 +3,8 @@ localrules:
     metrics,
     gallery,
     curves,
+    variants,
+    report,
 
 
 rule maze:
@@ -10,6 +12,8 @@ rule maze:
         metrics="<results>/maze/metrics.csv",
         selection=report_selection(),
         pictures=report_pictures(),
+        record="<results>/maze/variants.json",
+        report="<results>/maze/report.html",
 
 
 rule demonstrations:
@@ -406,3 +410,57 @@ rule metrics:
         " --log {log:q} --results {params.results:q}"
         " --in metrics={input.metrics:q}"
         " --out metrics={output.metrics:q}"
+
+
+rule variants:
+    input:
+        metrics="<results>/maze/metrics.csv",
+        pictures=report_pictures(),
+        artifacts=reported_artifacts(),
+    output:
+        record="<results>/maze/variants.json",
+    log:
+        "<results>/maze/logs/variants.txt",
+    benchmark:
+        "<results>/maze/benchmarks/variants.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        spec=variants_spec,
+        results=results_root,
+    shell:
+        "python -m stages.maze.variants --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in metrics={input.metrics:q} pictures={input.pictures:q} artifacts={input.artifacts:q}"
+        " --out record={output.record:q}"
+
+
+rule report:
+    input:
+        record="<results>/maze/variants.json",
+        selection=report_selection(),
+        pictures=report_pictures(),
+    output:
+        report="<results>/maze/report.html",
+    log:
+        "<results>/maze/logs/report.txt",
+    benchmark:
+        "<results>/maze/benchmarks/report.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        spec=lambda wildcards: stage_spec("report", {}),
+        results=results_root,
+    shell:
+        "python -m stages.maze.report --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in record={input.record:q} selection={input.selection:q} pictures={input.pictures:q}"
+        " --out report={output.report:q}"

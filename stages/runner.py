@@ -189,11 +189,14 @@ class Stage:
         )
 
     def _run(self, tracked: Tracker | None) -> dict[str, Any]:
+        from interdiff.tracking import git_commit
+
         return {
             "stage": self.name,
             "identity": self.identity,
             "spec": self.spec,
             "mlflow_run_id": tracked.run_id() if tracked else None,
+            "git_commit": git_commit(),
             "python": platform.python_version(),
             "packages": self.spec.get("packages", {}),
             "device": str(self.__dict__.get("device", "cpu")),
@@ -299,9 +302,9 @@ def _parser(main: Callable[[Stage], None]) -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="ROOT", help="results root")
     form = "NAME=PATH"
     parser.add_argument(
-        "--in", dest="inputs", nargs="*", default=[], metavar=form, help="inputs; more paths make a list"
+        "--in", dest="inputs", nargs="*", default=[], metavar=form, help="inputs, as NAME=PATH; more paths make a list"
     )
-    parser.add_argument("--out", dest="outputs", nargs="*", default=[], metavar=form, help="outputs")
+    parser.add_argument("--out", dest="outputs", nargs="*", default=[], metavar=form, help="outputs, as NAME=PATH")
     return parser
 
 

@@ -1,11 +1,13 @@
 """The rebuild matrix: for every kind of edit, the exact jobs that `snakemake -n` would run."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import SOURCE, append, config
+import yaml
+from conftest import ROOT, SOURCE, append, config
 
 VARIANTS = ("base", "uniform", "k4", "two_pass", "identity", "projection")
 LAYOUTS = ("umaze", "medium", "large")
@@ -279,6 +281,32 @@ FILES = {
 def test_an_edit_rebuilds_exactly(repository, edit, expected):
     edit(repository)
     assert repository.jobs() == exactly(*expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("interdiff/report.py", ("report",)),
+        ("interdiff/runs.py", ("variants", "report")),
+        ("interdiff/maze/gallery.py", ("gallery", "variants", "report")),
+    ],
+)
+def test_views_follow_their_code_and_what_they_show(repository, name, expected):
+    code(name)(repository)
+    assert repository.jobs(views=()) == exactly(*expected)
+
+
+def test_the_stage_and_variant_of_the_contributors_guide_work(repository):
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    (variant,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    stage, rule = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert len(variant.splitlines()) == 3
+    assert sum(bool(line) for line in stage.splitlines()) == 10
+    repository.edit("stages/maze/lengths.py", lambda text: stage)
+    repository.edit("rules/maze.smk", append(rule))
+    configured(lambda maze: maze["variants"].update(yaml.safe_load(variant)))(repository)
+    targets = ("results/maze/lengths/cubic/val.json", "results/maze/samples/cubic/metrics.csv")
+    assert repository.jobs(*targets) == {"lengths cubic val", "refiner cubic", "samples cubic"}
 
 
 def test_git_checkout_to_and_fro(repository):
