@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help maze smoke test test-full lint format ui
+.PHONY: help maze smoke test test-full test-slurm lint format ui
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ $(VENV)/stamp-ui: $(VENV)/stamp
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ui]'
 	touch $@
 
+$(VENV)/stamp-slurm: $(VENV)/stamp
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,slurm]'
+	touch $@
+
 maze: $(VENV)/stamp ## results/maze/metrics.csv and the pictures
 	snakemake --quiet rules host
 
@@ -26,10 +30,14 @@ smoke: $(VENV)/stamp ## the whole pipeline in about two minutes, in results-smok
 	snakemake --workflow-profile profiles/smoke --quiet rules host
 
 test: $(VENV)/stamp ## run the tests
-	python -m pytest -m 'not full'
+	python -m pytest -m 'not full and not slurm'
 
 test-full: $(VENV)/stamp ## run the tests with their long versions
-	python -m pytest
+	python -m pytest -m 'not slurm'
+
+test-slurm: $(VENV)/stamp-slurm ## run the pipeline through a SLURM of this machine alone
+	tests/slurm/install.sh
+	python -m pytest -m slurm tests/slurm
 
 lint: $(VENV)/stamp ## check style and workflow
 	ruff check .

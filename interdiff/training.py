@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import resource
 import time
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from interdiff.errors import InputError
+
+log = logging.getLogger(__name__)
 
 # (model, generator, share of the steps done) -> scalars by name, among them "loss"
 Loss = Callable[[nn.Module, torch.Generator, float], dict[str, Tensor]]
@@ -173,4 +176,5 @@ def _resume(
     average.load_state_dict(tensors["average"])
     generator.set_state(tensors["generator"].cpu())
     meter.sums, meter.count = meta["row"]["sums"], meta["row"]["count"]
+    log.info("training goes on at step %d", meta["step"])
     return meta["step"], meta["history"]

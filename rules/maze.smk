@@ -25,7 +25,7 @@ rule demonstrations:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=layout_spec,
@@ -54,7 +54,7 @@ rule prepare:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="1h",
     params:
         spec=maze_spec("prepare", threads=1),
@@ -81,7 +81,7 @@ rule masks:
         "../envs/torch.yaml"
     threads: CONFIG.threads
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="1h",
     params:
         spec=maze_spec("masks"),
@@ -115,7 +115,7 @@ rule segment_cost:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("segment_cost"),
@@ -150,7 +150,7 @@ rule selector:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("selector"),
@@ -184,7 +184,7 @@ rule keypoints:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("keypoints"),
@@ -216,7 +216,7 @@ rule anchors:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("anchors"),
@@ -250,7 +250,7 @@ rule refiner:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("refiner"),
@@ -284,7 +284,7 @@ rule samples:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("samples"),
@@ -312,7 +312,7 @@ rule selection:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=selection_spec,
@@ -339,7 +339,7 @@ rule gallery:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec(
@@ -371,7 +371,7 @@ rule curves:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec("curves", {}),
@@ -396,7 +396,7 @@ rule metrics:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec("metrics", CONFIG.maze.report.model_dump(include={"variants"})),

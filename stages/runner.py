@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("stages")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+DEVICES = "CUDA_VISIBLE_DEVICES"
 PLAIN_INTERVAL = 10.0
 """Seconds between progress lines where stderr is not a terminal."""
 
@@ -180,6 +181,7 @@ class Stage:
             "python": platform.python_version(),
             "packages": self.spec.get("packages", {}),
             "device": str(self.__dict__.get("device", "cpu")),
+            "visible_devices": os.environ.get(DEVICES),
             "seconds": round(time.time() - self.started, 2),
         }
 
@@ -242,6 +244,8 @@ def _run(main: Callable[[Stage], None], settings_model: type[BaseModel], argumen
     try:
         stage = _stage(_stage_name(main), settings_model, arguments)
         set_environment(stage.threads, stage.seed)
+        if DEVICES in os.environ:
+            log.info("%s=%s", DEVICES, os.environ[DEVICES])
         main(stage)
         stage.finish()
         return 0
