@@ -46,7 +46,7 @@ def copy_of_repository(folder):
 def start(folder, options, environment):
     environment = {key: value for key, value in environment.items() if not key.startswith("MLFLOW")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    command = [sys.executable, "-m", "snakemake", "--nocolor", *options, str(TARGET)]
+    command = [sys.executable, "-m", "snakemake", "--nocolor", str(TARGET), *options]
     output = (folder / "snakemake.txt").open("w")
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
 
