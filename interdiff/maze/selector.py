@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from interdiff.distributed import share
 from interdiff.keyframe_crf import log_partition, marginals, path_potential
 from interdiff.keyframe_dp import max_gap, optimal_indices, path_cost, random_indices, uniform_indices
 from interdiff.maze.data import Prepared
@@ -139,9 +140,12 @@ def selector_loss(data: Prepared, labels: dict[int, Tensor], settings: Settings)
     def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         rows = data.random_rows(settings.training.batch_size, generator)
         k = levels[int(torch.randint(len(levels), (), generator=generator, device=generator.device))]
+        batch = len(rows)
+        (rows,) = share(rows)
         potential = model.potentials(model(data.condition(rows), k), k)
         if settings.gumbel:
-            noise = torch.empty_like(potential).exponential_(generator=generator).log()
+            noise = potential.new_empty(batch, *potential.shape[1:]).exponential_(generator=generator).log()
+            (noise,) = share(noise)
             potential = potential - settings.gumbel * noise
         potential = potential / (settings.temperature + progress * (settings.final_temperature - settings.temperature))
         likelihood = path_potential(potential, labels[k][rows]) - log_partition(potential, k)
