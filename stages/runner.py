@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("stages")
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PLAIN_INTERVAL = 10.0
 """Seconds between progress lines where stderr is not a terminal."""
 
@@ -349,7 +349,10 @@ def set_environment(threads: int, seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries that still use it must be reproducible too
     if numba := sys.modules.get("numba"):
+        # Not the variable: with another value than at its import, numba refuses to compile.
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    else:
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
         torch.manual_seed(seed)

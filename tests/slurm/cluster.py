@@ -74,9 +74,11 @@ def cluster(folder: Path) -> Iterator[Cluster]:
                 daemons.append(subprocess.Popen(command, env=it.environment, stdout=stream, stderr=stream))
         wait_for(lambda: _idle(it), 30, "the node is not idle")
         yield it
-        it.run("scancel", "--user", values["user"])
-        wait_for(lambda: not it.run("squeue", "--noheader"), 30, "jobs do not end")
     finally:
+        subprocess.run(["scancel", "--user", values["user"]], env=it.environment)
+        deadline = time.monotonic() + 30
+        while _busy(it) and time.monotonic() < deadline:
+            time.sleep(0.2)
         for daemon in reversed(daemons):
             daemon.terminate()
             daemon.wait(30)
@@ -85,6 +87,11 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 def _idle(it: Cluster) -> bool:
     done = subprocess.run(["sinfo", "--noheader", "-o", "%t"], env=it.environment, capture_output=True, text=True)
     return done.stdout.strip() == "idle"
+
+
+def _busy(it: Cluster) -> bool:
+    done = subprocess.run(["squeue", "--noheader"], env=it.environment, capture_output=True)
+    return bool(done.stdout.strip())
 
 
 def _free_ports(count: int) -> list[int]:
