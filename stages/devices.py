@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +22,12 @@ POLL = 0.2
 def launched() -> bool:
     """Whether this process is one of several that torch's launcher started."""
     return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def launcher(count: int) -> list[str]:
+    """The command that runs a module, to be named after it, in `count` processes: what `accelerate launch` runs too."""
+    options = ["--standalone", "--nproc_per_node", str(count), "-m", "--"]
+    return [sys.executable, "-m", "torch.distributed.run", *options]
 
 
 def process_number() -> int:

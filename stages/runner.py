@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from interdiff.errors import InputError
 from interdiff.files import canonical_json, file_sha256, is_disk_full, write_json
-from stages.devices import VISIBLE, launched, lease, process_number
+from stages.devices import VISIBLE, launched, launcher, lease, process_number
 
 if TYPE_CHECKING:
     import torch
@@ -276,8 +276,7 @@ def _take_devices(stage: Stage, command: list[str]) -> None:
     if VISIBLE in os.environ:
         log.info("%s=%s", VISIBLE, os.environ[VISIBLE])
     if stage.gpus > 1 and not launched() and hasattr(stage.settings, "training"):
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(stage.gpus)]
-        os.execv(sys.executable, [sys.executable, *launcher, "-m", f"stages.{stage.name}", *command])
+        os.execv(sys.executable, [*launcher(stage.gpus), f"stages.{stage.name}", *command])
 
 
 def _failed(stage: Stage | None, code: int, status: str = "FAILED") -> int:
