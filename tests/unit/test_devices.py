@@ -1,13 +1,16 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from interdiff.errors import InputError
-from stages.devices import VISIBLE, devices, lease
+from stages.devices import VISIBLE, devices, launcher, lease
+from stages.runner import Stage, _take_devices
 
 ROOT = Path(__file__).parents[2]
 JOB = """
@@ -67,3 +70,16 @@ def test_more_devices_than_there_are_is_bad_input(monkeypatch, ids, message):
 def test_devices_are_named_as_the_variable_names_them(monkeypatch):
     monkeypatch.setenv(VISIBLE, "GPU-a1, 3")
     assert devices() == ["GPU-a1", "3"]
+
+
+@pytest.mark.parametrize(("gpus", "settings"), [(2, {"training": {}}), (1, {"training": {}}), (2, {"steps": 3})])
+def test_a_training_with_several_gpus_becomes_the_launcher(monkeypatch, tmp_path, gpus, settings):
+    monkeypatch.setenv(VISIBLE, "3,4,5")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    started = []
+    monkeypatch.setattr(os, "execv", lambda program, command: started.append(command))
+    stage = Stage("maze.keypoints", {}, SimpleNamespace(**settings), {}, {}, threads=1, gpus=gpus, results=tmp_path)
+    _take_devices(stage, ["--gpus", str(gpus)])
+    several = gpus > 1 and "training" in settings
+    assert started == ([[*launcher(2), "stages.maze.keypoints", "--gpus", "2"]] if several else [])
+    assert os.environ[VISIBLE] == ",".join(["3", "4", "5"][:gpus])
