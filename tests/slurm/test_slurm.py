@@ -114,17 +114,21 @@ def test_the_interrupted_job_went_on_at_its_saved_step(through_slurm):
     assert min(logged_steps(folder / RESULTS / "maze/logs/keypoints/base.txt")) > before
 
 
-def test_every_gpu_job_saw_the_one_device_that_slurm_gave_it(through_slurm):
+def test_every_gpu_job_saw_one_device_and_shared_it_with_none(through_slurm):
     folder, jobs, _ = through_slurm
-    seen = {}
+    seen = []
     for job in jobs:
         rule, variant = re.fullmatch(r"rule_(\w+?)_wildcards_(\w+)", job["Comment"]).groups()
-        log = (folder / RESULTS / f"maze/logs/{rule}/{variant}.txt") if rule in GPU_RULES else None
-        if log:
-            (seen[job["JobId"]],) = re.findall(r"CUDA_VISIBLE_DEVICES=(\S*)", log.read_text())
-            assert job["GRES"] == f"gpu:fake:1(IDX:{seen[job['JobId']]})"
+        if rule in GPU_RULES:
+            assert job["TresPerNode"] == "gres:gpu:fake:1"
+            log = (folder / RESULTS / f"maze/logs/{rule}/{variant}.txt").read_text()
+            (device,) = re.findall(r"CUDA_VISIBLE_DEVICES=(\S*)", log)
+            seen.append((job["StartTime"], job["EndTime"], device))
     assert len(seen) == 10
-    assert set(seen.values()) == {"0", "1"}
+    assert {device for _, _, device in seen} == {"0", "1"}
+    for number, (start, end, device) in enumerate(seen):
+        others = [other for other in seen[:number] if other[2] == device]
+        assert all(end <= other_start or other_end <= start for other_start, other_end, _ in others)
 
 
 def test_jobs_asked_for_what_their_rules_declare(through_slurm):
