@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help maze smoke why verify test test-full lint format docs ui tracking-rebuild
+.PHONY: help maze smoke why verify test test-full test-slurm lint format docs ui tracking-rebuild
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ $(VENV)/stamp: pyproject.toml
 
 $(VENV)/stamp-ui: $(VENV)/stamp
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ui]'
+	touch $@
+
+$(VENV)/stamp-slurm: $(VENV)/stamp
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,slurm]'
 	touch $@
 
 maze: $(VENV)/stamp ## results/maze/metrics.csv and the pictures
@@ -33,10 +37,14 @@ verify: $(VENV)/stamp ## check results/ against what was recorded when it was ma
 	@python -m interdiff.verify $(ARGS)
 
 test: $(VENV)/stamp ## run the tests
-	python -m pytest -m 'not full'
+	python -m pytest -m 'not full and not slurm'
 
 test-full: $(VENV)/stamp ## run the tests with their long versions
-	python -m pytest
+	python -m pytest -m 'not slurm'
+
+test-slurm: $(VENV)/stamp-slurm ## run the pipeline through a SLURM of this machine alone
+	tests/slurm/install.sh
+	python -m pytest -m slurm tests/slurm
 
 lint: $(VENV)/stamp ## check style and workflow
 	ruff check .

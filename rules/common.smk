@@ -26,6 +26,11 @@ def stage_spec(stage, settings, threads=1, sources=()):
     )
 
 
+def memory(megabytes):
+    """Resource function: memory that grows with each attempt of a job."""
+    return lambda wildcards, attempt: megabytes * attempt
+
+
 def layout_spec(wildcards):
     """Params function: the identity text of a layout's demonstrations."""
     layout = CONFIG.maze.layouts[wildcards.layout]

@@ -29,7 +29,7 @@ rule demonstrations:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=layout_spec,
@@ -58,7 +58,7 @@ rule prepare:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="1h",
     params:
         spec=maze_spec("prepare", threads=1),
@@ -85,7 +85,7 @@ rule masks:
         "../envs/torch.yaml"
     threads: CONFIG.threads
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="1h",
     params:
         spec=maze_spec("masks"),
@@ -119,7 +119,7 @@ rule segment_cost:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("segment_cost"),
@@ -154,7 +154,7 @@ rule selector:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("selector"),
@@ -188,7 +188,7 @@ rule keypoints:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("keypoints"),
@@ -220,7 +220,7 @@ rule anchors:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("anchors"),
@@ -254,7 +254,7 @@ rule refiner:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("refiner"),
@@ -288,7 +288,7 @@ rule samples:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("samples"),
@@ -316,7 +316,7 @@ rule selection:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=selection_spec,
@@ -343,7 +343,7 @@ rule gallery:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec(
@@ -375,7 +375,7 @@ rule curves:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec("curves", {}),
@@ -400,7 +400,7 @@ rule metrics:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec("metrics", CONFIG.maze.report.model_dump(include={"variants"})),
@@ -427,7 +427,7 @@ rule variants:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=variants_spec,
@@ -454,7 +454,7 @@ rule report:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec("report", {}),

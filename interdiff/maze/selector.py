@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from interdiff.distributed import share
 from interdiff.keyframe_crf import log_partition, marginals, path_potential
 from interdiff.keyframe_dp import max_gap, optimal_indices, path_cost, random_indices, uniform_indices
 from interdiff.maze.data import Prepared
@@ -129,11 +130,14 @@ def selector_loss(data: Prepared, segment_cost: SegmentCostModel, levels: Sequen
     """
 
     def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        condition = data.condition(data.random_rows(settings.training.batch_size, generator))
+        drawn = data.random_rows(settings.training.batch_size, generator)
+        (rows,) = share(drawn)
+        condition = data.condition(rows)
         k = levels[int(torch.randint(len(levels), (), generator=generator, device=generator.device))]
         potential = model.potentials(model(condition, k), k)
         if settings.gumbel:
-            noise = torch.empty_like(potential).exponential_(generator=generator).log()
+            noise = potential.new_empty(len(drawn), *potential.shape[1:]).exponential_(generator=generator).log()
+            (noise,) = share(noise)
             potential = potential - settings.gumbel * noise
         potential = potential / (settings.temperature + progress * (settings.final_temperature - settings.temperature))
         labels = distilled_labels(segment_cost, condition, k, model.max_gap_factor)
