@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -281,19 +282,9 @@ def show(results: Path, port: int) -> int:
     if _answers(port):
         raise InputError(f"port {port} is in use; try PORT={port + 1}")
     address = comparison(Store(*open_store(results), results), f"http://127.0.0.1:{port}")
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "ui",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--backend-store-uri",
-        uri,
-    ]
-    with subprocess.Popen(command) as server:
+    command = ["mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", uri]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends too
+    with subprocess.Popen([sys.executable, "-m", *command]) as server:
         try:
             while server.poll() is None and not _answers(port):
                 time.sleep(0.2)
