@@ -9,7 +9,7 @@ import pytest
 import yaml
 from conftest import ROOT, SOURCE, append, config
 
-VARIANTS = ("base", "uniform", "k4", "two_pass", "identity", "projection")
+VARIANTS = ("base", "uniform", "k4", "one_pass", "identity", "projection")
 LAYOUTS = ("umaze", "medium", "large")
 JOBS = {
     "demonstrations": LAYOUTS,
@@ -172,9 +172,9 @@ def variant(name, **overrides):
 
 
 def rename(maze):
-    maze["variants"]["double"] = maze["variants"].pop("two_pass")
+    maze["variants"]["double"] = maze["variants"].pop("one_pass")
     names = maze["report"]["variants"]
-    names[names.index("two_pass")] = "double"
+    names[names.index("one_pass")] = "double"
 
 
 def unset(maze):
@@ -213,7 +213,7 @@ CONFIG = {
     "a variant equal to base": (variant("other", sampling={"k": 8}), ("metrics",)),
     "a variant of the last stage": (variant("other", sampling={"k": 16}), ("samples other", "metrics")),
     "a variant of a variant": (
-        variant("other", **{"from": "k4"}, sampling={"refiner_steps": 2}),
+        variant("other", **{"from": "k4"}, sampling={"refiner_steps": 1}),
         ("samples other", "metrics"),
     ),
     "a variant of an inner stage": (

@@ -47,17 +47,17 @@ def test_nothing_to_do(repository):
 def test_a_setting_is_named_with_its_values_and_what_follows_with_its_cost(repository):
     setting("base", "refiner", "collision_weight", to=5.0)(repository)
     benchmark(repository, "refiner/base", 100.0, 190.5)
-    for name, cpu in {"base": 10, "uniform": 20, "k4": 30, "two_pass": "NA", "identity": 2, "projection": 3}.items():
+    for name, cpu in {"base": 10, "uniform": 20, "k4": 30, "one_pass": "NA", "identity": 2, "projection": 3}.items():
         benchmark(repository, f"samples/{name}", 7, cpu)
     benchmark(repository, "metrics", "NA", "NA")
     text = why(repository)
     assert explained(text) == {
         "refiner base": ["refiner.collision_weight: 10.0 -> 5.0"],
         "curves base, uniform": ["follows refiner base"],
-        "samples base, identity, k4, projection, two_pass, uniform": ["follows refiner base"],
+        "samples base, identity, k4, projection, one_pass, uniform": ["follows refiner base"],
         "gallery base large, base medium, base umaze": ["follows samples base"],
         "gallery uniform large, uniform medium, uniform umaze": ["follows samples uniform"],
-        "metrics": ["follows samples base, uniform, k4, two_pass, identity, projection"],
+        "metrics": ["follows samples base, uniform, k4, one_pass, identity, projection"],
     }
     assert cost(text, "refiner") == ["1", "3 min 10 s", "-", "1 min 40 s"]
     assert cost(text, "samples") == ["6", "over 1 min 5 s", "-", "over 35 s"]
@@ -104,7 +104,7 @@ def test_inputs_and_threads_are_named(repository):
 def test_a_rename_is_said_to_be_one_and_a_new_variant_is_not(repository):
     configured(rename)(repository)
     text = why(repository)
-    assert "Variant double: a rename of two_pass is all it is;" in text
+    assert "Variant double: a rename of one_pass is all it is;" in text
     assert explained(text)["samples double"] == ["not made yet"]
     setting("variants", "double", "sampling", "k", to=4)(repository)
     assert "rename" not in why(repository)
@@ -147,7 +147,7 @@ def test_concurrent_jobs_of_a_partial_rebuild_leave_sound_records(built, tmp_pat
     copy.snakemake("--quiet", "all", "--jobs", "3")
     assert copy.jobs() == set()
     code, text = copy.run("interdiff.verify")
-    old = "results/maze/samples/two_pass/"
+    old = "results/maze/samples/one_pass/"
     problems = {line.split(": ")[0] for line in text.splitlines()[:-1]}
     assert (code, problems) == (0, set()), text
     shutil.rmtree(tmp_path / "repo" / old)
