@@ -110,7 +110,7 @@ def test_a_rename_is_said_to_be_one_and_a_new_variant_is_not(repository):
     assert "rename" not in why(repository)
     repository.restore()
     # A second variant of the same settings renames nothing.
-    setting("variants", "other", to={"sampling": {"refiner_steps": 2}})(repository)
+    setting("variants", "other", to={"sampling": {"refiner_steps": 1}})(repository)
     text = why(repository, "results/maze/samples/other/samples.npz")
     assert "samples other" in explained(text)
     assert "rename" not in text
