@@ -1,14 +1,15 @@
 # `make` lists the targets. Needs Python 3.11 with pip, and make.
 PYTHON ?= python3.11
 VENV := .venv
+PORT ?= 5000
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help maze smoke test test-full lint format ui
+.PHONY: help maze smoke why verify test test-full test-slurm lint format docs ui tracking-rebuild
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/stamp: pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -19,17 +20,31 @@ $(VENV)/stamp-ui: $(VENV)/stamp
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ui]'
 	touch $@
 
+$(VENV)/stamp-slurm: $(VENV)/stamp
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,slurm]'
+	touch $@
+
 maze: $(VENV)/stamp ## results/maze/metrics.csv and the pictures
 	snakemake --quiet rules host
 
 smoke: $(VENV)/stamp ## the whole pipeline in about two minutes, in results-smoke/
 	snakemake --workflow-profile profiles/smoke --quiet rules host
 
+why: $(VENV)/stamp ## what would run, why, and what it will cost (ARGS='options or targets for snakemake')
+	@python -m interdiff.why $(ARGS)
+
+verify: $(VENV)/stamp ## check results/ against what was recorded when it was made (ARGS=another-folder)
+	@python -m interdiff.verify $(ARGS)
+
 test: $(VENV)/stamp ## run the tests
-	python -m pytest -m 'not full'
+	python -m pytest -m 'not full and not slurm'
 
 test-full: $(VENV)/stamp ## run the tests with their long versions
-	python -m pytest
+	python -m pytest -m 'not slurm'
+
+test-slurm: $(VENV)/stamp-slurm ## run the pipeline through a SLURM of this machine alone
+	tests/slurm/install.sh
+	python -m pytest -m slurm tests/slurm
 
 lint: $(VENV)/stamp ## check style and workflow
 	ruff check .
@@ -42,5 +57,11 @@ format: $(VENV)/stamp ## format the sources
 	ruff format .
 	snakefmt Snakefile rules
 
-ui: $(VENV)/stamp-ui ## MLflow's view of all runs, on http://127.0.0.1:5000
-	mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///$(CURDIR)/results/mlflow.db
+docs: $(VENV)/stamp ## the configuration's schema and key reference, in docs/
+	python -m interdiff.config_reference docs
+
+ui: $(VENV)/stamp-ui ## MLflow on http://127.0.0.1:5000, with a link that compares all variants (PORT=5000 RESULTS=results)
+	python -m interdiff.runs ui --port $(PORT) $(if $(RESULTS),--results $(RESULTS))
+
+tracking-rebuild: $(VENV)/stamp ## make MLflow's database anew from the files under results/ (RESULTS=results)
+	python -m interdiff.runs rebuild $(if $(RESULTS),--results $(RESULTS))

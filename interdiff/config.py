@@ -202,11 +202,11 @@ class CorruptionSettings(Section):
     """What the refiner learns to undo."""
 
     interpolation: Interpolation = Field("linear", description="how missing frames are filled")
-    noise: float = Field(0.01, ge=0, description="noise on missing frames, times the Brownian-bridge deviation")
+    noise: float = Field(0.002, ge=0, description="noise on missing frames, times the Brownian-bridge deviation")
     replace_probability: Fraction = Field(
-        0.8, description="probability that a sample's anchors carry phase 1's cached errors"
+        0.7, description="probability that a sample's anchors carry phase 1's cached errors; the others count as exact"
     )
-    anchor_jitter: float = Field(0.01, ge=0, description="deviation of the random anchor errors otherwise")
+    anchor_jitter: float = Field(0.001, ge=0, description="deviation of the random errors of exact anchors")
 
 
 class RefinerSettings(Section):
@@ -219,7 +219,7 @@ class RefinerSettings(Section):
         description="where the nested masks come from in training, with the share of each",
     )
     corruption: CorruptionSettings = Field(default_factory=CorruptionSettings, description="what it undoes")
-    collision_weight: float = Field(10.0, ge=0, description="weight of the penalty on points near walls")
+    collision_weight: float = Field(50.0, ge=0, description="weight of the penalty on points near walls")
     collision_margin: float = Field(0.1, ge=0, description="distance to walls, in cells, below which it acts")
     initialise: bool = Field(True, description="start from phase 1's weights where shapes allow")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
@@ -313,7 +313,7 @@ class SelectionSettings(Section):
     counts: list[Annotated[int, Field(ge=3)]] = Field(
         default_factory=lambda: [4, 8, 16], min_length=1, description="numbers of keyframes K, one row each"
     )
-    conditions: Count = Field(60, description="held-out sequences per layout")
+    conditions: Count = Field(100, description="held-out sequences per layout")
     demonstrations: Count = Field(
         24, description="re-simulations of each sequence's start and target, for the limit of any selector"
     )
@@ -334,6 +334,16 @@ class ReportSettings(Section):
         default_factory=SelectionSettings, description="comparison of ways to choose keyframes"
     )
     gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
+
+
+class VariantsStageSettings(Section):
+    """What the record of the reported variants is told; artifacts are folders below the results root."""
+
+    base: dict[str, Any] = Field(description="the settings that variants start from")
+    changes: dict[Name, dict[str, Any]] = Field(description="what each reported variant changes in them")
+    parents: dict[Name, Name | None] = Field(description="the variant that each one was derived from")
+    artifacts: dict[Name, dict[Name, str]] = Field(description="each variant's artifact by stage; many are shared")
+    specs: dict[str, str] = Field(description="digest of each artifact's settings, code and packages")
 
 
 class MazeConfig(Section):

@@ -117,10 +117,10 @@ def _imported(node: ast.AST) -> Iterator[tuple[int, str]]:
 
 @cache
 def _closure(module: str, root: Path) -> tuple[str, ...]:
-    start = _file(root, module)
-    if start is None:
+    if _file(root, module) is None:
         raise InputError(f"module {module}: no such file under {root}")
-    found, queue = {start}, [start]
+    queue = list(_files(root, module))
+    found = set(queue)
     while queue:
         name = queue.pop()
         for level, dotted in _parsed(root / name).imports:

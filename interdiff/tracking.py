@@ -29,6 +29,10 @@ POLL = 0.5
 """Seconds between looks at the spool file."""
 FLUSH = 5.0
 """Seconds between writes to MLflow."""
+SYSTEM = 10.0
+"""Seconds between samples of the machine's load."""
+FOLDER = ".tracking"
+"""Where, below the results, events wait for their writer."""
 
 
 def configure(enabled: bool, uri: str | None, experiment: str, results: str | Path) -> None:
@@ -62,11 +66,13 @@ class Tracker:
         if URI not in os.environ:
             return cls(None, run_file)
         # Absolute paths: the writer works in another folder.
-        spool = results.resolve() / ".tracking" / f"{identity[:16]}.{os.getpid()}.jsonl"
+        spool = results.resolve() / FOLDER / f"{identity[:16]}.{os.getpid()}.jsonl"
         run_file = run_file.resolve()
         tracker = cls(spool, run_file)
         tags = {"stage": Path(label).parent.name, "variant": Path(label).name, "identity": identity}
-        tracker._send({"run": label, "params": flat(settings), "tags": tags | _git()})
+        commit = git_commit()
+        tags |= {"git_commit": commit} if commit else {}
+        tracker._send({"run": label, "params": flat(settings), "tags": tags})
         tracker._start_writer()
         return tracker
 
@@ -75,10 +81,6 @@ class Tracker:
         log.info("%s", "  ".join(f"{key} {value:.5g}" for key, value in row.items()))
         metrics = {key: float(value) for key, value in row.items() if key != "step"}
         self._send({"metrics": metrics, "step": int(row.get("step", 0)), "time": int(time.time() * 1000)})
-
-    def artifact(self, path: str | Path) -> None:
-        """Attach a file, such as a picture, once the run ends."""
-        self._send({"artifact": str(Path(path).resolve())})
 
     def finish(self, status: str = "FINISHED") -> None:
         """End the run: FINISHED, FAILED or KILLED (a killed run goes on when the stage does)."""
@@ -140,13 +142,40 @@ class Tracker:
             errors.close()
 
 
-def _git() -> dict[str, str]:
+def git_commit() -> str | None:
+    """The commit of this code, with `-dirty` where files differ from it; None outside a repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         root = Path(__file__).parent
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=5)
-        return {"git_commit": done.stdout.strip()}
-    return {}
+        return done.stdout.strip()
+    return None
+
+
+def open_store(results: Path) -> tuple[Any, str]:
+    """MLflow's client for the store of MLFLOW_TRACKING_URI and the id of the experiment, both made where missing."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Concurrent creation of a store crashes all but one of the processes.
+    with locked(results / FOLDER / "lock"):
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(os.environ[URI])
+        name = os.environ[EXPERIMENT]
+        found = client.get_experiment_by_name(name)
+        if found:
+            return client, found.experiment_id
+        local = os.environ[URI].startswith("sqlite:")
+        artifacts = (results / "mlartifacts").resolve().as_uri() if local else None
+        return client, client.create_experiment(name, artifact_location=artifacts)
+
+
+def log_params(client: Any, run_id: str, settings: Mapping[str, Any]) -> None:
+    """Log settings as flat parameters, in batches of the size that MLflow allows."""
+    from mlflow.entities import Param
+
+    params = [Param(key, str(value)[:6000]) for key, value in flat(settings).items()]
+    for first in range(0, len(params), 100):
+        client.log_batch(run_id, params=params[first : first + 100])
 
 
 class Writer:
@@ -160,17 +189,15 @@ class Writer:
         events = self._events()
         first = next(events)
         client, run_id = self._open(first)
-        status, metrics, artifacts, written = "KILLED", [], [], time.monotonic()
-        for event in events:
-            status = event.get("status", status)
-            artifacts += [event["artifact"]] if "artifact" in event else []
-            metrics += _metrics(event)
-            if metrics and time.monotonic() - written > FLUSH:
-                client.log_batch(run_id, metrics=metrics)
-                metrics, written = [], time.monotonic()
-        client.log_batch(run_id, metrics=metrics)
-        for path in artifacts:
-            client.log_artifact(run_id, path)
+        status, metrics, written = "KILLED", [], time.monotonic()
+        with _system_metrics(run_id):
+            for event in events:
+                status = event.get("status", status)
+                metrics += _metrics(event)
+                if metrics and time.monotonic() - written > FLUSH:
+                    client.log_batch(run_id, metrics=metrics)
+                    metrics, written = [], time.monotonic()
+            client.log_batch(run_id, metrics=metrics)
         client.set_terminated(run_id, status)
         if status == "FINISHED":
             self.run_file.unlink(missing_ok=True)
@@ -181,7 +208,7 @@ class Writer:
         with self.spool.open(encoding="utf-8") as stream:
             rest = ""
             while True:
-                alive = _alive(self.parent)
+                alive = process_alive(self.parent)
                 rest += stream.read()
                 *lines, rest = rest.split("\n")
                 for line in lines:
@@ -195,27 +222,15 @@ class Writer:
                 time.sleep(POLL)
 
     def _open(self, first: dict[str, Any]) -> tuple[Any, str]:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        # Concurrent creation of a store crashes all but one of the processes.
-        with _creation_lock(self.spool.parent / "lock"):
-            from mlflow.tracking import MlflowClient
-
-            client = MlflowClient(os.environ[URI])
-            found = client.get_experiment_by_name(os.environ[EXPERIMENT])
-            experiment = found.experiment_id if found else self._create_experiment(client)
+        client, experiment = open_store(self.spool.parents[1])
         if self.run_file.exists():
             run_id = read_json(self.run_file)["run_id"]
             client.update_run(run_id, "RUNNING")
             return client, run_id
         run_id = client.create_run(experiment, run_name=first["run"], tags=first["tags"]).info.run_id
         write_json(self.run_file, {"run_id": run_id})
-        client.log_batch(run_id, params=_params(first["params"]))
+        log_params(client, run_id, first["params"])
         return client, run_id
-
-    def _create_experiment(self, client: Any) -> str:
-        local = os.environ[URI].startswith("sqlite:")
-        artifacts = (self.spool.parents[1] / "mlartifacts").resolve().as_uri() if local else None
-        return client.create_experiment(os.environ[EXPERIMENT], artifact_location=artifacts)
 
 
 def _metrics(event: dict[str, Any]) -> list[Any]:
@@ -224,20 +239,30 @@ def _metrics(event: dict[str, Any]) -> list[Any]:
     return [Metric(key, value, event["time"], event["step"]) for key, value in event.get("metrics", {}).items()]
 
 
-def _params(values: dict[str, Any]) -> list[Any]:
-    from mlflow.entities import Param
+@contextlib.contextmanager
+def _system_metrics(run_id: str) -> Iterator[None]:
+    """Log the machine's load, memory, disk, network and GPUs for as long as the stage runs."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    return [Param(key, str(value)[:6000]) for key, value in values.items()]
+    monitor = SystemMetricsMonitor(run_id, sampling_interval=SYSTEM, resume_logging=True, tracking_uri=os.environ[URI])
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
 
 
 @contextlib.contextmanager
-def _creation_lock(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file; other processes wait for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
-def _alive(process: int) -> bool:
+def process_alive(process: int) -> bool:
+    """Whether a process of this machine runs."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

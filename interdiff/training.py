@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import resource
 import time
@@ -11,12 +12,16 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from interdiff.errors import InputError
 
-# (model, generator, share of the steps done) -> scalars by name, among them "loss"
+log = logging.getLogger(__name__)
+
+# (model, generator, share of the steps done) -> scalars by name, among them "loss"; means over
+# `interdiff.distributed.share` of the batch drawn
 Loss = Callable[[nn.Module, torch.Generator, float], dict[str, Tensor]]
 
 
@@ -65,7 +70,7 @@ class Meter:
         self.count += 1
         self.timed += 1
         for name, value in scalars.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
 
     def row(self, step: int) -> dict[str, float]:
         rate = self.timed / (time.perf_counter() - self.started)
@@ -101,7 +106,8 @@ def train(
     """Minimise `loss`; return the exponential moving average of the model and the history of logged rows.
 
     Everything a step depends on - weights, optimizer, average, random state, step - is saved every `save_every` steps and
-    when a stop is requested, so a killed and resumed run ends with the bytes of an uninterrupted one.
+    when a stop is requested, so a killed and resumed run ends with the bytes of an uninterrupted one. Several processes
+    share each batch and average gradients and scalars; the first one's state counts.
 
     Args:
         on_row: gets each row of means as it is logged.
@@ -119,7 +125,9 @@ def train(
     generator = torch.Generator(device).manual_seed(settings.seed)
     meter = Meter(batch_size)
     first, history = _resume(state, model, optimizer, average, generator, meter)
-    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    # Mixed precision and the device; a wrapper for several processes would hide the network's methods.
+    wrapped = accelerator.prepare_model(model, evaluation_mode=True)
+    optimizer = accelerator.prepare_optimizer(optimizer)
 
     def save(next_step: int) -> None:
         tensors = {
@@ -136,24 +144,51 @@ def train(
             group["lr"] = learning_rate(settings, step)
         with accelerator.autocast():
             scalars = loss(wrapped, generator, step / settings.steps)
-        if not math.isfinite(float(scalars["loss"].detach())):
-            raise InputError(
-                f"the training loss is {float(scalars['loss'].detach())} at step {step}: expected a finite number"
-            )
+        means, stop = _average_scalars(accelerator, scalars, state.stop_requested)
+        if not math.isfinite(float(means["loss"])):
+            raise InputError(f"the training loss is {float(means['loss'])} at step {step}: expected a finite number")
         accelerator.backward(scalars["loss"])
+        _average_gradients(accelerator, model)
         accelerator.clip_grad_norm_(model.parameters(), settings.grad_clip)
         optimizer.step()
         optimizer.zero_grad()
         average.update_parameters(model)
-        meter.add(scalars)
+        meter.add(means)
         if (step + 1) % settings.log_every == 0 or step + 1 == settings.steps:
             history.append(meter.row(step + 1))
             on_row(history[-1])
-        if (step + 1) % settings.save_every == 0 or state.stop_requested:
+        if (step + 1) % settings.save_every == 0 or stop:
             save(step + 1)
-        if state.stop_requested:
+        if stop:
             raise Interrupted
+    accelerator.end_training()
     return average.module.eval(), history
+
+
+def _average_gradients(accelerator: Accelerator, model: nn.Module) -> None:
+    """Replace each gradient by its mean over the processes.
+
+    No wrapper around the network does it, since losses also call methods of it beside `forward`.
+    """
+    if accelerator.num_processes == 1:
+        return
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    mean = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduction="mean")
+    parts = mean.split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def _average_scalars(
+    accelerator: Accelerator, scalars: dict[str, Tensor], stop: bool
+) -> tuple[dict[str, Tensor], bool]:
+    """Scalars as their means over the processes, and whether any process was asked to stop."""
+    if accelerator.num_processes == 1:
+        return {name: value.detach() for name, value in scalars.items()}, stop
+    values = [torch.as_tensor(value, dtype=torch.float32, device=accelerator.device) for value in scalars.values()]
+    flag = torch.tensor(float(stop), device=accelerator.device)
+    *means, flag = accelerator.reduce(torch.stack([*(value.detach() for value in values), flag]), reduction="mean")
+    return dict(zip(scalars, means, strict=True)), bool(flag > 0)
 
 
 def _resume(
@@ -164,7 +199,7 @@ def _resume(
     generator: torch.Generator,
     meter: Meter,
 ) -> tuple[int, list[dict[str, float]]]:
-    saved = state.load()
+    saved = broadcast_object_list([state.load()])[0]
     if saved is None:
         return 0, []
     tensors, meta = saved
@@ -173,4 +208,5 @@ def _resume(
     average.load_state_dict(tensors["average"])
     generator.set_state(tensors["generator"].cpu())
     meter.sums, meter.count = meta["row"]["sums"], meta["row"]["count"]
+    log.info("training goes on at step %d", meta["step"])
     return meta["step"], meta["history"]

@@ -28,6 +28,18 @@ def merge(parent: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
+def difference(parent: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The overrides that `merge` turns `parent` into `values` with."""
+    changed: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(parent.get(key), Mapping):
+            if nested := difference(parent[key], value):
+                changed[key] = nested
+        elif key not in parent or value != parent[key]:
+            changed[key] = value
+    return changed
+
+
 def parents(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """The parent of every variant, parents first, then by name: the order of declaration has no effect.
 

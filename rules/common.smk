@@ -1,4 +1,7 @@
+import hashlib
+
 from interdiff.identity import spec
+from interdiff.variants import difference
 
 MAZE = CONFIG.maze.resolved()
 
@@ -23,6 +26,11 @@ def stage_spec(stage, settings, threads=1, sources=()):
     )
 
 
+def memory(megabytes):
+    """Resource function: memory that grows with each attempt of a job."""
+    return lambda wildcards, attempt: megabytes * attempt
+
+
 def layout_spec(wildcards):
     """Params function: the identity text of a layout's demonstrations."""
     layout = CONFIG.maze.layouts[wildcards.layout]
@@ -41,13 +49,18 @@ def layout_demonstrations(wildcards):
     return [f"{CONFIG.results}/maze/demonstrations/{layout}.hdf5" for layout in layouts]
 
 
+def artifact(stage, variant):
+    """The folder, below the results root, of what a variant uses of a stage."""
+    folder = {"prepare": "prepared"}.get(stage, stage)
+    return f"maze/{folder}/{MAZE.owner(stage, variant)}"
+
+
 def maze(stage, *names):
     """Input function: files of a stage, from the variant that owns them."""
-    folder = {"prepare": "prepared"}.get(stage, stage)
 
     def paths(wildcards):
-        owner = MAZE.owner(stage, wildcards.variant)
-        return [f"{CONFIG.results}/maze/{folder}/{owner}/{name}".format(**wildcards) for name in names]
+        folder = f"{CONFIG.results}/{artifact(stage, wildcards.variant)}"
+        return [f"{folder}/{name}".format(**wildcards) for name in names]
 
     return paths
 
@@ -64,7 +77,7 @@ def owners(stage):
 
 def sample_folder(variant):
     """The folder of a variant's samples."""
-    return f"{CONFIG.results}/maze/samples/{MAZE.owner('samples', variant)}"
+    return f"{CONFIG.results}/{artifact('samples', variant)}"
 
 
 def report_metrics():
@@ -95,3 +108,47 @@ def report_pictures():
         for variant in CONFIG.maze.report.gallery.variants
         for name in [*MAZE.section("prepare", variant)["layouts"], "curves"]
     ]
+
+
+CHECKPOINT = ("model.safetensors", "run.json")
+SPLITS = ("train.npz", "val.npz", "test.npz")
+ARTIFACTS = {
+    "prepare": SPLITS,
+    "masks": SPLITS,
+    "segment_cost": CHECKPOINT,
+    "selector": CHECKPOINT,
+    "keypoints": CHECKPOINT,
+    "anchors": ("train.npz",),
+    "refiner": CHECKPOINT,
+    "samples": ("samples.npz", "metrics.csv"),
+}
+
+
+def reported_artifacts():
+    """What the reported variants are made of, every file once."""
+    files = {
+        f"{CONFIG.results}/{artifact(stage, variant)}/{name}": None
+        for variant in CONFIG.maze.report.variants
+        for stage, names in ARTIFACTS.items()
+        for name in names
+    }
+    return list(files)
+
+
+def variants_spec(wildcards):
+    """Params function: the identity text of the reported variants' record."""
+    names = CONFIG.maze.report.variants
+    folders = {name: {stage: artifact(stage, name) for stage in ARTIFACTS} for name in names}
+    specs = {
+        folder: hashlib.sha256(stage_spec(stage, MAZE.section(stage, name)).encode()).hexdigest()[:12]
+        for name in names
+        for stage, folder in folders[name].items()
+    }
+    settings = {
+        "base": MAZE.settings["base"],
+        "changes": {name: difference(MAZE.settings["base"], MAZE.settings[name]) for name in names},
+        "parents": {name: MAZE.parents.get(name) for name in names},
+        "artifacts": folders,
+        "specs": specs,
+    }
+    return stage_spec("variants", settings)

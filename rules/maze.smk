@@ -3,6 +3,8 @@ localrules:
     metrics,
     gallery,
     curves,
+    variants,
+    report,
 
 
 rule maze:
@@ -10,6 +12,8 @@ rule maze:
         metrics="<results>/maze/metrics.csv",
         selection=report_selection(),
         pictures=report_pictures(),
+        record="<results>/maze/variants.json",
+        report="<results>/maze/report.html",
 
 
 rule demonstrations:
@@ -25,7 +29,7 @@ rule demonstrations:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=layout_spec,
@@ -54,7 +58,7 @@ rule prepare:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="1h",
     params:
         spec=maze_spec("prepare", threads=1),
@@ -81,7 +85,7 @@ rule masks:
         "../envs/torch.yaml"
     threads: CONFIG.threads
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="1h",
     params:
         spec=maze_spec("masks"),
@@ -115,7 +119,7 @@ rule segment_cost:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("segment_cost"),
@@ -150,7 +154,7 @@ rule selector:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("selector"),
@@ -184,7 +188,7 @@ rule keypoints:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("keypoints"),
@@ -216,7 +220,7 @@ rule anchors:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("anchors"),
@@ -250,7 +254,7 @@ rule refiner:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("refiner"),
@@ -284,7 +288,7 @@ rule samples:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime="4h",
     params:
         spec=maze_spec("samples"),
@@ -312,7 +316,7 @@ rule selection:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=selection_spec,
@@ -339,7 +343,7 @@ rule gallery:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec(
@@ -371,7 +375,7 @@ rule curves:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec("curves", {}),
@@ -396,7 +400,7 @@ rule metrics:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec("metrics", CONFIG.maze.report.model_dump(include={"variants"})),
@@ -406,3 +410,57 @@ rule metrics:
         " --log {log:q} --results {params.results:q}"
         " --in metrics={input.metrics:q}"
         " --out metrics={output.metrics:q}"
+
+
+rule variants:
+    input:
+        metrics="<results>/maze/metrics.csv",
+        pictures=report_pictures(),
+        artifacts=reported_artifacts(),
+    output:
+        record="<results>/maze/variants.json",
+    log:
+        "<results>/maze/logs/variants.txt",
+    benchmark:
+        "<results>/maze/benchmarks/variants.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=variants_spec,
+        results=results_root,
+    shell:
+        "python -m stages.maze.variants --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in metrics={input.metrics:q} pictures={input.pictures:q} artifacts={input.artifacts:q}"
+        " --out record={output.record:q}"
+
+
+rule report:
+    input:
+        record="<results>/maze/variants.json",
+        selection=report_selection(),
+        pictures=report_pictures(),
+    output:
+        report="<results>/maze/report.html",
+    log:
+        "<results>/maze/logs/report.txt",
+    benchmark:
+        "<results>/maze/benchmarks/report.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=lambda wildcards: stage_spec("report", {}),
+        results=results_root,
+    shell:
+        "python -m stages.maze.report --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in record={input.record:q} selection={input.selection:q} pictures={input.pictures:q}"
+        " --out report={output.report:q}"

@@ -27,6 +27,8 @@ from tqdm import tqdm
 
 from interdiff.errors import InputError
 from interdiff.files import canonical_json, file_sha256, is_disk_full, write_json
+from interdiff.manifest import Manifest, describe, relative_to
+from stages.devices import VISIBLE, launched, launcher, lease, process_number
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("stages")
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PLAIN_INTERVAL = 10.0
 """Seconds between progress lines where stderr is not a terminal."""
 
@@ -67,6 +69,11 @@ class Stage:
         return Path(self.label).name
 
     @property
+    def process(self) -> int:
+        """This process's number among those that train together; process 0 alone writes."""
+        return process_number()
+
+    @property
     def seed(self) -> int:
         """The seed of the settings, or of their training section."""
         return getattr(self.settings, "seed", getattr(getattr(self.settings, "training", None), "seed", 0))
@@ -84,6 +91,8 @@ class Stage:
             raise InputError(
                 f"--gpus {self.gpus}: torch finds no GPU; limit the gpu resource to 0 or install CUDA's torch"
             )
+        if self.gpus and launched():
+            return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         return torch.device("cuda" if self.gpus else "cpu")
 
     def generator(self, offset: int = 0) -> torch.Generator:
@@ -108,10 +117,15 @@ class Stage:
     @cached_property
     def identity(self) -> str:
         """SHA-256 of what the outputs depend on, and of which outputs they are: spec and input contents."""
-        contents = {name: [file_sha256(path) for path in self.paths(name)] for name in self.inputs}
+        contents = {name: [self.hashes[path] for path in self.paths(name)] for name in self.inputs}
         names = {name: os.path.relpath(path, self.results) for name, path in self.outputs.items()}
         text = canonical_json({"spec": self.spec, "inputs": contents, "outputs": names})
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def hashes(self) -> dict[Path, str]:
+        """SHA-256 of every input file."""
+        return {path: file_sha256(path) for name in self.inputs for path in self.paths(name)}
 
     @cached_property
     def state_folder(self) -> Path:
@@ -155,13 +169,14 @@ class Stage:
         return Progress(items, desc=label, unit=unit)
 
     def finish(self) -> None:
-        """Check the outputs, write `run` where it is declared, and forget the resumable state."""
+        """Check the outputs, write `run` where it is declared and the record, and forget the resumable state."""
         tracked = self.__dict__.get("tracker")
         if "run" in self.outputs:
             write_json(self.outputs["run"], self._run(tracked))
         for name, path in self.outputs.items():
             if not path.exists():
                 raise RuntimeError(f"{self.name} ended without writing {name}={path}")
+        self._manifest().write(self.results)
         if tracked:
             tracked.finish("FINISHED")
         if self.state_folder_used:
@@ -171,15 +186,29 @@ class Stage:
     def state_folder_used(self) -> bool:
         return "_state" in self.__dict__ or "tracker" in self.__dict__
 
+    def _manifest(self) -> Manifest:
+        return Manifest(
+            stage=self.spec.get("stage", self.name),
+            identity=self.identity,
+            spec=self.spec,
+            gpus=self.gpus,
+            inputs={relative_to(self.results, path): digest for path, digest in self.hashes.items()},
+            outputs={relative_to(self.results, path): describe(path) for path in self.outputs.values()},
+        )
+
     def _run(self, tracked: Tracker | None) -> dict[str, Any]:
+        from interdiff.tracking import git_commit
+
         return {
             "stage": self.name,
             "identity": self.identity,
             "spec": self.spec,
             "mlflow_run_id": tracked.run_id() if tracked else None,
+            "git_commit": git_commit(),
             "python": platform.python_version(),
             "packages": self.spec.get("packages", {}),
             "device": str(self.__dict__.get("device", "cpu")),
+            "visible_devices": os.environ.get(VISIBLE),
             "seconds": round(time.time() - self.started, 2),
         }
 
@@ -228,8 +257,9 @@ def run_stage(
     Exit codes: 0 done, 1 a defect (traceback in the log), 2 bad input (one line), 143 stopped by SIGTERM.
     """
     arguments = _parser(main).parse_args(argv)
+    arguments.command = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with _open_log(arguments.log) as stream, redirect_stdout(_Tee(sys.stdout, stream)):
+    with _open_log(None if process_number() else arguments.log) as stream, redirect_stdout(_Tee(sys.stdout, stream)):
         _set_logging(stream)
         code = _run(main, settings_model, arguments)
         sys.stdout.flush()
@@ -242,6 +272,8 @@ def _run(main: Callable[[Stage], None], settings_model: type[BaseModel], argumen
     try:
         stage = _stage(_stage_name(main), settings_model, arguments)
         set_environment(stage.threads, stage.seed)
+        _take_devices(stage, arguments.command)
+        _ = stage.hashes  # of the inputs as they are before the stage reads them
         main(stage)
         stage.finish()
         return 0
@@ -256,6 +288,16 @@ def _run(main: Callable[[Stage], None], settings_model: type[BaseModel], argumen
             return _failed(stage, 2)
         log.error("%s", traceback.format_exc())
         return _failed(stage, 1)
+
+
+def _take_devices(stage: Stage, command: list[str]) -> None:
+    """Lease the GPUs granted; where training may use several, become the launcher of a process for each."""
+    if stage.gpus and not launched():
+        lease(stage.gpus)
+    if VISIBLE in os.environ:
+        log.info("%s=%s", VISIBLE, os.environ[VISIBLE])
+    if stage.gpus > 1 and not launched() and hasattr(stage.settings, "training"):
+        os.execv(sys.executable, [*launcher(stage.gpus), f"stages.{stage.name}", *command])
 
 
 def _failed(stage: Stage | None, code: int, status: str = "FAILED") -> int:
@@ -281,9 +323,9 @@ def _parser(main: Callable[[Stage], None]) -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="ROOT", help="results root")
     form = "NAME=PATH"
     parser.add_argument(
-        "--in", dest="inputs", nargs="*", default=[], metavar=form, help="inputs; more paths make a list"
+        "--in", dest="inputs", nargs="*", default=[], metavar=form, help="inputs, as NAME=PATH; more paths make a list"
     )
-    parser.add_argument("--out", dest="outputs", nargs="*", default=[], metavar=form, help="outputs")
+    parser.add_argument("--out", dest="outputs", nargs="*", default=[], metavar=form, help="outputs, as NAME=PATH")
     return parser
 
 
@@ -327,7 +369,10 @@ def set_environment(threads: int, seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries that still use it must be reproducible too
     if numba := sys.modules.get("numba"):
+        # Not the variable: with another value than at its import, numba refuses to compile.
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    else:
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
         torch.manual_seed(seed)
@@ -350,4 +395,4 @@ def _set_logging(stream: Any) -> None:
     handlers[0].setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handlers[1].setFormatter(logging.Formatter("%(message)s"))
     logging.captureWarnings(True)
-    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+    logging.basicConfig(level=logging.WARNING if process_number() else logging.INFO, handlers=handlers, force=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from interdiff.distributed import processes
+from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.maze.networks import Condition
 
@@ -60,8 +62,17 @@ class Prepared:
         return (self.layout == layout).nonzero()[:, 0]
 
     def random_rows(self, batch_size: int, generator: torch.Generator) -> Tensor:
-        """Rows with replacement, equally many of every layout, ordered by layout; about `batch_size` in all."""
+        """Rows with replacement, equally many of every layout, ordered by layout; about `batch_size` in all.
+
+        Raises:
+            InputError: several processes train, and they cannot share a layout's rows equally.
+        """
         per_layout = max(1, batch_size // len(self.layouts))
+        if per_layout % processes():
+            raise InputError(
+                f"training.batch_size={batch_size}: {per_layout} sequences per layout, expected a multiple of the"
+                f" {processes()} processes"
+            )
         rows = [self.rows_of(layout) for layout in range(len(self.layouts))]
         return torch.cat([r[torch.randint(len(r), (per_layout,), generator=generator, device=r.device)] for r in rows])
 

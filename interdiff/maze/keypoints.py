@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interdiff.diffusion import noisy_keyframes, sample_keyframes
+from interdiff.distributed import share
 from interdiff.maze.data import Prepared
 from interdiff.maze.networks import STATE_CHANNELS, Backbone, Condition, Encoded, from_network, to_network
 from interdiff.maze.segment_cost import SegmentCostModel, difficulty
@@ -116,6 +117,7 @@ def keypoint_loss(
         clean = to_network(data.states[rows].gather(1, index[..., None].expand(-1, -1, STATE_CHANNELS)))
         _, known = known_entries(data.start[rows], data.goal[rows], k)
         noisy, level = noisy_keyframes(scheduler, clean, known, generator)
+        rows, index, clean, known, noisy, level = share(rows, index, clean, known, noisy, level)
         condition = data.condition(rows)
         hardness = difficulty(segment_cost, costs[rows], index)
         predicted = model(noisy, level, index, hardness, known, condition)

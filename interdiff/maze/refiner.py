@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from interdiff.checkpoint import load_checkpoint
 from interdiff.corruption import degrade, with_anchor_errors
+from interdiff.distributed import share
 from interdiff.interpolation import Method, bridge_deviation
 from interdiff.maze.data import Prepared
 from interdiff.maze.networks import (
@@ -152,6 +153,7 @@ def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: Set
             generator,
         )
         degraded = degrade(wrong, mask, corruption.interpolation, corruption.noise, generator)
+        rows, clean, mask, exact, degraded = share(rows, clean, mask, exact, degraded)
         condition = data.condition(rows)
         refined = model(degraded, mask, exact, condition)
         error = (to_network(refined) - to_network(clean)).square()

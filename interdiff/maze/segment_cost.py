@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from interdiff.distributed import share
 from interdiff.keyframe_dp import max_gap, optimal_indices, path_cost
 from interdiff.maze.data import Prepared
 from interdiff.maze.masks import Masks
@@ -83,6 +84,7 @@ def segment_cost_loss(data: Prepared, batch_size: int, pairs: int, k: int, gap_f
     def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         rows = data.random_rows(batch_size, generator)
         i, j = random_pairs(len(rows), pairs, data.frames, longest, generator)
+        rows, i, j = share(rows, i, j)
         positions = data.world_positions(rows)
         output = model(data.condition(rows))
         deviance = cost_regression_loss(model.pair_costs(output, i, j), pair_costs(positions, i, j))

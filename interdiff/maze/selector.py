@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from interdiff.distributed import share
 from interdiff.keyframe_crf import log_partition, marginals, path_potential
 from interdiff.keyframe_dp import max_gap, optimal_indices, path_cost, random_indices, uniform_indices
 from interdiff.maze.data import Prepared
@@ -112,39 +113,35 @@ class Settings(Protocol):
     training: Any
 
 
-def distilled_labels(
-    segment_cost: SegmentCostModel, data: Prepared, chunks: Iterable[Tensor], levels: Sequence[int], masks: Masks
-) -> dict[int, Tensor]:
-    """K -> keyframes [N, K] int64 that are optimal under D_phi's predicted costs."""
-    parts: dict[int, list[np.ndarray]] = {k: [] for k in levels}
-    for rows in chunks:
-        with torch.no_grad():
-            cost = segment_cost.all_costs(segment_cost(data.condition(rows)))
-        for k in levels:
-            parts[k].append(optimal_indices(cost, k, masks.max_gap_factor)[0])
-    device = data.states.device
-    return {k: torch.as_tensor(np.concatenate(p).astype(np.int64), device=device) for k, p in parts.items()}
+@torch.no_grad()
+def distilled_labels(segment_cost: SegmentCostModel, condition: Condition, k: int, gap_factor: float) -> Tensor:
+    """Keyframes [B, K] int64 that are optimal under D_phi's predicted costs."""
+    indices, _ = optimal_indices(segment_cost.all_costs(segment_cost(condition)), k, gap_factor)
+    return torch.as_tensor(indices.astype(np.int64), device=condition.start.device)
 
 
-def selector_loss(data: Prepared, labels: dict[int, Tensor], settings: Settings) -> Loss:
-    """Negative log likelihood of the labelled paths, per keyframe, at a random level per step.
+def selector_loss(data: Prepared, segment_cost: SegmentCostModel, levels: Sequence[int], settings: Settings) -> Loss:
+    """Negative log likelihood of DP(D_phi)'s paths, per keyframe, at a random level per step.
 
     Args:
-        labels: K -> [N, K] int64 keyframes to imitate.
+        levels: numbers of keyframes K > 2 to learn.
         settings: `gumbel` adds that much Gumbel noise to the potentials, the temperature that divides them moves
             linearly to its final value, `kl_to_uniform` weighs KL(density of keyframes || uniform).
     """
-    levels = [k for k in sorted(labels) if k > 2]
 
     def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        rows = data.random_rows(settings.training.batch_size, generator)
+        drawn = data.random_rows(settings.training.batch_size, generator)
+        (rows,) = share(drawn)
+        condition = data.condition(rows)
         k = levels[int(torch.randint(len(levels), (), generator=generator, device=generator.device))]
-        potential = model.potentials(model(data.condition(rows), k), k)
+        potential = model.potentials(model(condition, k), k)
         if settings.gumbel:
-            noise = torch.empty_like(potential).exponential_(generator=generator).log()
+            noise = potential.new_empty(len(drawn), *potential.shape[1:]).exponential_(generator=generator).log()
+            (noise,) = share(noise)
             potential = potential - settings.gumbel * noise
         potential = potential / (settings.temperature + progress * (settings.final_temperature - settings.temperature))
-        likelihood = path_potential(potential, labels[k][rows]) - log_partition(potential, k)
+        labels = distilled_labels(segment_cost, condition, k, model.max_gap_factor)
+        likelihood = path_potential(potential, labels) - log_partition(potential, k)
         scalars = {"loss": -likelihood.mean() / (k - 2)}
         if settings.kl_to_uniform:
             density = marginals(potential, k)[:, 1:-1].clamp_min(1e-9) / (k - 2)

@@ -33,9 +33,7 @@ def main(stage: Stage) -> None:
     initialise_from(model.backbone, segment_cost.queries.backbone)
     costs = frame_outputs(segment_cost, data)
     model, history = train_network(
-        stage,
-        model,
-        keypoint_loss(data, indices, segment_cost, costs, settings, keyframe_scheduler()),
+        stage, model, keypoint_loss(data, indices, segment_cost, costs, settings, keyframe_scheduler())
     )
     save_checkpoint(stage.outputs, model, {"kind": "keypoints", "model": config}, history)
 

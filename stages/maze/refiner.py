@@ -40,11 +40,7 @@ def main(stage: Stage) -> None:
     model = Refiner(**config)
     if settings.initialise:
         initialise_from(model.backbone, load_keypoints(stage.folder("keypoints"), data).backbone)
-    model, history = train_network(
-        stage,
-        model,
-        refiner_loss(data, anchors, settings),
-    )
+    model, history = train_network(stage, model, refiner_loss(data, anchors, settings))
     save_checkpoint(stage.outputs, model, {"kind": "refiner", "model": config}, history)
 
 

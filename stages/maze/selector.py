@@ -8,7 +8,7 @@ from interdiff.files import write_json
 from interdiff.maze.data import load_prepared
 from interdiff.maze.masks import load_masks
 from interdiff.maze.phase1 import load_segment_cost
-from interdiff.maze.selector import KeyframeSelector, distilled_labels, evaluate, selector_loss
+from interdiff.maze.selector import KeyframeSelector, evaluate, selector_loss
 from interdiff.networks import initialise_from
 from stages.runner import Stage, run_stage
 from stages.training import train_network
@@ -30,13 +30,8 @@ def main(stage: Stage) -> None:
     torch.manual_seed(settings.training.seed)
     selector = KeyframeSelector(**config)
     initialise_from(selector, segment_cost)
-    chunks = stage.progress(train_data.chunks(64), "labels", unit="chunk")
-    labels = distilled_labels(segment_cost, train_data, chunks, sorted({*masks.indices, *masks.nested_levels}), masks)
-    model, history = train_network(
-        stage,
-        selector,
-        selector_loss(train_data, labels, settings),
-    )
+    levels = [k for k in sorted({*masks.indices, *masks.nested_levels}) if k > 2]
+    model, history = train_network(stage, selector, selector_loss(train_data, segment_cost, levels, settings))
     save_checkpoint(stage.outputs, model, {"kind": "selector", "model": config}, history)
     val = load_prepared(stage.inputs["val"], stage.device)
     write_json(stage.outputs["metrics"], evaluate(model, segment_cost, val, masks, stage.rng()))

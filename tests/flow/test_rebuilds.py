@@ -1,187 +1,335 @@
-"""What Snakemake would run again after which edit: a copy of the repository with toy results."""
+"""The rebuild matrix: for every kind of edit, the exact jobs that `snakemake -n` would run."""
 
 import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT, SOURCE, append, config
 
-ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config.yaml", "rules", "profiles", "envs", "interdiff", "stages")
-SNAKEMAKE = [sys.executable, "-m", "snakemake", "--nocolor"]
-DOWNSTREAM = [
-    "segment_cost",
-    "selector",
-    "keypoints",
-    "anchors",
-    "refiner",
-    "samples",
-    "selection",
-    "gallery",
-    "curves",
-    "metrics",
-]
-
-
-def snakemake(folder, *options):
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
-    # Jobs run a `python` that only touches its outputs: what is asked here is which jobs run.
-    environment["PATH"] = f"{folder / 'bin'}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run([*SNAKEMAKE, *options], cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+VARIANTS = ("base", "uniform", "k4", "one_pass", "identity", "projection")
+LAYOUTS = ("umaze", "medium", "large")
+JOBS = {
+    "demonstrations": LAYOUTS,
+    "prepare": ("base",),
+    "masks": ("base train", "base val", "base test"),
+    "segment_cost": ("base",),
+    "selector": ("base",),
+    "keypoints": ("base",),
+    "anchors": ("base train",),
+    "refiner": ("base",),
+    "samples": VARIANTS,
+    "selection": ("",),
+    "gallery": tuple(f"{variant} {layout}" for variant in ("base", "uniform") for layout in LAYOUTS),
+    "curves": ("base", "uniform"),
+    "metrics": ("",),
+}
 
 
-def jobs(folder):
-    """The rules that a dry run would execute."""
-    text = snakemake(folder, "--dry-run", "--quiet", "rules")
-    table = re.findall(r"^([a-z_]+) +(\d+)$", text, re.MULTILINE)
-    return {name for name, _ in table} - {"all", "total"}
+def exactly(*names):
+    """A set of jobs; the name of a rule stands for all of its jobs."""
+    return {f"{name} {job}".strip() for name in names for job in JOBS.get(name, ("",))}
 
 
-TOUCH = """#!{python}
-import pathlib, sys
-words = sys.argv[sys.argv.index("--out") + 1 :]
-for word in words:
-    path = pathlib.Path(word.split("=", 1)[-1])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(str(path))
-"""
+ALL = tuple(JOBS)
+NOTHING = ()
+SAMPLED = ("samples", "gallery", "metrics")
+REFINED = ("refiner", "curves", *SAMPLED)
+PHASE_1 = ("keypoints", "anchors", *REFINED)
+SELECTED = ("selector", "selection", *PHASE_1)
+COSTED = ("segment_cost", *SELECTED)
+MASKED = ("masks", *COSTED)
+PREPARED = ("prepare", *MASKED)
+ONE_LAYOUT = ("demonstrations umaze", *PREPARED)
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("repo")
-    for part in PARTS:
-        source = ROOT / part
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy(source, folder)
-    (folder / "bin").mkdir()
-    (folder / "bin/python").write_text(TOUCH.format(python=sys.executable))
-    (folder / "bin/python").chmod(0o755)
-    snakemake(folder, "--quiet", "all")
-    return folder
+def code(name):
+    return lambda repository: repository.edit(name, append("unused = 1"))
 
 
-@pytest.fixture
-def edit(built):
-    """Edit a file for one test: edit(name, change) with a function of its text."""
-    originals = {}
-
-    def change(name, how):
-        path = built / name
-        text = path.read_text()
-        originals.setdefault(path, text)
-        path.write_text(how(text))
-        assert path.read_text() != text
-
-    yield change
-    for path, text in originals.items():
-        path.write_text(text)
+def modules(repository):
+    """Every Python file of the copy."""
+    for part in ("interdiff", "stages"):
+        for path in sorted((repository.folder / part).rglob("*.py")):
+            yield str(path.relative_to(repository.folder))
 
 
-def config(change):
-    """A text edit of config.yaml by a function of its parsed values."""
+def everywhere(change):
+    """The same change of every module's text."""
 
-    def edited(text):
-        values = yaml.safe_load(text)
-        change(values["maze"])
-        return yaml.safe_dump(values)
+    def edit(repository):
+        for name in modules(repository):
+            repository.edit(name, change)
 
-    return edited
-
-
-def append(line):
-    return lambda text: f"{text}\n\n{line}\n"
+    return edit
 
 
-def test_nothing_runs_twice(built):
-    assert jobs(built) == set()
+def docstring(text):
+    return text.replace('"""', '"""Also: ', 1) if '"""' in text else f'"""A package."""\n{text}'
 
 
-@pytest.mark.parametrize("name", ["stages/maze/refiner.py", "interdiff/maze/refiner.py", "interdiff/networks.py"])
-def test_comments_docstrings_and_touch_rebuild_nothing(built, edit, name):
-    edit(name, lambda text: f"# A comment.\n{text}".replace('"""', '"""Also: ', 1))
-    (built / name).touch()
-    assert jobs(built) == set()
+def touch(*patterns):
+    def edit(repository):
+        for pattern in patterns:
+            for path in filter(Path.is_file, repository.folder.glob(pattern)):
+                repository.keep(path.relative_to(repository.folder))
+                path.touch()
+
+    return edit
 
 
-@pytest.mark.parametrize("name", ["stages/runner.py", "interdiff/state.py", "interdiff/tracking.py"])
-def test_edits_of_what_has_no_part_in_the_numbers_rebuild_nothing(built, edit, name):
-    edit(name, append("unused = 1"))
-    assert jobs(built) == set()
+def reverted(edit):
+    def there_and_back(repository):
+        edit(repository)
+        assert repository.jobs()
+        repository.restore()
+
+    return there_and_back
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("stages/maze/metrics.py", ["metrics"]),
-        ("stages/maze/selection.py", ["selection"]),
-        ("stages/maze/samples.py", ["samples", "gallery", "metrics"]),
-        ("stages/maze/refiner.py", ["refiner", "samples", "gallery", "curves", "metrics"]),
-        ("stages/maze/keypoints.py", [name for name in DOWNSTREAM[2:] if name != "selection"]),
-        ("stages/maze/selector.py", DOWNSTREAM[1:]),
-        ("stages/maze/masks.py", ["masks", *DOWNSTREAM]),
-        ("stages/maze/segment_cost.py", DOWNSTREAM),
-        ("stages/maze/prepare.py", ["prepare", "masks", *DOWNSTREAM]),
-        ("interdiff/maze/simulator.py", ["demonstrations", "prepare", "masks", *DOWNSTREAM]),
-        ("interdiff/training.py", DOWNSTREAM),
-        ("interdiff/segment_cost.py", ["masks", *DOWNSTREAM]),
-        ("interdiff/sampler.py", ["samples", "gallery", "metrics"]),
-        ("interdiff/maze/evaluation.py", ["samples", "gallery", "metrics"]),
-        ("interdiff/maze/selection_limit.py", ["selection"]),
-        ("interdiff/maze/gallery.py", ["gallery"]),
-    ],
-)
-def test_a_code_edit_rebuilds_what_imports_it_and_what_follows(built, edit, name, expected):
-    edit(name, append("unused = 1"))
-    assert jobs(built) == set(expected)
+CODE = {
+    "a comment in every module": (everywhere(lambda text: f"# Why.\n{text}"), NOTHING),
+    "a docstring in every module": (everywhere(docstring), NOTHING),
+    "blank lines in every module": (everywhere(lambda text: text.replace("\ndef ", "\n\n\n\ndef ") + "\n\n"), NOTHING),
+    "touch of all sources": (touch("**/*.py", "Snakefile", "rules/*", "config.yaml", "envs/*"), NOTHING),
+    "a comment in a rule": (lambda r: r.edit("rules/maze.smk", lambda text: f"# Why.\n{text}"), NOTHING),
+    "a reverted edit": (reverted(code("stages/maze/prepare.py")), NOTHING),
+    # Stage scripts.
+    **{
+        f"stages/maze/{name}.py": (code(f"stages/maze/{name}.py"), expected)
+        for name, expected in {
+            "demonstrations": ("demonstrations", *PREPARED),
+            "prepare": PREPARED,
+            "masks": MASKED,
+            "segment_cost": COSTED,
+            "selector": SELECTED,
+            "keypoints": PHASE_1,
+            "anchors": ("anchors", *REFINED),
+            "refiner": REFINED,
+            "samples": SAMPLED,
+            "selection": ("selection",),
+            "gallery": ("gallery",),
+            "curves": ("curves",),
+            "metrics": ("metrics",),
+        }.items()
+    },
+    # Modules of one stage, of several and of all; those that only validate, track and store are in no stage's identity.
+    **{
+        name: (code(name), expected)
+        for name, expected in {
+            "interdiff/maze/selection_limit.py": ("selection",),
+            "interdiff/maze/gallery.py": ("gallery",),
+            "interdiff/maze/deep.py": ("gallery",),
+            "interdiff/far.py": ("gallery",),
+            "interdiff/plotting.py": ("curves",),
+            "interdiff/sampler.py": SAMPLED,
+            "interdiff/training.py": COSTED,
+            "interdiff/segment_cost.py": MASKED,
+            "interdiff/maze/simulator.py": ("demonstrations", *PREPARED),
+            "interdiff/__init__.py": ALL,
+            "interdiff/maze/__init__.py": tuple(name for name in ALL if name not in ("curves", "metrics")) + REFINED,
+            "stages/__init__.py": ALL,
+            "stages/maze/__init__.py": ALL,
+            "interdiff/tracking.py": NOTHING,
+            "interdiff/manifest.py": NOTHING,
+            "stages/runner.py": NOTHING,
+        }.items()
+    },
+}
 
 
-def test_a_reverted_edit_rebuilds_nothing(built, edit):
-    edit("stages/maze/keypoints.py", append("unused = 1"))
-    edit("stages/maze/keypoints.py", lambda text: text.replace("unused = 1", "").rstrip() + "\n")
-    assert jobs(built) == set()
+def setting(*keys, to):
+    """Set one value of config.yaml below `maze`."""
+
+    def change(maze):
+        *path, last = keys
+        for key in path:
+            maze[key] = dict(maze[key])  # aliases of YAML are one object
+            maze = maze[key]
+        maze[last] = to
+
+    return configured(change)
 
 
-def _swap(maze):
+def configured(change):
+    return lambda repository: repository.edit("config.yaml", config(change))
+
+
+def swap(maze):
     training = maze["base"]["refiner"]["training"] = dict(maze["base"]["refiner"]["training"])
     training["log_every"], training["warmup_steps"] = training["warmup_steps"], training["log_every"]
     assert training["log_every"] != training["warmup_steps"]
 
 
+def variant(name, **overrides):
+    def change(maze):
+        maze["variants"][name] = overrides
+        maze["report"]["variants"].append(name)
+
+    return configured(change)
+
+
+def rename(maze):
+    maze["variants"]["double"] = maze["variants"].pop("one_pass")
+    names = maze["report"]["variants"]
+    names[names.index("one_pass")] = "double"
+
+
+def unset(maze):
+    del maze["base"]["data"]["flip_y"]
+
+
+def reorder(maze):
+    maze["variants"] = dict(reversed(maze["variants"].items()))
+    maze["base"] = dict(reversed(maze["base"].items()))
+
+
+SAMPLED_AT_8 = tuple(f"samples {name}" for name in VARIANTS if name != "k4")
+CONFIG = {
+    "one stage's value": (setting("base", "refiner", "collision_weight", to=5.0), REFINED),
+    "a value that variants inherit and one overrides": (
+        setting("base", "sampling", "k", to=16),
+        (*SAMPLED_AT_8, "gallery", "metrics"),
+    ),
+    "one variant's value": (setting("variants", "k4", "sampling", "k", to=16), ("samples k4", "metrics")),
+    "a swapped pair": (configured(swap), REFINED),
+    "the order of a list": (setting("base", "sampling", "seeds", to=[1, 0]), SAMPLED),
+    "a default left out": (configured(unset), NOTHING),
+    "the order of keys and variants": (configured(reorder), NOTHING),
+    "one layout's value": (setting("layouts", "umaze", "seed", to=1), ONE_LAYOUT),
+    "a display setting": (setting("report", "gallery", "samples_drawn", to=3), ("gallery",)),
+    "the order of reported variants": (setting("report", "variants", to=list(reversed(VARIANTS))), ("metrics",)),
+    "a variant no longer reported": (setting("report", "variants", to=list(VARIANTS[:-1])), ("metrics",)),
+    "a comment": (lambda r: r.edit("config.yaml", lambda text: f"# Why.\n{text}"), NOTHING),
+    "tracking": (
+        lambda r: r.edit("config.yaml", lambda text: text.replace("enabled: true", "enabled: false")),
+        NOTHING,
+    ),
+    "threads": (lambda r: r.edit("config.yaml", lambda text: text.replace("threads: 2", "threads: 1")), MASKED),
+    "a rule's memory": (lambda r: r.edit("rules/maze.smk", lambda text: text.replace("=4000", "=5000")), NOTHING),
+    "a variant that nobody reports": (setting("variants", "other", to={"sampling": {"k": 16}}), NOTHING),
+    "a variant equal to base": (variant("other", sampling={"k": 8}), ("metrics",)),
+    "a variant of the last stage": (variant("other", sampling={"k": 16}), ("samples other", "metrics")),
+    "a variant of a variant": (
+        variant("other", **{"from": "k4"}, sampling={"refiner_steps": 1}),
+        ("samples other", "metrics"),
+    ),
+    "a variant of an inner stage": (
+        variant("other", keypoints={"counts": [4, 8, 16]}),
+        ("keypoints other", "anchors other train", "refiner other", "samples other", "metrics"),
+    ),
+    "a renamed variant": (configured(rename), ("samples double", "metrics")),
+}
+
+
+def package(name, version):
+    """Another installed version, as `importlib.metadata` sees it."""
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    return lambda repository: repository.edit(f"{name}-{version}.dist-info/METADATA", lambda text: metadata)
+
+
+def older_with_other_content(name):
+    def edit(repository):
+        path = repository.keep(name)
+        path.write_bytes(path.read_bytes() + b"more")
+        os.utime(path, (1, 1))
+
+    return edit
+
+
+def newer_with_other_content(name):
+    def edit(repository):
+        path = repository.keep(name)
+        path.write_bytes(path.read_bytes() + b"more")
+
+    return edit
+
+
+def removed(name):
+    return lambda repository: repository.keep(name).unlink()
+
+
+PREPARED_TRAIN = "results/maze/prepared/base/train.npz"
+FILES = {
+    "nothing": (lambda repository: None, NOTHING),
+    "a package of the simulation": (package("mujoco", "9.0"), ("demonstrations", *PREPARED)),
+    "a package of every network": (package("torch", "9.0"), MASKED),
+    "the build of a package": (package("torch", "2.13.0+cpu"), NOTHING),
+    "a package that changes no number": (package("matplotlib", "9.0"), NOTHING),
+    "an external file, older with other content": (older_with_other_content(SOURCE), ONE_LAYOUT),
+    "an external file, reverted": (reverted(older_with_other_content(SOURCE)), NOTHING),
+    "touch of an external file": (touch(SOURCE), NOTHING),
+    "touch of all results": (touch("results/maze/**/*.*"), NOTHING),
+    "a result edited by hand": (
+        newer_with_other_content(PREPARED_TRAIN),
+        ("masks base train", *COSTED),
+    ),
+    "a removed table": (removed("results/maze/metrics.csv"), ("metrics",)),
+    # Snakemake does not look at these; `make verify` does.
+    "a result edited by hand, older": (older_with_other_content(PREPARED_TRAIN), NOTHING),
+    "a removed result that nothing waits for": (removed("results/maze/refiner/base/history.csv"), NOTHING),
+    "a removed record": (removed("results/maze/refiner/base/.manifest/model.safetensors.json"), NOTHING),
+}
+
+
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("edit", "expected"),
+    [pytest.param(*cell, id=name) for cells in (CODE, CONFIG, FILES) for name, cell in cells.items()],
+)
+def test_an_edit_rebuilds_exactly(repository, edit, expected):
+    edit(repository)
+    assert repository.jobs() == exactly(*expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
     [
-        (_swap, ["refiner", "samples", "gallery", "curves", "metrics"]),
-        (lambda maze: maze["report"]["gallery"].update(samples_drawn=3), ["gallery"]),
-        (lambda maze: maze["variants"].update(other={"sampling": {"n_per_layout": 9}}), []),
-        (lambda maze: maze.update(variants=dict(reversed(maze["variants"].items()))), []),
+        ("interdiff/report.py", ("report",)),
+        ("interdiff/runs.py", ("variants", "report")),
+        ("interdiff/maze/gallery.py", ("gallery", "variants", "report")),
     ],
 )
-def test_a_config_edit_rebuilds_what_reads_it(built, edit, change, expected):
-    edit("config.yaml", config(change))
-    assert jobs(built) == set(expected)
+def test_views_follow_their_code_and_what_they_show(repository, name, expected):
+    code(name)(repository)
+    assert repository.jobs(views=()) == exactly(*expected)
 
 
-def test_a_reported_variant_adds_only_its_own_files(built, edit):
-    def change(maze):
-        maze["variants"]["other"] = {"sampling": {"n_per_layout": 9}}
-        maze["report"]["variants"].append("other")
+def test_the_stage_and_variant_of_the_contributors_guide_work(repository):
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    (variant,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    stage, rule = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert len(variant.splitlines()) == 3
+    assert sum(bool(line) for line in stage.splitlines()) == 10
+    repository.edit("stages/maze/lengths.py", lambda text: stage)
+    repository.edit("rules/maze.smk", append(rule))
+    configured(lambda maze: maze["variants"].update(yaml.safe_load(variant)))(repository)
+    targets = ("results/maze/lengths/cubic/val.json", "results/maze/samples/cubic/metrics.csv")
+    assert repository.jobs(*targets) == {"lengths cubic val", "refiner cubic", "samples cubic"}
 
-    edit("config.yaml", config(change))
-    text = snakemake(built, "--dry-run")
-    outputs = re.findall(r"^ +output: (.*)$", text, re.MULTILINE)
-    assert outputs
-    assert all("samples/other/" in output or output.endswith("maze/metrics.csv") for output in outputs)
+
+def test_git_checkout_to_and_fro(repository):
+    def git(*words):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *identity, *words], cwd=repository.folder, check=True, capture_output=True)
+
+    git("init", "--initial-branch=main")
+    git("add", "Snakefile", "config.yaml", "rules", "profiles", "interdiff", "stages")
+    git("commit", "--message=before")
+    git("checkout", "-b", "other")
+    for name in modules(repository):
+        path = repository.folder / name
+        path.write_text(f"# Why.\n{path.read_text()}")
+    code("stages/maze/samples.py")(repository)
+    git("commit", "--all", "--message=after")
+    assert repository.jobs() == exactly(*SAMPLED)
+    git("checkout", "main")
+    assert repository.jobs() == set()
 
 
-def test_a_bad_key_stops_before_the_first_job(built, edit):
-    edit("config.yaml", config(lambda maze: maze["base"]["refiner"].update(depht=2)))
-    done = subprocess.run([*SNAKEMAKE, "-n"], cwd=built, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "maze.base.refiner.depht: unknown key" in done.stdout + done.stderr
+def test_a_bad_key_stops_before_the_first_job(repository):
+    setting("base", "refiner", "depht", to=2)(repository)
+    code, text = repository.run("snakemake", "--nocolor", "--dry-run")
+    assert code != 0
+    assert "maze.base.refiner.depht: unknown key" in text

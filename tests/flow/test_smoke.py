@@ -122,6 +122,19 @@ def test_a_second_run_does_nothing(smoke):
     assert artifacts(smoke) == before
 
 
+def test_verify_passes_and_names_a_damaged_file(smoke):
+    code, text = run(smoke, "interdiff.verify", "results-smoke")
+    assert code == 0, text
+    path = RESULTS / "refiner/base/model.safetensors"
+    content, status = (smoke / path).read_bytes(), (smoke / path).stat()
+    (smoke / path).write_bytes(content[:-100])
+    code, text = run(smoke, "interdiff.verify", "results-smoke")
+    (smoke / path).write_bytes(content)
+    os.utime(smoke / path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert code == 1
+    assert text.splitlines()[0].startswith(f"{path}: truncated, ")
+
+
 def artifacts(folder):
     """What is under the results, by the time it was written and its size."""
     paths = (path for path in (folder / "results-smoke/maze").rglob("*") if path.is_file())

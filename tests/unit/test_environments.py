@@ -6,7 +6,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PINS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = PROJECT["dependencies"]
+EXTRAS = [pin for pins in PROJECT["optional-dependencies"].values() for pin in pins]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.name)
@@ -17,4 +19,4 @@ def test_environments_pin_what_pyproject_pins(path):
 
 
 def test_every_dependency_is_pinned():
-    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in PINS)
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in PINS + EXTRAS)

@@ -64,7 +64,7 @@ def _one(folder, name):
 
 def test_concurrent_stages_share_a_new_store_and_a_resumed_run_stays_one(store):
     fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=_one, args=(store, name)) for name in ("one", "two")]
+    processes = [fork.Process(target=_one, args=(store, name)) for name in ("one", "two", "three", "four")]
     for process in processes:
         process.start()
     for process in processes:
@@ -80,10 +80,12 @@ def test_concurrent_stages_share_a_new_store_and_a_resumed_run_stays_one(store):
     tracker.finish()
     wait(tracker)
     assert query(store, "select name, status from runs order by name") == [
+        ("maze/toy/four", "KILLED"),
         ("maze/toy/one", "FINISHED"),
+        ("maze/toy/three", "KILLED"),
         ("maze/toy/two", "KILLED"),
     ]
-    assert query(store, f"select count(*) from metrics where run_uuid = '{first}'") == [(101,)]
+    assert query(store, f"select count(*) from metrics where run_uuid = '{first}' and key = 'loss'") == [(101,)]
     assert query(store, f"select key, value from params where run_uuid = '{first}'") == [("a.b", "1")]
     assert not list((store / ".tracking").glob("*.jsonl"))
     assert not (store / "one/tracking.json").exists()

@@ -1,0 +1,196 @@
+"""A self-contained page of results: pictures and styles are inside the file, and nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from interdiff.provenance import topological
+
+ROW, LEFT, WIDTH = 26, 230, 460
+
+
+def embedded(path: str | Path) -> str:
+    """A PNG as the address of an image that carries its own content."""
+    return "data:image/png;base64," + base64.b64encode(Path(path).read_bytes()).decode()
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; empty for what is missing."""
+    if value is None or math.isnan(float(value)):
+        return ""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], labels: Sequence[str], title: str) -> str:
+    """Bars as an inline SVG, one panel per group.
+
+    Args:
+        groups: per panel and per row (from top to bottom), one value per label.
+    """
+    figure, panels = plt.subplots(1, len(groups), figsize=(3.2 * len(groups), 2.9), sharey=True, squeeze=False)
+    height = 0.8 / len(labels)
+    for panel, (name, rows) in zip(panels[0], groups.items(), strict=True):
+        for shift, label in enumerate(labels):
+            places = [row + shift * height for row in range(len(rows))]
+            panel.barh(places, [values[shift] for values in rows.values()], height, label=label)
+        panel.set_yticks([row + 0.4 - height / 2 for row in range(len(rows))], list(rows))
+        panel.set(title=name, xlabel=title)
+        panel.invert_yaxis()
+        panel.grid(axis="x", alpha=0.3)
+        panel.set_axisbelow(True)
+    panels[0][0].legend(fontsize=8)
+    figure.tight_layout()
+    # Fixed names inside: equal numbers give an equal file.
+    stream = StringIO()
+    with plt.rc_context({"svg.hashsalt": "report"}):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    return stream.getvalue().partition("<!DOCTYPE")[2].partition(">")[2]
+
+
+def graph_svg(edges: Sequence[tuple[str, str]], notes: Mapping[str, str]) -> str:
+    """Rules from top to bottom with an arc from each to every rule that reads its files, as an inline SVG."""
+    order = {name: row for row, name in enumerate(topological(edges))}
+    arcs = [_arc(order[a], order[b]) for a, b in edges]
+    names = [
+        f'<circle cx="{LEFT}" cy="{_y(row)}" r="4"/>'
+        f'<text x="{LEFT + 14}" y="{_y(row) + 5}">{name} <tspan class="quiet">{notes.get(name, "")}</tspan></text>'
+        for name, row in order.items()
+    ]
+    height = ROW * len(order) + 10
+    return (
+        f'<svg class="graph" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">'
+        '<defs><marker id="tip" viewBox="0 0 6 6" refX="9" refY="3" markerWidth="6" markerHeight="6" orient="auto">'
+        '<path d="M0 0L6 3L0 6z"/></marker></defs>' + "".join(arcs) + "".join(names) + "</svg>"
+    )
+
+
+def _y(row: int) -> int:
+    return ROW * row + ROW // 2
+
+
+def _arc(first: int, last: int) -> str:
+    reach = LEFT - min(LEFT - 10, 24 * (last - first) ** 0.9) if last - first > 1 else LEFT
+    path = f"M{LEFT} {_y(first)}C{reach:.0f} {_y(first)} {reach:.0f} {_y(last)} {LEFT} {_y(last)}"
+    return f'<path class="arc" d="{path}" marker-end="url(#tip)"/>'
+
+
+def page(**content: Any) -> str:
+    """The HTML page; see the template for what it is made of."""
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["number"] = number
+    return environment.from_string(TEMPLATE).render(**content)
+
+
+def rows_table(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Rows as columns and cells, for the template's table."""
+    rows = list(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return {"columns": columns, "rows": [[row.get(name, "") for name in columns] for row in rows]}
+
+
+TEMPLATE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{{ title }}</title>
+<style>
+body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+h1 { margin-bottom: 0 } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc } h3 { margin-bottom: .3rem }
+nav a { margin-right: 1rem } a { color: #0b57a4 } .quiet, figcaption, caption { color: #666; fill: #777; font-size: 13px }
+.wide { overflow-x: auto } table { border-collapse: collapse; font-size: 13px; margin: .5rem 0 }
+caption { text-align: left; padding-bottom: .3rem }
+th, td { padding: .2rem .6rem; border-bottom: 1px solid #e3e3e3; text-align: right }
+th { background: #f5f5f5; font-weight: 600; vertical-align: bottom } th:first-child, td:first-child { text-align: left }
+td.text { text-align: left }
+figure { margin: 1rem 0 2rem } img, figure > svg { max-width: min(100%, 52rem); height: auto }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f5f5; padding: .6rem; font-size: 12px }
+code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
+.arc { fill: none; stroke: #9ab; stroke-width: 1.3 }
+.graph circle { fill: #0b57a4 } .graph marker path { fill: #678 }
+@media print { details { display: none } }
+</style>
+</head>
+<body>
+{% macro table(content, caption) %}
+<div class="wide"><table>
+<caption>{{ caption }}</caption>
+<thead><tr>{% for name in content.columns %}<th>{{ name | replace("_", "_\u200b") }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in content.rows %}
+<tr>
+{% for value in row %}
+<td{% if value is string %} class="text"{% endif %}>{{ value if value is string else value | number }}</td>
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody>
+</table></div>
+{% endmacro %}
+<h1>{{ title }}</h1>
+<p class="quiet">Code: {{ commit or "not in a repository" }}. Figures are numbered; below each stands what it was made from.</p>
+<nav>{% for part in ["Comparison", "Variants", "Keyframes", "Workflow", "Artifacts"] if part != "Keyframes" or selection %}
+<a href="#{{ part | lower }}">{{ part }}</a>{% endfor %}</nav>
+
+<h2 id="comparison">Comparison</h2>
+{{ table(summary, "Means over layouts and sampling seeds, from metrics.csv. interp: after phase 1 and interpolation;"
+ ~ " refined: after phase 2.") }}
+<figure>{{ chart | safe }}
+<figcaption><b>Figure 1.</b> Share of plans with at least one piece through a wall, before and
+after phase 2, by layout. Drawn for this page from metrics.csv.</figcaption></figure>
+
+<h2 id="variants">Variants</h2>
+{% for variant in variants %}
+<h3 id="variant-{{ variant.name }}">{{ variant.name }}</h3>
+<p>{% if variant.changes %}Differs from base in
+{% for key, value in variant.changes.items() %}<code>{{ key }} = {{ value }}</code>{{ ", " if not loop.last }}{% endfor %}.
+{% else %}The settings that variants start from.{% endif %}</p>
+{{ table(variant.table, "Means over sampling seeds, one row per layout.") }}
+{% for figure in variant.figures %}
+<figure><img src="{{ figure.image }}" alt="{{ figure.caption }}">
+<figcaption><b>Figure {{ figure.number }}.</b> {{ figure.caption }}
+<details><summary>Where it comes from</summary>
+<p>{{ figure.path }}, SHA-256 {{ figure.digest }}, made by the rule <b>{{ figure.rule }}</b> from:</p>
+<ul>{% for name, identity in figure.inputs %}
+<li>{{ name }}{% if identity %} (identity {{ identity }}){% endif %}</li>{% endfor %}</ul>
+{% if figure.command %}<pre>{{ figure.command }}</pre>{% endif %}
+</details></figcaption></figure>
+{% endfor %}
+{% endfor %}
+
+{% if selection %}
+<h2 id="keyframes">Ways to choose keyframes</h2>
+{{ table(selection, "Cost of the chosen keyframes over that of the best ones, by layout and number of keyframes K; from"
+ ~ " selection.csv. limit: what any selector that sees the condition alone can be expected to reach.") }}
+{% endif %}
+
+<h2 id="workflow">Workflow</h2>
+{% if graph %}
+<figure>{{ graph | safe }}
+<figcaption><b>Figure {{ graph_number }}.</b> The rules that made this page, from top to bottom; an arc leads from a rule
+to each rule that reads its files. From Snakemake's records of the jobs that ran.</figcaption></figure>
+{% else %}
+<p class="quiet">Snakemake's records of the jobs are not here, so the graph cannot be drawn.</p>
+{% endif %}
+{{ table(timings, "Time and memory by rule, from the benchmark files; an interrupted job counts from its last start.") }}
+
+<h2 id="artifacts">Artifacts</h2>
+{{ table(artifacts, "What the variants are made of, and which of them share it. Identity: settings, code, packages and"
+ ~ " inputs of the stage where it writes run.json, else the content of its files. Spec: settings, code and packages.") }}
+</body>
+</html>
+"""

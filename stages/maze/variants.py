@@ -1,0 +1,57 @@
+"""Record what each reported variant is made of, and show it in MLflow as the parent of its stages' runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from interdiff.config import MAZE_STAGES, VariantsStageSettings
+from interdiff.files import canonical_json, file_sha256, read_csv, read_json, write_json
+from interdiff.runs import publish
+from interdiff.tracking import git_commit
+from interdiff.variants import merge
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads `metrics` (the table of all), `pictures` and the `artifacts` behind them; writes the `record`."""
+    settings: VariantsStageSettings = stage.settings
+    rows = read_csv(stage.inputs["metrics"])
+    pictures = [_relative(stage, path) for path in stage.paths("pictures")]
+    variants, artifacts = {}, {}
+    for name, changes in settings.changes.items():
+        config, folders = merge(settings.base, changes), settings.artifacts[name]
+        for part, folder in folders.items():
+            artifacts.setdefault(folder, {"stage": part, "settings": config[MAZE_STAGES[part].section]})
+        variants[name] = {
+            "parent": settings.parents[name],
+            "changes": changes,
+            "config": config,
+            "artifacts": folders,
+            "metrics": [row for row in rows if row["variant"] == name],
+            "pictures": [path for path in pictures if os.path.dirname(path) == folders["samples"]],
+        }
+    for folder, artifact in artifacts.items():
+        artifact |= {"spec": settings.specs[folder]} | _identity(stage, folder)
+    record = {"git_commit": git_commit(), "variants": variants, "artifacts": artifacts}
+    write_json(stage.outputs["record"], record)
+    publish(stage.results)
+
+
+def _identity(stage: Stage, folder: str) -> dict[str, Any]:
+    """The digests of an artifact's files, and its stage's identity or, where none was written, theirs taken together."""
+    paths = [path for path in stage.paths("artifacts") if _relative(stage, path.parent) == folder]
+    files = {path.name: file_sha256(path) for path in sorted(paths) if path.name != "run.json"}
+    run = next((path for path in paths if path.name == "run.json"), None)
+    joint = hashlib.sha256(canonical_json([folder, files]).encode()).hexdigest()
+    return {"identity": read_json(run)["identity"] if run else joint, "files": files}
+
+
+def _relative(stage: Stage, path: Path) -> str:
+    return os.path.relpath(path, stage.results)
+
+
+if __name__ == "__main__":
+    run_stage(main, VariantsStageSettings)

@@ -1,0 +1,160 @@
+"""A copy of the repository with toy results: real stages' command lines and records, no work."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "config.yaml", "rules", "profiles", "envs", "interdiff", "stages")
+SOURCE = "d4rl.hdf5"
+# They follow from whatever is made anew.
+VIEWS = {"variants", "report"}
+
+# Jobs run this in place of `python`: outputs that are right in kind, and everything that the runner does around them.
+TOY = """#!{python}
+import sys
+from pathlib import Path
+
+sys.path.insert(0, ".")
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from interdiff.files import write_arrays
+from stages.runner import run_stage
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+def main(stage):
+    for path in stage.outputs.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".npz":
+            write_arrays(path, {{"name": np.array(list(str(path)))}})
+        elif path.suffix == ".safetensors":
+            from safetensors.numpy import save_file
+
+            save_file({{"name": np.frombuffer(str(path).encode(), np.uint8)}}, path)
+        elif path.suffix == ".hdf5":
+            import h5py
+
+            with h5py.File(path, "w") as file:
+                file["name"] = str(path)
+        else:
+            path.write_text(str(path))
+
+
+run_stage(main, Settings, sys.argv[3:])
+"""
+
+
+class Repository:
+    """The copy: commands in it, and edits that last for one test."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self._originals = {}
+
+    def run(self, *command):
+        """Exit code and output of a module of Python's."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+        environment["PATH"] = f"{self.folder / 'bin'}{os.pathsep}{environment['PATH']}"
+        command = [sys.executable, "-m", *map(str, command)]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    def snakemake(self, *options):
+        code, text = self.run("snakemake", "--nocolor", *options)
+        assert code == 0, text
+        return text
+
+    def jobs(self, *options, views=VIEWS):
+        """What a dry run would execute, as `rule wildcard ...`, without `views`."""
+        text = self.snakemake("--dry-run", *options)
+        found = set()
+        for block in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
+            wildcards = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
+            values = re.findall(r"\w+=(\w+)", wildcards[1]) if wildcards else []
+            found.add(" ".join([block.split(":")[0], *values]))
+        return found - {"all", "maze", *views}
+
+    def keep(self, name):
+        """Restore a file (or its absence) after the test."""
+        path = self.folder / name
+        if path not in self._originals:
+            self._originals[path] = (path.read_bytes(), path.stat()) if path.exists() else None
+        return path
+
+    def edit(self, name, how):
+        """Change a text file by a function of its text."""
+        path = self.keep(name)
+        text = path.read_text() if path.exists() else ""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(how(text))
+        assert path.read_text() != text
+
+    def restore(self):
+        for path, original in self._originals.items():
+            if original is None:
+                path.unlink(missing_ok=True)
+                if not any(path.parent.iterdir()):
+                    path.parent.rmdir()
+            else:
+                content, status = original
+                path.write_bytes(content)
+                os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        self._originals = {}
+
+
+def config(change):
+    """A text edit of config.yaml by a function of its parsed values below `maze`."""
+
+    def edited(text):
+        values = yaml.safe_load(text)
+        change(values["maze"])
+        return yaml.safe_dump(values, sort_keys=False)
+
+    return edited
+
+
+def append(line):
+    return lambda text: f"{text}\n\n{line}\n"
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repo")
+    for part in PARTS:
+        source = ROOT / part
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy(source, folder)
+    repository = Repository(folder)
+    (folder / "bin").mkdir()
+    (folder / "bin/python").write_text(TOY.format(python=sys.executable))
+    (folder / "bin/python").chmod(0o755)
+    # What the repository itself has no instance of: imports inside functions, relative ones, files from outside.
+    repository.edit("interdiff/far.py", append("value = 1"))
+    repository.edit("interdiff/maze/deep.py", append("from ..far import value"))
+    repository.edit("interdiff/maze/gallery.py", append("def later():\n    from . import deep\n\n    return deep"))
+    with h5py.File(folder / SOURCE, "w") as file:
+        for name in ("observations", "actions", "infos/qpos", "infos/qvel", "infos/goal"):
+            file[name] = [[0.0, 0.0]]
+    repository.edit("config.yaml", config(lambda maze: maze["layouts"]["umaze"].update(source=SOURCE)))
+    repository._originals = {}
+    repository.snakemake("--quiet", "all")
+    return repository
+
+
+@pytest.fixture
+def repository(built):
+    yield built
+    built.restore()

@@ -1,0 +1,140 @@
+"""Training in two processes over gloo, as on two GPUs, against the same training in one."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from stages.devices import launcher
+
+ROOT = Path(__file__).parents[2]
+NETWORK = {"d_model": 16, "depth": 1, "heads": 2}
+TRAINING = {"steps": 12, "batch_size": 8, "warmup_steps": 3, "save_every": 4, "log_every": 1, "ema_decay": 0.5}
+FILES = {
+    name.split(".")[0]: name for name in ("model.safetensors", "config.json", "history.csv", "metrics.json", "run.json")
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Smooth random sequences in two empty mazes, and equally spaced keyframes."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    rows, frames, cells = 24, 32, 8
+    occupancy = np.ones((2, cells, cells), np.float32)
+    occupancy[:, 1:-1, 1:-1] = 0
+    velocities = rng.normal(size=(rows, frames, 2)).cumsum(1) * 0.1
+    positions = 0.5 + (velocities / frames).cumsum(1)
+    data = {
+        "positions": positions,
+        "velocities": velocities,
+        "start": np.concatenate([positions[:, 0], velocities[:, 0]], -1),
+        "goal": positions[:, -1],
+        "layout": np.repeat([0, 1], rows // 2),
+        "layouts": np.array(["a", "b"]),
+        "occupancy": occupancy,
+        "sdf": rng.normal(size=(2, 8 * cells, 8 * cells)),
+        "duration": np.full(rows, 1.0),
+    }
+    np.savez(folder / "data.npz", **data)
+    keyframes = np.tile(np.linspace(0, frames - 1, 4).astype(np.int16), (rows, 1))
+    masks = {
+        "levels": [4],
+        "nested_levels": [4],
+        "max_gap_factor": 2.5,
+        "indices_4": keyframes,
+        "cost_4": np.ones(rows),
+    }
+    np.savez(folder / "masks.npz", **masks)
+    return {"train": folder / "data.npz", "val": folder / "data.npz", "masks_val": folder / "masks.npz"}
+
+
+def command(folder, inputs, processes=1, **training):
+    settings = {"network": NETWORK, "pairs": 8, "training": TRAINING | training}
+    spec = json.dumps({"stage": "maze.segment_cost", "settings": settings, "threads": 1})
+    words = [f"{name}={path}" for name, path in inputs.items()]
+    outputs = [f"{name}={folder / 'results/segment_cost/base' / file}" for name, file in FILES.items()]
+    log = ["--log", folder / "log.txt", "--results", folder / "results"]
+    start = [sys.executable, "-m"] if processes == 1 else launcher(processes)
+    return [*start, "stages.maze.segment_cost", "--spec", spec, *log, "--in", *words, "--out", *outputs]
+
+
+def environment():
+    return {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+
+
+def run(*arguments, **options):
+    done = subprocess.run(
+        command(*arguments, **options), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def trained(folder):
+    folder = folder / "results/segment_cost/base"
+    with (folder / "history.csv").open(newline="") as stream:
+        losses = [float(row["loss"]) for row in csv.DictReader(stream)]
+    return losses, load_file(folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory, inputs):
+    folder = tmp_path_factory.mktemp("one")
+    code, text = run(folder, inputs)
+    assert code == 0, text
+    return trained(folder)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory, inputs):
+    folder = tmp_path_factory.mktemp("two")
+    code, text = run(folder, inputs, 2)
+    assert code == 0, text
+    return folder
+
+
+def same(a, b):
+    np.testing.assert_allclose(a[0], b[0], rtol=1e-4)
+    assert a[1].keys() == b[1].keys()
+    for name, values in a[1].items():
+        np.testing.assert_allclose(values, b[1][name], rtol=1e-2, atol=1e-4)
+
+
+def test_two_processes_learn_what_one_does(one, two):
+    assert len(one[0]) == TRAINING["steps"]
+    same(one, trained(two))
+
+
+def test_the_first_process_alone_writes(two):
+    rows = [line for line in (two / "log.txt").read_text().splitlines() if "  loss " in line]
+    assert len(rows) == TRAINING["steps"]
+    assert not list((two / "results/.state").glob("*"))
+
+
+def test_two_processes_stop_together_and_go_on(tmp_path, inputs, one):
+    launched = subprocess.Popen(command(tmp_path, inputs, 2, steps=3000), cwd=ROOT, env=environment())
+    log = tmp_path / "log.txt"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and "step 5 " in log.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    launched.send_signal(signal.SIGTERM)
+    assert launched.wait(60) != 0
+    (state,) = (tmp_path / "results/.state").glob("*/state.json")
+    step = json.loads(state.read_text())["meta"]["step"]
+    assert step >= 5
+    assert f"step {step + 1} " not in log.read_text()
+
+
+def test_a_batch_that_cannot_be_shared_is_bad_input(tmp_path, inputs):
+    code, text = run(tmp_path, inputs, 2, batch_size=6)
+    assert code != 0
+    assert "training.batch_size=6: 3 sequences per layout, expected a multiple of the 2 processes" in text

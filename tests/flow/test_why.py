@@ -1,0 +1,158 @@
+"""What `make why` says about an edit, and what `make verify` does about results, on toy results."""
+
+import json
+import os
+import shutil
+
+from conftest import SOURCE, Repository, append
+from test_rebuilds import PREPARED_TRAIN, configured, older_with_other_content, package, rename, setting
+
+from interdiff.manifest import Manifest, read_manifest
+
+REFINER = "results/maze/refiner/base/.manifest/model.safetensors.json"
+
+
+def why(repository, *options):
+    code, text = repository.run("interdiff.why", *options)
+    assert code == 0, text
+    return text
+
+
+def explained(text):
+    """The reasons of each group of jobs."""
+    found = {}
+    for line in text.split("\n\n")[1].splitlines():
+        if line.startswith("    "):
+            found[list(found)[-1]].append(line.strip())
+        else:
+            found[line] = []
+    return found
+
+
+def cost(text, rule):
+    """The cells of a rule in the table of costs: jobs, CPU time, GPU time, clock."""
+    row = next(line for line in text.split("\n\n")[2].splitlines() if line.startswith(f"{rule} "))
+    return [cell.strip() for cell in row.split("  ") if cell.strip()][1:]
+
+
+def benchmark(repository, name, seconds, cpu):
+    text = f"s\th:m:s\tcpu_time\n{seconds}\t0:00:00\t{cpu}\n"
+    repository.edit(f"results/maze/benchmarks/{name}.tsv", lambda _: text)
+
+
+def test_nothing_to_do(repository):
+    assert why(repository) == "Nothing would run: every file is what configuration and code say.\n"
+
+
+def test_a_setting_is_named_with_its_values_and_what_follows_with_its_cost(repository):
+    setting("base", "refiner", "collision_weight", to=5.0)(repository)
+    benchmark(repository, "refiner/base", 100.0, 190.5)
+    for name, cpu in {"base": 10, "uniform": 20, "k4": 30, "one_pass": "NA", "identity": 2, "projection": 3}.items():
+        benchmark(repository, f"samples/{name}", 7, cpu)
+    benchmark(repository, "metrics", "NA", "NA")
+    text = why(repository)
+    assert explained(text) == {
+        "refiner base": ["refiner.collision_weight: 10.0 -> 5.0"],
+        "curves base, uniform": ["follows refiner base"],
+        "samples base, identity, k4, projection, one_pass, uniform": ["follows refiner base"],
+        "gallery base large, base medium, base umaze": ["follows samples base"],
+        "gallery uniform large, uniform medium, uniform umaze": ["follows samples uniform"],
+        "metrics": ["follows samples base, uniform, k4, one_pass, identity, projection"],
+    }
+    assert cost(text, "refiner") == ["1", "3 min 10 s", "-", "1 min 40 s"]
+    assert cost(text, "samples") == ["6", "over 1 min 5 s", "-", "over 35 s"]
+    assert cost(text, "metrics") == ["1", "not known", "-", "not known"]
+
+
+def test_gpu_time_is_known_from_runs_on_gpus_alone(repository):
+    setting("base", "refiner", "collision_weight", to=5.0)(repository)
+    benchmark(repository, "refiner/base", 7200.0, 300.0)
+    assert cost(why(repository, "--resources", "gpu=1"), "refiner") == ["1", "not known", "not known", "not known"]
+    values = read_manifest(repository.keep(REFINER)).__dict__ | {"gpus": 1}
+    Manifest(**values).write(repository.folder / "results")
+    assert cost(why(repository, "--resources", "gpu=1"), "refiner") == ["1", "5 min 0 s", "2 h 0 min", "2 h 0 min"]
+
+
+def test_modules_packages_and_removed_files_are_named(repository):
+    path = "interdiff/maze/selection_limit.py"
+    before = json.loads((repository.folder / "results/maze/.manifest/selection.csv.json").read_text())["spec"]["code"]
+    repository.edit("interdiff/maze/deep.py", append("other = 1"))
+    repository.edit(path, append("from interdiff import far"))
+    package("h5py", "9.0")(repository)
+    repository.keep("results/maze/selection.csv").unlink()
+    found = explained(why(repository, "results/maze/selection.csv", "results/maze/samples/base/large.png"))
+    (selection,) = (reasons for group, reasons in found.items() if group == "selection")
+    assert selection[:2] == ["missing: maze/selection.csv", "interdiff/far.py: now imported"]
+    assert selection[2].startswith(f"{path}: code changed, {before[path]} -> ")
+    (gallery,) = (reasons for group, reasons in found.items() if group.startswith("gallery"))
+    assert gallery[0].startswith("interdiff/maze/deep.py: code changed, ")
+    assert found["prepare base"][0].startswith("package h5py: ")
+    assert found["prepare base"][0].endswith(" -> 9.0")
+
+
+def test_inputs_and_threads_are_named(repository):
+    older_with_other_content(SOURCE)(repository)
+    repository.edit("config.yaml", lambda text: text.replace("threads: 2", "threads: 1"))
+    path = repository.keep("results/maze/samples/k4/metrics.csv")
+    path.write_text("by hand")
+    found = explained(why(repository))
+    assert found["demonstrations umaze"] == [f"{SOURCE}: other content"]
+    assert found["masks base test, base train, base val"] == ["threads: 2 -> 1", "follows prepare base"]
+    assert f"threads: {2} -> {1}" not in found["metrics"]
+
+
+def test_a_rename_is_said_to_be_one_and_a_new_variant_is_not(repository):
+    configured(rename)(repository)
+    text = why(repository)
+    assert "Variant double: a rename of one_pass is all it is;" in text
+    assert explained(text)["samples double"] == ["not made yet"]
+    setting("variants", "double", "sampling", "k", to=4)(repository)
+    assert "rename" not in why(repository)
+    repository.restore()
+    # A second variant of the same settings renames nothing.
+    setting("variants", "other", to={"sampling": {"refiner_steps": 1}})(repository)
+    text = why(repository, "results/maze/samples/other/samples.npz")
+    assert "samples other" in explained(text)
+    assert "rename" not in text
+
+
+def test_results_without_records_are_explained_as_far_as_they_can_be(repository):
+    repository.keep(REFINER).unlink()
+    setting("base", "refiner", "collision_weight", to=5.0)(repository)
+    reasons = explained(why(repository))["refiner base"]
+    assert reasons == ["its settings or code have changed; there is no record of what they were"]
+
+
+def test_errors_of_the_configuration_are_passed_on(repository):
+    setting("base", "refiner", "depht", to=2)(repository)
+    code, text = repository.run("interdiff.why")
+    assert code == 2
+    assert "maze.base.refiner.depht: unknown key" in text
+
+
+def test_toy_results_verify_and_an_older_edit_does_not(repository):
+    code, text = repository.run("interdiff.verify")
+    assert (code, text.splitlines()[-1][-11:]) == (0, "problems: 0"), text
+    older_with_other_content(PREPARED_TRAIN)(repository)
+    code, text = repository.run("interdiff.verify")
+    assert code == 1
+    assert text.splitlines()[0].startswith(f"{PREPARED_TRAIN}: ")
+
+
+def test_concurrent_jobs_of_a_partial_rebuild_leave_sound_records(built, tmp_path):
+    shutil.copytree(built.folder, tmp_path / "repo", symlinks=True)
+    copy = Repository(tmp_path / "repo")
+    setting("base", "sampling", "noise_scale", to=0.5)(copy)
+    configured(rename)(copy)
+    copy.snakemake("--quiet", "all", "--jobs", "3")
+    assert copy.jobs() == set()
+    code, text = copy.run("interdiff.verify")
+    old = "results/maze/samples/one_pass/"
+    problems = {line.split(": ")[0] for line in text.splitlines()[:-1]}
+    assert (code, problems) == (0, set()), text
+    shutil.rmtree(tmp_path / "repo" / old)
+    assert copy.run("interdiff.verify")[0] == 0
+    os.rename(tmp_path / "repo/results/maze/samples/k4", tmp_path / "repo/results/maze/samples/moved")
+    code, text = copy.run("interdiff.verify")
+    assert code == 1
+    assert "foreign: moved or copied here, it is the record of maze/samples/k4/samples.npz" in text

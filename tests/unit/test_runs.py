@@ -1,0 +1,188 @@
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from interdiff import runs, tracking
+from interdiff.errors import InputError
+from interdiff.files import write_csv, write_json
+
+ROOT = Path(__file__).parents[2]
+ROWS = [
+    {"variant": "few", "layout": "large", "seed": "0", "n": "4", "mse": "1.0", "fixed": ""},
+    {"variant": "few", "layout": "large", "seed": "1", "n": "4", "mse": "2.0", "fixed": "0.5"},
+    {"variant": "few", "layout": "umaze", "seed": "0", "n": "4", "mse": "6.0", "fixed": "nan"},
+]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """An empty store: making one takes seconds."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        track(patch, folder)
+        tracking.open_store(folder)
+    return folder / "mlflow.db"
+
+
+def track(patch, folder):
+    patch.setenv(tracking.URI, f"sqlite:///{folder}/mlflow.db")
+    patch.setenv(tracking.EXPERIMENT, "toy")
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch, template):
+    """A trained refiner of `base` and the plans of two variants that share it."""
+    track(monkeypatch, tmp_path)
+    (tmp_path / "mlflow.db").write_bytes(template.read_bytes())
+    folder = tmp_path / "maze/refiner/base"
+    settings = {"training": {"steps": 20}}
+    run = {"identity": "r" * 64, "spec": {"settings": settings}, "seconds": 10.0, "git_commit": "abc"}
+    write_json(folder / "run.json", run)
+    write_csv(folder / "history.csv", [{"step": 10, "loss": 2.0}, {"step": 20, "loss": 1.0}])
+    write_json(folder / "metrics.json", {"large": {"8": {"overlap": 0.25, "indices": [1, 2]}}})
+    benchmark = tmp_path / "maze/benchmarks/refiner/base.tsv"
+    benchmark.parent.mkdir(parents=True)
+    benchmark.write_text("s\tmax_rss\tcpu_time\n12.5\t300.0\t20.0\n")
+    for name in ("base", "few"):
+        (tmp_path / "maze/samples" / name).mkdir(parents=True)
+        (tmp_path / "maze/samples" / name / "large.png").write_bytes(b"\x89PNG")
+    record(tmp_path)
+    return tmp_path
+
+
+def record(results, mse="1.0"):
+    artifacts = {
+        "maze/refiner/base": {"stage": "refiner", "settings": {"training": {"steps": 20}}, "identity": "r" * 64}
+    }
+    variants = {}
+    for name, k in (("base", 8), ("few", 4)):
+        folder = f"maze/samples/{name}"
+        artifacts[folder] = {"stage": "samples", "settings": {"k": k}, "identity": name * 8}
+        variants[name] = {
+            "parent": None,
+            "changes": {"sampling": {"k": k}} if k == 4 else {},
+            "config": {"sampling": {"k": k}, "refiner": {"training": {"steps": 20}}},
+            "artifacts": {"refiner": "maze/refiner/base", "samples": folder},
+            "metrics": [{"layout": "large", "mse": mse}],
+            "pictures": [f"{folder}/large.png"],
+        }
+    for artifact in artifacts.values():
+        artifact |= {"spec": "s", "files": {"file": "sha"}}
+    write_json(results / "maze/variants.json", {"git_commit": "abc", "variants": variants, "artifacts": artifacts})
+
+
+def found(results):
+    client, experiment = tracking.open_store(results)
+    return {run.info.run_name: run for run in client.search_runs([experiment])}, client, experiment
+
+
+def test_figures_are_averaged_over_seeds_and_layouts():
+    assert runs.averages(ROWS) == {"mse.large": 1.5, "mse.umaze": 6.0, "mse": 3.0, "fixed.large": 0.5, "fixed": 0.5}
+
+
+def test_benchmarks_without_numbers_count_as_nothing():
+    rows = [{"s": "1.5", "cpu_time": "-", "max_rss": "NA"}, {"s": "2", "cpu_time": "1", "max_rss": "5"}]
+    assert runs.usage(rows) == {"job_seconds": 3.5, "job_cpu_seconds": 1.0, "job_peak_memory_mb": 5.0}
+
+
+def test_files_become_a_parent_per_variant_over_shared_stages(results):
+    runs.sync(results)
+    named, client, _ = found(results)
+    assert sorted(named) == ["maze/base", "maze/few", "maze/refiner/base", "maze/samples/base", "maze/samples/few"]
+    parent, refiner = named["maze/few"], named["maze/refiner/base"]
+    assert parent.data.params == {"sampling.k": "4", "refiner.training.steps": "20"}
+    assert parent.data.metrics == {"mse": 1.0, "mse.large": 1.0}
+    assert parent.data.tags["identity.refiner"] == "r" * 64
+    assert parent.data.tags["git_commit"] == "abc"
+    assert "sampling.k" in parent.data.tags[runs.NOTE]
+    assert [item.path for item in client.list_artifacts(parent.info.run_id, "pictures")] == ["pictures/large.png"]
+    assert refiner.data.tags[runs.PARENT] == named["maze/base"].info.run_id
+    assert {"used_by.base", "used_by.few"} <= set(refiner.data.tags)
+    assert named["maze/samples/few"].data.tags[runs.PARENT] == parent.info.run_id
+    assert [(point.step, point.value) for point in client.get_metric_history(refiner.info.run_id, "loss")] == [
+        (10, 2.0),
+        (20, 1.0),
+    ]
+    assert refiner.data.metrics["large.8.overlap"] == 0.25
+    assert refiner.data.metrics["job_seconds"] == 12.5
+    assert refiner.info.end_time - refiner.info.start_time == 10_000
+
+
+def test_a_second_sync_adds_nothing_and_new_figures_supersede_the_parent(results):
+    runs.sync(results)
+    before, client, experiment = found(results)
+    runs.sync(results)
+    assert len(client.search_runs([experiment])) == len(before)
+    record(results, mse="3.0")
+    runs.sync(results)
+    parents = client.search_runs([experiment], "tags.kind = 'variant' and tags.variant = 'few'")
+    assert sorted((run.data.tags["current"], run.data.metrics["mse"]) for run in parents) == [("no", 1.0), ("yes", 3.0)]
+    assert len(client.search_runs([experiment])) == len(before) + 2
+    address = runs.comparison(runs.Store(client, experiment, results), "http://127.0.0.1:5000")
+    current = [run.info.run_id for run in client.search_runs([experiment], "tags.current = 'yes'")]
+    assert "compare-runs" in address
+    assert all(run_id in address for run_id in current)
+    assert before["maze/few"].info.run_id not in address
+
+
+def test_a_run_that_was_tracked_live_is_taken_over(results):
+    client, experiment = tracking.open_store(results)
+    live = client.create_run(experiment, tags={"identity": "r" * 64}, run_name="maze/refiner/base")
+    runs.sync(results)
+    named, _, _ = found(results)
+    assert named["maze/refiner/base"].info.run_id == live.info.run_id
+    assert "loss" not in named["maze/refiner/base"].data.metrics
+    assert named["maze/refiner/base"].data.metrics["large.8.overlap"] == 0.25
+
+
+def test_rebuild_makes_the_same_runs_in_a_new_store(results):
+    runs.sync(results)
+    named, client, _ = found(results)
+    client.delete_run(named["maze/few"].info.run_id)
+    command = [sys.executable, "-m", "interdiff.runs", "rebuild", "--results", str(results)]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0
+    assert (results / "mlflow.db.old").exists()
+    columns = (
+        "select name, key, value from runs join {} using (run_uuid) where lifecycle_stage = 'active' order by 1, 2, 3"
+    )
+    for table in ("metrics", "params"):
+        rows = query(results / "mlflow.db", columns.format(table))
+        assert rows == query(results / "mlflow.db.old", columns.format(table).replace("'active'", "lifecycle_stage"))
+    assert len(query(results / "mlflow.db", "select * from runs")) == len(named)
+
+
+def query(path, text):
+    with sqlite3.connect(path) as database:
+        return database.execute(text).fetchall()
+
+
+def test_rebuild_refuses_while_a_stage_writes(results):
+    spool = results / tracking.FOLDER / f"identity.{os.getpid()}.jsonl"
+    spool.parent.mkdir(exist_ok=True)
+    spool.touch()
+    with pytest.raises(InputError, match="its stage is running"):
+        runs.rebuild(results)
+    assert (results / "mlflow.db").exists()
+
+
+def test_publishing_into_a_broken_store_is_one_warning(results, monkeypatch, caplog):
+    monkeypatch.setenv(tracking.URI, "nonsense://nowhere")
+    runs.publish(results)
+    assert caplog.text.count("tracking-rebuild") == 1
+    monkeypatch.delenv(tracking.URI)
+    runs.publish(results)
+    assert caplog.text.count("tracking-rebuild") == 1
+
+
+def test_pages_without_runs_are_an_error_of_one_line(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+    command = [sys.executable, "-m", "interdiff.runs", "ui", "--results", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "no runs yet" in done.stderr
+    assert done.stderr.count("\n") == 1
