@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from interdiff.diffusion import noisy_keyframes, sample_keyframes
 from interdiff.distributed import share
 from interdiff.maze.data import Prepared
-from interdiff.maze.networks import STATE_CHANNELS, Backbone, Condition, Encoded, from_network, to_network
+from interdiff.maze.networks import STATE_CHANNELS, Backbone, Condition, Encoded, to_network
 from interdiff.maze.segment_cost import SegmentCostModel, difficulty
 from interdiff.networks import FourierFeatures, mlp
 from interdiff.training import Loss
@@ -120,28 +120,33 @@ def keypoint_loss(
         rows, index, clean, known, noisy, level = share(rows, index, clean, known, noisy, level)
         condition = data.condition(rows)
         hardness = difficulty(segment_cost, costs[rows], index)
-        predicted = model(noisy, level, index, hardness, known, condition)
-        error = torch.where(known, 0.0, (predicted - clean) ** 2)
-        return {"loss": error.mean(), "position": error[..., :2].mean(), "velocity": error[..., 2:].mean()}
+        return prediction_error(model(noisy, level, index, hardness, known, condition), clean, known)
 
     return loss
 
 
+def prediction_error(predicted: Tensor, clean: Tensor, known: Tensor) -> dict[str, Tensor]:
+    """Mean squared error of predicted tokens [B, K, 4], zero where known."""
+    error = torch.where(known, 0.0, (predicted - clean) ** 2)
+    return {"loss": error.mean(), "position": error[..., :2].mean(), "velocity": error[..., 2:].mean()}
+
+
 @torch.no_grad()
-def sample_keypoints(
+def denoised(
     model: KeypointDenoiser,
     scheduler: DDIMScheduler,
-    condition: Condition,
+    values: Tensor,
+    known: Tensor,
     indices_bk: Tensor,
     difficulty_bk: Tensor,
+    condition: Condition,
     steps: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Phase 1: keypoints [B, K, 4] in normalised units at frames [B, K], from noise, in `steps` steps."""
-    values, known = known_entries(condition.start, condition.goal, indices_bk.shape[1])
+    """Sample [B, K, 4] in network units, held at `values` where `known`; the condition is encoded once."""
     encoded = model.backbone.encode(condition)
 
     def denoise(z: Tensor, level: Tensor) -> Tensor:
         return model(z, level, indices_bk, difficulty_bk, known, encoded)
 
-    return from_network(sample_keyframes(scheduler, denoise, values, known, steps, generator))
+    return sample_keyframes(scheduler, denoise, values, known, steps, generator)
