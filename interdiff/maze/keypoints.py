@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from interdiff.diffusion import noisy_keyframes, sample_keyframes
 from interdiff.distributed import share
 from interdiff.maze.data import Prepared
-from interdiff.maze.networks import STATE_CHANNELS, Backbone, Condition, Encoded, to_network
+from interdiff.maze.networks import STATE_CHANNELS, Backbone, Condition, Encoded, from_network, to_network
 from interdiff.maze.segment_cost import SegmentCostModel, difficulty
 from interdiff.networks import FourierFeatures, mlp
 from interdiff.training import Loss
@@ -129,6 +129,23 @@ def prediction_error(predicted: Tensor, clean: Tensor, known: Tensor) -> dict[st
     """Mean squared error of predicted tokens [B, K, 4], zero where known."""
     error = torch.where(known, 0.0, (predicted - clean) ** 2)
     return {"loss": error.mean(), "position": error[..., :2].mean(), "velocity": error[..., 2:].mean()}
+
+
+@torch.no_grad()
+def sample_keypoints(
+    model: KeypointDenoiser,
+    scheduler: DDIMScheduler,
+    condition: Condition,
+    indices_bk: Tensor,
+    difficulty_bk: Tensor,
+    steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Phase 1: keypoints [B, K, 4] in normalised units at frames [B, K], from noise, in `steps` steps."""
+    values, known = known_entries(condition.start, condition.goal, indices_bk.shape[1])
+    return from_network(
+        denoised(model, scheduler, values, known, indices_bk, difficulty_bk, condition, steps, generator)
+    )
 
 
 @torch.no_grad()
