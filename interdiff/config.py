@@ -239,7 +239,7 @@ class WindowDiffusionSettings(Section):
     """A learned peer: diffusion over the states at equally spaced steps of windows of fixed horizon."""
 
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
-    interval: Count = Field(2, description="steps of 0.01 s from one token to the next; divides every horizon")
+    interval: Count = Field(4, description="steps of 0.01 s from one token to the next; divides every horizon")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
@@ -382,6 +382,10 @@ class PeersSettings(Section):
 
     full_sequence: FullSequenceSettings = Field(
         default_factory=FullSequenceSettings, description="full-sequence diffusion"
+    )
+    few_steps: FullSequenceSettings = Field(
+        default_factory=lambda: FullSequenceSettings(steps=2),
+        description="full-sequence diffusion at about the compute of our plans",
     )
     hierarchical: HierarchicalSettings = Field(
         default_factory=HierarchicalSettings, description="sub-goals, then what is between them"

@@ -155,7 +155,7 @@ def variants_spec(wildcards):
 
 
 def peer_checkpoint(stage, planner):
-    """Input function: what it takes to rebuild a network of a learned peer, `full_sequence` or `hierarchical`."""
+    """Input function: what it takes to rebuild a network of a learned peer, a key of `report.peers`."""
 
     def paths(wildcards):
         folder = f"{CONFIG.results}/{artifact(stage, getattr(CONFIG.maze.report.peers, planner).variant)}"

@@ -5,9 +5,10 @@ Both plan once for the fixed horizon H of a layout: they arrive at step H, and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +22,6 @@ from interdiff.interpolation import interpolate, place_keyframes
 from interdiff.maze.layouts import OFFSET, Layout, occupancy, signed_distance
 from interdiff.maze.networks import Condition
 from interdiff.maze.rollouts import Reference
-from interdiff.maze.simulator import TIMESTEP
 from interdiff.maze.window_diffusion import SegmentDenoiser, WindowDenoiser, fill_segments, sample_windows
 
 Steps = int | Mapping[str, int]
@@ -143,16 +143,33 @@ def load_segments(folder: Path, device: torch.device) -> SegmentDenoiser:
     return load_checkpoint(folder, "segment_fill", lambda config: SegmentDenoiser(**config), device)
 
 
+class PeerSettings(Protocol):
+    """The planners' settings in the config, `report.peers`; see there."""
+
+    full_sequence: Any
+    few_steps: Any
+    hierarchical: Any
+
+
+def load_peers(settings: PeerSettings, folder: Callable[[str], Path], device: torch.device) -> list[Any]:
+    """All learned peers, from checkpoints whose folders `folder` gives as full_sequence, few_steps, subgoals and segments."""
+    subgoals, segments = load_windows(folder("subgoals"), device), load_segments(folder("segments"), device)
+    low = settings.hierarchical
+    return [
+        FullSequencePlanner(load_windows(folder("full_sequence"), device), settings.full_sequence.steps),
+        FullSequencePlanner(
+            load_windows(folder("few_steps"), device), settings.few_steps.steps, name="full_sequence_few_steps"
+        ),
+        HierarchicalPlanner(subgoals, segments, low.steps, low.fill_steps),
+    ]
+
+
 def _every_step(world_bkc: Tensor, interval: int) -> Tensor:
-    """Cubic Hermite interpolation from every `interval` steps to every step: [B, K, 4] -> [B, (K - 1) * interval + 1, 4]."""
+    """Linear between every `interval` steps, velocities too: [B, K, 4] -> [B, (K - 1) * interval + 1, 4]."""
     batch, count, _ = world_bkc.shape
     frames = (count - 1) * interval + 1
     indices = torch.arange(0, frames, interval, device=world_bkc.device).expand(batch, -1)
-    positions, velocities = world_bkc.chunk(2, dim=-1)
-    duration = (frames - 1) * TIMESTEP
-    sequence, mask = place_keyframes(torch.cat([positions, velocities * duration], dim=-1), indices, frames)
-    positions, velocities = interpolate(sequence, mask, "hermite").chunk(2, dim=-1)
-    return torch.cat([positions, velocities / duration], dim=-1)
+    return interpolate(*place_keyframes(world_bkc, indices, frames))
 
 
 def _steps(steps: Steps, layout: str) -> int:

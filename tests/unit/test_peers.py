@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.checkpoint import load_checkpoint, save_checkpoint
+from interdiff.checkpoint import save_checkpoint
+from interdiff.config import PeersSettings
 from interdiff.diffusion import keyframe_scheduler
 from interdiff.errors import InputError
 from interdiff.files import write_arrays
@@ -15,8 +16,8 @@ from interdiff.maze.layouts import load_layout
 from interdiff.maze.peers import (
     FullSequencePlanner,
     HierarchicalPlanner,
+    load_peers,
     load_segments,
-    load_windows,
     references,
     trained_layout,
 )
@@ -224,18 +225,25 @@ def test_references_are_in_joint_coordinates():
     np.testing.assert_allclose(reference.velocities, [[0.5, -1.0]] * 3)
 
 
-@pytest.mark.parametrize("kind", ["window_diffusion", "segment_fill"])
-def test_a_checkpoint_gives_the_network_back(tmp_path, kind):
-    model, load = (window_model(), load_windows) if kind == "window_diffusion" else (segment_model(), load_segments)
+def save(folder, model, kind):
     names = ("interval", "horizons", "free_cells", "grid") if kind == "window_diffusion" else ("interval", "grid")
     config = {name: getattr(model, name) for name in names} | SIZE
-    outputs = {
-        "model": tmp_path / "model.safetensors",
-        "config": tmp_path / "config.json",
-        "history": tmp_path / "history.csv",
-    }
+    folder.mkdir(exist_ok=True)
+    files = {"model": "model.safetensors", "config": "config.json", "history": "history.csv"}
+    outputs = {name: folder / file for name, file in files.items()}
     save_checkpoint(outputs, model, {"kind": kind, "model": config}, [{"step": 1}])
-    again = load(tmp_path, torch.device("cpu"))
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
-    with pytest.raises(InputError, match="expected 'other'"):
-        load_checkpoint(tmp_path, "other", lambda config: model)
+
+
+def test_the_configured_peers_come_from_their_checkpoints(tmp_path):
+    for name in ("full_sequence", "few_steps", "subgoals"):
+        save(tmp_path / name, window_model(15 if name == "subgoals" else 2), "window_diffusion")
+    save(tmp_path / "segments", segment_model(), "segment_fill")
+    full, few, hierarchical = load_peers(PeersSettings(), lambda name: tmp_path / name, torch.device("cpu"))
+    assert [p.name for p in (full, few, hierarchical)] == ["full_sequence", "full_sequence_few_steps", "hierarchical"]
+    assert [p.evaluations(LAYOUTS[1]) for p in (full, few)] == [256 * 31, 2 * 31]
+    assert hierarchical.evaluations(LAYOUTS[1]) == 256 * 5 + 128 * 4 * 16
+    assert full.parameters == sum(p.numel() for p in window_model().parameters())
+    assert hierarchical.parameters > full.parameters
+    assert torch.equal(full.model.head.weight, window_model().head.weight)
+    with pytest.raises(InputError, match="window_diffusion"):
+        load_segments(tmp_path / "subgoals", torch.device("cpu"))
