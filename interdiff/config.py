@@ -101,7 +101,9 @@ class DataSettings(Section):
     mode: Literal["segments", "windows"] = Field(
         "segments", description="goal-to-goal segments resampled to T, or windows of fixed horizon"
     )
-    horizon: Count = Field(128, description="steps per window (mode windows)")
+    horizon: Count | dict[Name, Count] = Field(
+        128, description="steps per window, one number or one per layout (mode windows)"
+    )
     stride: Count = Field(16, description="steps from one window to the next (mode windows)")
     cross_goals: bool = Field(False, description="allow windows that cross a change of goal (mode windows)")
     min_steps: int = Field(16, ge=2, description="shorter segments are left out (mode segments)")
@@ -111,6 +113,14 @@ class DataSettings(Section):
     seed: int = Field(0, ge=0, description="seed of the draw of blocks")
     flip_y: bool = Field(False, description="mirror everything along y")
     sdf_resolution: Count = Field(8, description="signed-distance samples per cell and axis")
+
+    @model_validator(mode="after")
+    def _horizons(self) -> DataSettings:
+        if self.mode == "windows" and isinstance(self.horizon, dict):
+            for layout in self.layouts:
+                if layout not in self.horizon:
+                    raise ValueError(f"horizon: no number of steps for layout {layout!r}")
+        return self
 
 
 class MasksSettings(Section):
@@ -225,6 +235,22 @@ class RefinerSettings(Section):
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
+class WindowDiffusionSettings(Section):
+    """A learned peer: diffusion over the states at equally spaced steps of windows of fixed horizon."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    interval: Count = Field(4, description="steps of 0.01 s from one token to the next; divides every horizon")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class SegmentFillSettings(Section):
+    """The hierarchical peer's low level: diffusion over all steps between two sub-goals."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    interval: Count = Field(15, description="steps between sub-goals, that of the high level")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
 class SamplingSettings(Section):
     """Plans for the held-out split, both phases."""
 
@@ -260,6 +286,12 @@ class MazeSettings(Section):
     anchors: AnchorsSettings = Field(default_factory=AnchorsSettings, description="cached phase-1 outputs")
     refiner: RefinerSettings = Field(default_factory=RefinerSettings, description="phase 2")
     sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="plans and metrics")
+    window_diffusion: WindowDiffusionSettings = Field(
+        default_factory=WindowDiffusionSettings, description="learned peer over windows of fixed horizon"
+    )
+    segment_fill: SegmentFillSettings = Field(
+        default_factory=SegmentFillSettings, description="low level of the hierarchical peer"
+    )
 
     @model_validator(mode="after")
     def _fits_sequence(self) -> MazeSettings:
@@ -296,6 +328,8 @@ MAZE_STAGES = {
     "anchors": Node("anchors", ("keypoints",)),
     "refiner": Node("refiner", ("anchors",)),
     "samples": Node("sampling", ("refiner",)),
+    "window_diffusion": Node("window_diffusion", ("prepare",)),
+    "segment_fill": Node("segment_fill", ("prepare",)),
 }
 """The maze's stages: each one's section of the settings, and what it reads."""
 
@@ -326,6 +360,38 @@ class SelectionStageSettings(SelectionSettings):
     layouts: dict[Name, LayoutSettings] = Field(description="mazes by name")
 
 
+class FullSequenceSettings(Section):
+    """Plans of full-sequence diffusion."""
+
+    variant: Name = Field("full_sequence", description="variant whose network plans")
+    steps: Count | dict[Name, Count] = Field(
+        default_factory=lambda: {"umaze": 64, "medium": 256, "large": 256},
+        description="denoising steps, one number or one per layout",
+    )
+
+
+class HierarchicalSettings(FullSequenceSettings):
+    """Plans of the hierarchical peer; `variant` and `steps` are those of its sub-goals."""
+
+    variant: Name = Field("hierarchical", description="variant whose networks plan")
+    fill_steps: Count = Field(128, description="denoising steps between sub-goals")
+
+
+class PeersSettings(Section):
+    """The learned peers, as rollouts.csv runs them."""
+
+    full_sequence: FullSequenceSettings = Field(
+        default_factory=FullSequenceSettings, description="full-sequence diffusion"
+    )
+    few_steps: FullSequenceSettings = Field(
+        default_factory=lambda: FullSequenceSettings(steps=2),
+        description="full-sequence diffusion at about the compute of our plans",
+    )
+    hierarchical: HierarchicalSettings = Field(
+        default_factory=HierarchicalSettings, description="sub-goals, then what is between them"
+    )
+
+
 class ReportSettings(Section):
     """What metrics.csv, selection.csv and the figures cover."""
 
@@ -334,6 +400,7 @@ class ReportSettings(Section):
         default_factory=SelectionSettings, description="comparison of ways to choose keyframes"
     )
     gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
+    peers: PeersSettings = Field(default_factory=PeersSettings, description="learned planners to compare with")
 
 
 class VariantsStageSettings(Section):

@@ -152,3 +152,13 @@ def variants_spec(wildcards):
         "specs": specs,
     }
     return stage_spec("variants", settings)
+
+
+def peer_checkpoint(stage, planner):
+    """Input function: what it takes to rebuild a network of a learned peer, a key of `report.peers`."""
+
+    def paths(wildcards):
+        folder = f"{CONFIG.results}/{artifact(stage, getattr(CONFIG.maze.report.peers, planner).variant)}"
+        return [f"{folder}/model.safetensors", f"{folder}/config.json"]
+
+    return paths

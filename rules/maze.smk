@@ -464,3 +464,65 @@ rule report:
         " --log {log:q} --results {params.results:q}"
         " --in record={input.record:q} selection={input.selection:q} pictures={input.pictures:q}"
         " --out report={output.report:q}"
+
+
+rule window_diffusion:
+    input:
+        train=maze("prepare", "train.npz"),
+    output:
+        model="<results>/maze/window_diffusion/{variant}/model.safetensors",
+        config="<results>/maze/window_diffusion/{variant}/config.json",
+        run="<results>/maze/window_diffusion/{variant}/run.json",
+        history="<results>/maze/window_diffusion/{variant}/history.csv",
+    log:
+        "<results>/maze/logs/window_diffusion/{variant}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/window_diffusion/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("window_diffusion"),
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=maze_spec("window_diffusion"),
+        results=results_root,
+    shell:
+        "python -m stages.maze.window_diffusion --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in train={input.train:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule segment_fill:
+    input:
+        train=maze("prepare", "train.npz"),
+    output:
+        model="<results>/maze/segment_fill/{variant}/model.safetensors",
+        config="<results>/maze/segment_fill/{variant}/config.json",
+        run="<results>/maze/segment_fill/{variant}/run.json",
+        history="<results>/maze/segment_fill/{variant}/history.csv",
+    log:
+        "<results>/maze/logs/segment_fill/{variant}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/segment_fill/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("segment_fill"),
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=maze_spec("segment_fill"),
+        results=results_root,
+    shell:
+        "python -m stages.maze.segment_fill --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in train={input.train:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"

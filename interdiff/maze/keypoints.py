@@ -120,11 +120,15 @@ def keypoint_loss(
         rows, index, clean, known, noisy, level = share(rows, index, clean, known, noisy, level)
         condition = data.condition(rows)
         hardness = difficulty(segment_cost, costs[rows], index)
-        predicted = model(noisy, level, index, hardness, known, condition)
-        error = torch.where(known, 0.0, (predicted - clean) ** 2)
-        return {"loss": error.mean(), "position": error[..., :2].mean(), "velocity": error[..., 2:].mean()}
+        return prediction_error(model(noisy, level, index, hardness, known, condition), clean, known)
 
     return loss
+
+
+def prediction_error(predicted: Tensor, clean: Tensor, known: Tensor) -> dict[str, Tensor]:
+    """Mean squared error of predicted tokens [B, K, 4], zero where known."""
+    error = torch.where(known, 0.0, (predicted - clean) ** 2)
+    return {"loss": error.mean(), "position": error[..., :2].mean(), "velocity": error[..., 2:].mean()}
 
 
 @torch.no_grad()
@@ -139,9 +143,27 @@ def sample_keypoints(
 ) -> Tensor:
     """Phase 1: keypoints [B, K, 4] in normalised units at frames [B, K], from noise, in `steps` steps."""
     values, known = known_entries(condition.start, condition.goal, indices_bk.shape[1])
+    return from_network(
+        denoised(model, scheduler, values, known, indices_bk, difficulty_bk, condition, steps, generator)
+    )
+
+
+@torch.no_grad()
+def denoised(
+    model: KeypointDenoiser,
+    scheduler: DDIMScheduler,
+    values: Tensor,
+    known: Tensor,
+    indices_bk: Tensor,
+    difficulty_bk: Tensor,
+    condition: Condition,
+    steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Sample [B, K, 4] in network units, held at `values` where `known`; the condition is encoded once."""
     encoded = model.backbone.encode(condition)
 
     def denoise(z: Tensor, level: Tensor) -> Tensor:
         return model(z, level, indices_bk, difficulty_bk, known, encoded)
 
-    return from_network(sample_keyframes(scheduler, denoise, values, known, steps, generator))
+    return sample_keyframes(scheduler, denoise, values, known, steps, generator)

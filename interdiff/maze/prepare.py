@@ -7,7 +7,7 @@ Velocities are the simulated ones: the integrator moves by the new velocity, so 
 derivative by half a step (0.06 units/s on average).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +85,7 @@ def prepare(
     *,
     frames: int = 128,
     mode: str = "segments",
-    horizon: int = 128,
+    horizon: int | Mapping[str, int] = 128,
     stride: int = 16,
     cross_goals: bool = False,
     min_steps: int = 16,
@@ -103,19 +103,25 @@ def prepare(
     target [N, 2] int16 = the controller's cell; duration [N] in s; layout [N] int16; first_row [N] int64;
     layouts [L] str; occupancy [L, G, G] uint8; sdf [L, R, R] in units, R = G * sdf_resolution; flip_y bool;
     grid int. N is ordered by layout and time. With `flip_y` all of it is mirrored along y. `mode` is
-    "segments" (goal to goal, `min_steps` or longer) or "windows" (of `horizon` steps every `stride` rows).
+    "segments" (goal to goal, `min_steps` or longer) or "windows" (of `horizon` steps, one number or one
+    for each layout by its name, every `stride` rows).
     Raises InputError where a split is empty or a sequence collides with its own map.
     """
     if mode not in ("segments", "windows"):
         raise InputError(f"mode={mode!r}: expected 'segments' or 'windows'")
     layouts = [layout for layout, _ in streams]
+    steps = dict(horizon) if isinstance(horizon, Mapping) else {layout.name: horizon for layout in layouts}
+    if mode == "windows" and (missing := [layout.name for layout in layouts if layout.name not in steps]):
+        raise InputError(f"horizon: no number of steps for {', '.join(missing)}")
     grid = max(max(layout.walls.shape) for layout in layouts)
     split_of_block = block_splits(blocks, val_fraction, test_fraction, seed)
     parts: list[dict[str, np.ndarray]] = []
     counts: dict[str, dict[str, int]] = {}
     for number, (layout, stream) in enumerate(streams):
-        windows = mode == "windows"
-        spans = window_spans(stream, horizon, stride, cross_goals) if windows else segment_spans(stream, min_steps)
+        if mode == "windows":
+            spans = window_spans(stream, steps[layout.name], stride, cross_goals)
+        else:
+            spans = segment_spans(stream, min_steps)
         part, counts[layout.name] = _sequences(layout, stream, spans, frames, grid, split_of_block)
         parts.append({**part, "layout": np.full(len(part["goal"]), number, dtype=np.int16)})
     merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

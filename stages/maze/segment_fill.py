@@ -1,0 +1,27 @@
+"""Train the low level of the hierarchical peer: diffusion over all steps between neighbouring sub-goals."""
+
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.config import SegmentFillSettings
+from interdiff.diffusion import keyframe_scheduler
+from interdiff.maze.data import load_prepared
+from interdiff.maze.window_diffusion import SegmentDenoiser, horizons_of, segment_loss
+from stages.runner import Stage, run_stage
+from stages.training import train_network
+
+
+def main(stage: Stage) -> None:
+    """Reads prepared windows `train`; writes a checkpoint."""
+    settings: SegmentFillSettings = stage.settings
+    data = load_prepared(stage.inputs["train"], stage.device)
+    horizons = horizons_of(stage.inputs["train"])
+    config = {"interval": settings.interval, "grid": data.cells, **settings.network.model_dump()}
+    torch.manual_seed(settings.training.seed)
+    model = SegmentDenoiser(**config).to(stage.device)
+    model, history = train_network(stage, model, segment_loss(data, horizons, model, settings, keyframe_scheduler()))
+    save_checkpoint(stage.outputs, model, {"kind": "segment_fill", "model": config}, history)
+
+
+if __name__ == "__main__":
+    run_stage(main, SegmentFillSettings)

@@ -1,0 +1,32 @@
+"""Train a learned peer: diffusion over all steps of a window (full sequence), or over sub-goals 15 steps apart."""
+
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.config import WindowDiffusionSettings
+from interdiff.diffusion import keyframe_scheduler
+from interdiff.maze.data import load_prepared
+from interdiff.maze.window_diffusion import WindowDenoiser, free_cells_of, horizons_of, window_loss
+from stages.runner import Stage, run_stage
+from stages.training import train_network
+
+
+def main(stage: Stage) -> None:
+    """Reads prepared windows `train`; writes a checkpoint."""
+    settings: WindowDiffusionSettings = stage.settings
+    data = load_prepared(stage.inputs["train"], stage.device)
+    config = {
+        "interval": settings.interval,
+        "horizons": horizons_of(stage.inputs["train"]),
+        "free_cells": free_cells_of(data),
+        "grid": data.cells,
+        **settings.network.model_dump(),
+    }
+    torch.manual_seed(settings.training.seed)
+    model = WindowDenoiser(**config).to(stage.device)
+    model, history = train_network(stage, model, window_loss(data, model, settings, keyframe_scheduler()))
+    save_checkpoint(stage.outputs, model, {"kind": "window_diffusion", "model": config}, history)
+
+
+if __name__ == "__main__":
+    run_stage(main, WindowDiffusionSettings)
