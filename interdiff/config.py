@@ -392,6 +392,57 @@ class PeersSettings(Section):
     )
 
 
+class TrackerSettings(Section):
+    """The controller that follows plans, the same for every planner."""
+
+    p_gain: float = Field(10.0, ge=0, description="action per unit of position error")
+    d_gain: float = Field(1.0, ge=0, description="action per unit/s of velocity error")
+    feed_forward: bool = Field(True, description="add the action that the reference's acceleration takes")
+
+
+class TwoPhaseSettings(Section):
+    """One of our planners in the simulator."""
+
+    variant: Name = Field(BASE, description="variant whose networks plan")
+    candidates: Count = Field(3, description="plans to choose from, by time and clearance")
+    retime: bool = Field(
+        True, description="drive as fast as the motors allow along the path, or at the demonstrations' pace"
+    )
+    effort: float = Field(0.9, gt=0, le=1, description="share of force and speed that retiming uses")
+    smoothing: float = Field(0.02, ge=0, description="deviation from the path, in units, that retiming may smooth away")
+    clearance: float = Field(0.12, ge=0, description="distance to walls, in units, that a candidate should keep")
+
+
+class RolloutSettings(Section):
+    """Planners in the simulator, rollouts.csv."""
+
+    episodes: int = Field(200, ge=2, description="episodes per planner, task and layout")
+    seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
+    tasks: dict[Literal["single", "multi", "heldout"], list[Name]] = Field(
+        default_factory=lambda: {
+            "single": ["umaze", "medium", "large"],
+            "multi": ["umaze", "medium", "large"],
+            "heldout": ["umaze_eval", "medium_eval", "large_eval"],
+        },
+        description="D4RL's maps by task: the map's goal, random goals, and the goal of maps never trained on",
+    )
+    planners: dict[Name, TwoPhaseSettings] = Field(
+        default_factory=lambda: {"two_phase": TwoPhaseSettings()}, description="our planners by name"
+    )
+    trackers: dict[Name, TrackerSettings] = Field(
+        default_factory=lambda: {"pd": TrackerSettings()},
+        min_length=1,
+        description="trackers by name; a planner's rows with one after the first carry its name too",
+    )
+
+
+class RolloutsSettings(RolloutSettings):
+    """What the stage is told: also how each of our planners samples, and the peers."""
+
+    sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
+    peers: PeersSettings = Field(description="learned planners to compare with")
+
+
 class ReportSettings(Section):
     """What metrics.csv, selection.csv and the figures cover."""
 
@@ -401,6 +452,7 @@ class ReportSettings(Section):
     )
     gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
     peers: PeersSettings = Field(default_factory=PeersSettings, description="learned planners to compare with")
+    rollouts: RolloutSettings = Field(default_factory=RolloutSettings, description="planners in the simulator")
 
 
 class VariantsStageSettings(Section):

@@ -162,3 +162,20 @@ def peer_checkpoint(stage, planner):
         return [f"{folder}/model.safetensors", f"{folder}/config.json"]
 
     return paths
+
+
+def planner_checkpoints(stage):
+    """What it takes to rebuild a stage's network for each of our planners in the simulator, in their order."""
+    planners = CONFIG.maze.report.rollouts.planners.values()
+    names = ("model.safetensors", "config.json")
+    return [f"{CONFIG.results}/{artifact(stage, item.variant)}/{name}" for item in planners for name in names]
+
+
+def rollouts_spec(wildcards):
+    """Params function: the identity text of the rollouts, with the planners' sampling settings and the peers."""
+    report = CONFIG.maze.report
+    sampling = {
+        name: MAZE.section("samples", item.variant) for name, item in report.rollouts.planners.items()
+    }
+    settings = report.rollouts.model_dump() | {"sampling": sampling, "peers": report.peers.model_dump()}
+    return stage_spec("rollouts", settings, CONFIG.threads)

@@ -526,3 +526,39 @@ rule segment_fill:
         " --log {log:q} --results {params.results:q}"
         " --in train={input.train:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule rollouts:
+    input:
+        test=lambda wildcards: f"{CONFIG.results}/{artifact('prepare', 'base')}/test.npz",
+        segment_cost=planner_checkpoints("segment_cost"),
+        selector=planner_checkpoints("selector"),
+        keypoints=planner_checkpoints("keypoints"),
+        refiner=planner_checkpoints("refiner"),
+        full_sequence=peer_checkpoint("window_diffusion", "full_sequence"),
+        few_steps=peer_checkpoint("window_diffusion", "few_steps"),
+        subgoals=peer_checkpoint("window_diffusion", "hierarchical"),
+        segments=peer_checkpoint("segment_fill", "hierarchical"),
+    output:
+        rollouts="<results>/maze/rollouts.csv",
+    log:
+        "<results>/maze/logs/rollouts.txt",
+    benchmark:
+        "<results>/maze/benchmarks/rollouts.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=rollouts_spec,
+        results=results_root,
+    shell:
+        "python -m stages.maze.rollouts --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in test={input.test:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
+        " keypoints={input.keypoints:q} refiner={input.refiner:q} full_sequence={input.full_sequence:q}"
+        " few_steps={input.few_steps:q} subgoals={input.subgoals:q} segments={input.segments:q}"
+        " --out rollouts={output.rollouts:q}"

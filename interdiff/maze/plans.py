@@ -56,7 +56,7 @@ class Planner:
 
     def keyframes(self, data: Prepared, masks: Masks, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The policy's keyframes [N, K] and the masks' ranks [N, T] (the keyframes have rank 0) of every row."""
-        policy, levels = self.settings.policy, self._levels()
+        policy, levels = self.settings.policy, self.levels()
         start = first_keyframes(policy, levels[0], data, masks, rng)
         ranks = level_ranks(policy, levels, data, self.phase1.selector, rng, start)
         return rank_indices(ranks, levels[0]), ranks
@@ -79,7 +79,7 @@ class Planner:
             keypoints = self.phase1.keypoints_at(data, rows, indices, self.settings.keypoint_steps, generator)
         anchors, _ = place_keyframes(keypoints, indices, data.frames)
         condition = data.condition(rows)
-        masks = [ranks <= level for level in range(len(self._levels()))]
+        masks = [ranks <= level for level in range(len(self.levels()))]
         interpolated, refined = refine_over_levels(
             self._refine(condition, torch.full((len(rows),), oracle, device=data.device)),
             anchors,
@@ -91,7 +91,7 @@ class Planner:
         )
         return Plans(indices, ranks, keypoints, interpolated, refined)
 
-    def _levels(self) -> list[int]:
+    def levels(self) -> list[int]:
         """The keyframe counts of the levels that phase 2 runs over: K, and others spread over the finer ones."""
         levels = levels_from(self.phase1.selector.nested_levels, self.settings.k)
         steps = min(self.settings.refiner_steps, len(levels))

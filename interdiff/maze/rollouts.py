@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from interdiff.errors import InputError
 from interdiff.maze.controller import WaypointController, route
 from interdiff.maze.layouts import Layout
-from interdiff.maze.simulator import PointMaze
+from interdiff.maze.simulator import TIMESTEP, PointMaze
 
 GOAL_RADIUS = 0.5
-STEPS = {"umaze": 300, "medium": 600, "large": 800}
+MASS = 1000 * 4 / 3 * math.pi * 0.1**3
+"""Of the ball, by its density and radius in the model."""
+MAX_FORCE = 100.0
+"""Of each motor: its gear at control 1."""
+DAMPING = 1.0
+"""Force per speed, of each joint."""
+STEPS = {"umaze": 300, "medium": 600, "large": 800, "umaze_eval": 300, "medium_eval": 600, "large_eval": 800}
+"""Length of an episode by map."""
 REFERENCE_SCORES = {
     "umaze": (23.85, 161.86),
     "medium": (13.13, 277.39),
@@ -60,14 +69,32 @@ def episodes(layout: Layout, task: str, n: int, seed: int) -> Episodes:
     return Episodes(states, np.tile(np.array(layout.goal, dtype=float), (n, 1)))
 
 
-def tracker(reference: Reference, p_gain: float, d_gain: float) -> Policy:
-    """PD control with velocity feed-forward; past the last row it holds that position at rest."""
-    rows = np.concatenate([reference.positions, reference.velocities], axis=1).tolist()
-    rest = (*rows[-1][:2], 0.0, 0.0)
+class Tracker(Protocol):
+    """The tracker's section of the config; see there."""
+
+    p_gain: float
+    d_gain: float
+    feed_forward: bool
+
+
+def tracker(reference: Reference, settings: Tracker) -> Policy:
+    """PD control of position and velocity; past the last row it holds that position at rest.
+
+    With `feed_forward` it adds the action that moves an undisturbed ball as the reference moves.
+    """
+    velocities = np.concatenate([reference.velocities, np.zeros((1, 2))])
+    force = MASS * np.diff(velocities, axis=0) / TIMESTEP + DAMPING * reference.velocities
+    ahead = settings.feed_forward * force / MAX_FORCE
+    rows = np.concatenate([reference.positions, reference.velocities, ahead], axis=1).tolist()
+    rest = (*rows[-1][:2], 0.0, 0.0, 0.0, 0.0)
+    p, d = settings.p_gain, settings.d_gain
 
     def act(step: int, state: State) -> tuple[float, float]:
-        x, y, vx, vy = rows[step + 1] if step + 1 < len(rows) else rest
-        return p_gain * (x - state[0]) + d_gain * (vx - state[2]), p_gain * (y - state[1]) + d_gain * (vy - state[3])
+        x, y, vx, vy, ux, uy = rows[step + 1] if step + 1 < len(rows) else rest
+        return (
+            ux + p * (x - state[0]) + d * (vx - state[2]),
+            uy + p * (y - state[1]) + d * (vy - state[3]),
+        )
 
     return act
 
