@@ -4,6 +4,7 @@ import pytest
 from interdiff.config import TrackerSettings
 from interdiff.maze.layouts import load_layout
 from interdiff.maze.rollouts import (
+    STEPS,
     Reference,
     controller_policy,
     episodes,
