@@ -45,9 +45,18 @@ def retimed(path: np.ndarray, velocity: np.ndarray, effort: float, smoothing: fl
     acceleration = (effort * MAX_FORCE - DAMPING * speed) / MASS
     rate = np.sqrt(_squared_rates(first, second, along**2, speed, acceleration, u[1]))
     times = np.concatenate([[0.0], np.cumsum(2 * u[1] / (rate[1:] + rate[:-1]).clip(1e-9))])
-    at = np.interp(np.append(np.arange(0, times[-1], TIMESTEP), times[-1]), times, u)
+    at, rate_at = _at_steps(u, rate, times)
     positions, slopes = (np.stack(splev(at, spline, der=order), axis=1) for order in (0, 1))
-    return Reference(positions, slopes * np.interp(at, u, rate)[:, None])
+    return Reference(positions, slopes * rate_at[:, None])
+
+
+def _at_steps(u: np.ndarray, rate: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """u and its rate at every step and at the end; between knots the rate changes evenly in time."""
+    steps = np.append(np.arange(0, times[-1], TIMESTEP), times[-1])
+    knot = np.searchsorted(times, steps, side="right").clip(1, len(times) - 1) - 1
+    since = steps - times[knot]
+    change = np.diff(rate**2)[knot] / (2 * u[1])
+    return (u[knot] + rate[knot] * since + change * since**2 / 2).clip(0, 1), rate[knot] + change * since
 
 
 @numba.njit(cache=True)
