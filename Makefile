@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 PORT ?= 5000
+PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
@@ -13,15 +14,15 @@ help: ## list the targets
 
 $(VENV)/stamp: pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP_INSTALL) '.[dev]'
 	touch $@
 
 $(VENV)/stamp-ui: $(VENV)/stamp
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ui]'
+	$(PIP_INSTALL) '.[dev,ui]'
 	touch $@
 
 $(VENV)/stamp-slurm: $(VENV)/stamp
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,slurm]'
+	$(PIP_INSTALL) '.[dev,slurm]'
 	touch $@
 
 maze: $(VENV)/stamp ## results/maze/metrics.csv and the pictures
