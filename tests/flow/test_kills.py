@@ -99,8 +99,8 @@ class Runs:
         self.folder = repository.folder
         self._uninterrupted = {}
 
-    def command(self, stage, *options):
-        return ("snakemake", "--nocolor", *options, f"results/maze/{stage}/base/model.safetensors")
+    def command(self, stage, *options, results="results"):
+        return ("snakemake", "--nocolor", f"{results}/maze/{stage}/base/model.safetensors", *options)
 
     def plan(self, line=0, number=signal.SIGKILL):
         """Stop the next job at a line, counted from 1."""
@@ -189,20 +189,26 @@ def inputs(folder):
             np.savez(folder / name / f"{split}.npz", **arrays)
 
 
-def interrupt(runs, stage, kills, number):
-    """Stop a stage's training time and again, restarting `snakemake` after each stop, and compare what it ends with."""
+@pytest.mark.parametrize(
+    ("stage", "kills", "terminations"),
+    [("segment_cost", 3, 1), *(pytest.param(stage, 6, 3, marks=pytest.mark.full) for stage in STAGES)],
+)
+def test_a_stopped_stage_ends_with_the_same_bytes(runs, stage, kills, terminations):
     expected, places = runs.uninterrupted(stage)
-    rng = random.Random(f"{SEED} {stage} {number}")
+    rng = random.Random(f"{SEED} {stage}")
+    signals = [signal.SIGKILL] * kills + [signal.SIGTERM] * terminations
+    rng.shuffle(signals)
     # The first in a save, late enough for progress to have been kept.
     saves = [n for n, place in enumerate(places, 1) if place.startswith("state:") and n > len(places) // 3]
     line, left, options, stops, resumed = rng.choice(saves), len(places), ["--force"], [], set()
-    while len(stops) < kills:
+    while len(stops) < len(signals):
+        number = signals[len(stops)]
         runs.plan(line, number)
         code, text = runs.repository.run(*runs.command(stage, *options))
         resumed |= set(re.findall(r"training goes on at step (\d+)", runs.log(stage)))
         acted = runs.folder / "acted"
         if acted.exists():
-            stops.append(acted.read_text().split()[1])
+            stops.append(f"{number.name} {acted.read_text().split()[1]}")
         if code == 0:
             assert runs.files(stage) == expected, (SEED, stops)
         elif number == signal.SIGTERM:
@@ -215,23 +221,7 @@ def interrupt(runs, stage, kills, number):
     assert runs.finish(stage) == expected, (SEED, stops)
     resumed |= set(re.findall(r"training goes on at step (\d+)", runs.log(stage)))
     assert resumed - {"0"}, stops
-    print(f"{stage}: {number.name} at {' '.join(stops)}; went on at steps {' '.join(sorted(resumed, key=int))}")
-
-
-@pytest.mark.parametrize(
-    ("stage", "kills"),
-    [("segment_cost", 3), *(pytest.param(stage, 6, marks=pytest.mark.full) for stage in STAGES)],
-)
-def test_a_killed_stage_ends_with_the_same_bytes(runs, stage, kills):
-    interrupt(runs, stage, kills, signal.SIGKILL)
-
-
-@pytest.mark.parametrize(
-    ("stage", "kills"),
-    [("segment_cost", 1), *(pytest.param(stage, 3, marks=pytest.mark.full) for stage in STAGES)],
-)
-def test_a_terminated_stage_ends_with_the_same_bytes(runs, stage, kills):
-    interrupt(runs, stage, kills, signal.SIGTERM)
+    print(f"{stage}: {', '.join(stops)}; went on at steps {', '.join(sorted(resumed, key=int))}")
 
 
 def wait_for(condition, seconds=60):
@@ -241,7 +231,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("end", ["finishes", pytest.param("is stopped", marks=pytest.mark.full)])
+@pytest.mark.parametrize("end", ["is stopped", pytest.param("finishes", marks=pytest.mark.full)])
 def test_a_killed_snakemake_leaves_a_job_that_holds_its_lock(runs, end, tmp_path):
     stage = "segment_cost"
     expected, places = runs.uninterrupted(stage)
@@ -253,8 +243,9 @@ def test_a_killed_snakemake_leaves_a_job_that_holds_its_lock(runs, end, tmp_path
     wait_for(lambda: acted.exists() and acted.read_text())
     job = int(acted.read_text().split()[0])
     try:
-        other = copy(tmp_path / "clone", SHIM.format(python=sys.executable)) if end == "finishes" else runs.repository
-        code, text = other.run(*runs.command(stage, "--config", f"results={runs.folder / 'results'}"))
+        # From another clone, on the same results.
+        other, results = copy(tmp_path / "clone", SHIM.format(python=sys.executable)), runs.folder / "results"
+        code, text = other.run(*runs.command(stage, "--config", f"results={results}", results=results))
         assert code != 0
         assert f"another snakemake works here: process {first.pid} on {here}. Wait for it, or stop it" in text
         assert "Traceback" not in text

@@ -76,7 +76,11 @@ def full_in_safetensors(*args, **kwargs):
 
 @pytest.mark.parametrize(
     ("place", "failure"),
-    [(f"{state_module.__name__}.save_file", full_in_safetensors), ("pathlib.Path.write_text", full), ("os.fsync", full)],
+    [
+        (f"{state_module.__name__}.save_file", full_in_safetensors),
+        ("pathlib.Path.write_text", full),
+        ("os.fsync", full),
+    ],
 )
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, place, failure):
     with TrainingState(tmp_path) as state:
