@@ -70,7 +70,8 @@ def line(frame, event, argument):
 def call(frame, event, argument):
     code = frame.f_code
     # Once per tensor, or when time has passed.
-    if not code.co_filename.startswith(ROOT) or code.co_name in ("encode", "unflatten", "write", "display"):
+    skipped = code.co_name.startswith("<") or code.co_name in ("encode", "unflatten", "write", "display")
+    if skipped or not code.co_filename.startswith(ROOT):
         return None
     return line if Path(code.co_filename).stem in MODULES else None
 

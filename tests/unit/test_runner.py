@@ -109,7 +109,7 @@ def test_a_stage_writes_its_outputs_and_forgets_its_state(toy):
     assert record["spec"]["settings"] == {"steps": 3, "seed": 5}
     assert "starts at 0" in (toy / "log.txt").read_text()
     assert "maze/toy/base: training: 100%" in done.stderr
-    assert not list((toy / "r/.state").iterdir())
+    assert not list((toy / "r/.state").glob("*"))
 
 
 def test_bad_input_is_one_line_and_exit_code_2(toy):
