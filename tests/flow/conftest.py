@@ -67,16 +67,16 @@ class Repository:
     def run(self, *command):
         """Exit code and output of a module of Python's."""
         with self.start(*command) as process:
-            text = process.communicate()[0]
+            text = "".join(process.communicate())
         return process.returncode, text
 
     def start(self, *command):
-        """The process of a module of Python's, its output in a pipe."""
+        """The process of a module of Python's, its output in pipes."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
         environment["PATH"] = f"{self.folder / 'bin'}{os.pathsep}{environment['PATH']}"
         command = [sys.executable, "-m", *map(str, command)]
-        pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen(command, cwd=self.folder, env=environment, **pipe)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
 
     def snakemake(self, *options):
         code, text = self.run("snakemake", "--nocolor", *options)
