@@ -38,10 +38,10 @@ verify: $(VENV)/stamp ## check results/ against what was recorded when it was ma
 	@python -m interdiff.verify $(ARGS)
 
 test: $(VENV)/stamp ## run the tests
-	python -m pytest -m 'not full and not slurm'
+	python -m pytest -n 2 --dist loadfile -m 'not full and not slurm'
 
 test-full: $(VENV)/stamp ## run the tests with their long versions
-	python -m pytest -m 'not slurm'
+	python -m pytest -n 2 --dist loadfile -m 'not slurm'
 
 test-slurm: $(VENV)/stamp-slurm ## run the pipeline through a SLURM of this machine alone
 	tests/slurm/install.sh
