@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 PORT ?= 5000
+PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
@@ -13,15 +14,15 @@ help: ## list the targets
 
 $(VENV)/stamp: pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP_INSTALL) '.[dev]'
 	touch $@
 
 $(VENV)/stamp-ui: $(VENV)/stamp
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ui]'
+	$(PIP_INSTALL) '.[dev,ui]'
 	touch $@
 
 $(VENV)/stamp-slurm: $(VENV)/stamp
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,slurm]'
+	$(PIP_INSTALL) '.[dev,slurm]'
 	touch $@
 
 maze: $(VENV)/stamp ## results/maze/metrics.csv and the pictures
@@ -37,10 +38,10 @@ verify: $(VENV)/stamp ## check results/ against what was recorded when it was ma
 	@python -m interdiff.verify $(ARGS)
 
 test: $(VENV)/stamp ## run the tests
-	python -m pytest -m 'not full and not slurm'
+	python -m pytest -n 2 --dist loadfile -m 'not full and not slurm'
 
 test-full: $(VENV)/stamp ## run the tests with their long versions
-	python -m pytest -m 'not slurm'
+	python -m pytest -n 2 --dist loadfile -m 'not slurm'
 
 test-slurm: $(VENV)/stamp-slurm ## run the pipeline through a SLURM of this machine alone
 	tests/slurm/install.sh

@@ -1,4 +1,5 @@
 from interdiff.config import load_config
+from interdiff.locks import claim_results
 from interdiff.tracking import configure
 from snakemake.utils import min_version
 
@@ -27,6 +28,11 @@ include: "rules/maze.smk"
 
 localrules:
     all,
+
+
+# Neither dry runs nor the jobs themselves come here.
+onstart:
+    claim_results(CONFIG.results)
 
 
 rule all:

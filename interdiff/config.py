@@ -458,6 +458,7 @@ class ReportSettings(Section):
 class VariantsStageSettings(Section):
     """What the record of the reported variants is told; artifacts are folders below the results root."""
 
+    variants: list[Name] = Field(description="variants, in this order")
     base: dict[str, Any] = Field(description="the settings that variants start from")
     changes: dict[Name, dict[str, Any]] = Field(description="what each reported variant changes in them")
     parents: dict[Name, Name | None] = Field(description="the variant that each one was derived from")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -44,6 +45,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             raise InputError(f"{path}: no space left on the disk; free some and run again") from error
         raise
     finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(path: Path) -> None:
+    """Remove what killed writers of `path` have left beside it, while nobody else writes it."""
+    for temporary in path.parent.glob(f".{glob.escape(path.stem)}.????????.tmp{path.suffix}"):
         temporary.unlink(missing_ok=True)
 
 

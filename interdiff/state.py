@@ -1,12 +1,10 @@
-"""Resumable progress of one training run: locked, atomic, verified, never pickled."""
+"""Resumable progress of one training run: atomic, verified, never pickled."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import shutil
 import signal
 import threading
@@ -23,38 +21,30 @@ from interdiff.files import atomic_path, canonical_json, file_sha256, read_json,
 
 log = logging.getLogger(__name__)
 
-INDEX, LOCK = "state.json", "lock"
+INDEX = "state.json"
 
 
 class TrainingState:
-    """A folder `results/.state/<identity>/` that one process at a time may use.
+    """A folder `results/.state/<identity>/`, of which no two processes may have one at a time.
 
-    While it is held, a first SIGTERM or SIGINT sets `stop_requested`, so that the loop saves and exits; a
+    Inside a `with` block, a first SIGTERM or SIGINT sets `stop_requested`, so that the loop saves and exits; a
     second one exits at once.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.stop_requested = False
-        self._lock: int | None = None
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> TrainingState:
-        if self._lock is None:
-            self._lock = _acquire(self.folder / LOCK)
-            self._catch_signals()
+        if not self._handlers and threading.current_thread() is threading.main_thread():
+            self._handlers = {n: signal.signal(n, self._stop) for n in (signal.SIGTERM, signal.SIGINT)}
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._lock is not None:
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
-            os.close(self._lock)
-            self._lock, self._handlers = None, {}
-
-    def _catch_signals(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._handlers = {n: signal.signal(n, self._stop) for n in (signal.SIGTERM, signal.SIGINT)}
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stop_requested:
@@ -107,29 +97,7 @@ class TrainingState:
 
     def clear(self) -> None:
         """Remove the folder once the declared outputs are in place."""
-        with self:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _acquire(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.read(descriptor, 32).decode(errors="replace") or "unknown"
-            os.close(descriptor)
-            raise InputError(
-                f"{path.parent}: another process (pid {holder}) uses this state; wait for it or stop it"
-            ) from error
-        # A holder that cleared the folder has removed the file that was locked here: lock its successor.
-        if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
-            os.truncate(descriptor, 0)
-            os.write(descriptor, str(os.getpid()).encode())
-            return descriptor
-        os.close(descriptor)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _digest(index: dict[str, Any]) -> str:

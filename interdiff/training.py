@@ -119,7 +119,11 @@ def train(
     """
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=settings.mixed_precision)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98)
+        model.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        betas=(0.9, 0.98),
+        fused=True,
     )
     average = AveragedModel(model.to(device), multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
     generator = torch.Generator(device).manual_seed(settings.seed)

@@ -145,6 +145,7 @@ def variants_spec(wildcards):
         for stage, folder in folders[name].items()
     }
     settings = {
+        "variants": names,
         "base": MAZE.settings["base"],
         "changes": {name: difference(MAZE.settings["base"], MAZE.settings[name]) for name in names},
         "parents": {name: MAZE.parents.get(name) for name in names},

@@ -26,8 +26,9 @@ from pydantic import BaseModel, ValidationError
 from tqdm import tqdm
 
 from interdiff.errors import InputError
-from interdiff.files import canonical_json, file_sha256, is_disk_full, write_json
-from interdiff.manifest import Manifest, describe, relative_to
+from interdiff.files import canonical_json, file_sha256, is_disk_full, remove_temporaries, write_json
+from interdiff.locks import claim_output
+from interdiff.manifest import Manifest, describe, manifest_path, relative_to
 from stages.devices import VISIBLE, launched, launcher, lease, process_number
 
 if TYPE_CHECKING:
@@ -132,12 +133,21 @@ class Stage:
         """Where this stage's resumable progress lives."""
         return self.results / ".state" / self.identity[:32]
 
-    def state(self) -> TrainingState:
-        """The resumable state, locked until the stage ends and cleared when it ends well.
+    def claim(self) -> None:
+        """Take the outputs until this process ends, and remove what killed writers of them have left.
+
+        Whatever its settings, an earlier process may still be at work on the same files.
 
         Raises:
-            InputError: another process holds it.
+            InputError: one is.
         """
+        first = next(iter(self.outputs.values()))
+        claim_output(self.results, relative_to(self.results, first), self.label)
+        for path in [*self.outputs.values(), manifest_path(first)]:
+            remove_temporaries(path)
+
+    def state(self) -> TrainingState:
+        """The resumable state, cleared when the stage ends well."""
         return self._state.__enter__()
 
     @cached_property
@@ -273,6 +283,8 @@ def _run(main: Callable[[Stage], None], settings_model: type[BaseModel], argumen
         stage = _stage(_stage_name(main), settings_model, arguments)
         set_environment(stage.threads, stage.seed)
         _take_devices(stage, arguments.command)
+        if not stage.process:
+            stage.claim()
         _ = stage.hashes  # of the inputs as they are before the stage reads them
         main(stage)
         stage.finish()
@@ -377,6 +389,7 @@ def set_environment(threads: int, seed: int) -> None:
         torch.set_num_threads(threads)
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(not torch.cuda.is_available())
+        torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and changes no result
 
 
 def _mixed(seed: int, offset: int) -> int:

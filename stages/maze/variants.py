@@ -21,8 +21,9 @@ def main(stage: Stage) -> None:
     rows = read_csv(stage.inputs["metrics"])
     pictures = [_relative(stage, path) for path in stage.paths("pictures")]
     variants, artifacts = {}, {}
-    for name, changes in settings.changes.items():
-        config, folders = merge(settings.base, changes), settings.artifacts[name]
+    for name in settings.variants:
+        changes, folders = settings.changes[name], settings.artifacts[name]
+        config = merge(settings.base, changes)
         for part, folder in folders.items():
             artifacts.setdefault(folder, {"stage": part, "settings": config[MAZE_STAGES[part].section]})
         variants[name] = {

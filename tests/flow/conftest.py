@@ -66,11 +66,17 @@ class Repository:
 
     def run(self, *command):
         """Exit code and output of a module of Python's."""
+        with self.start(*command) as process:
+            text = "".join(process.communicate())
+        return process.returncode, text
+
+    def start(self, *command):
+        """The process of a module of Python's, its output in pipes."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
         environment["PATH"] = f"{self.folder / 'bin'}{os.pathsep}{environment['PATH']}"
         command = [sys.executable, "-m", *map(str, command)]
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-        return done.returncode, done.stdout + done.stderr
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
 
     def snakemake(self, *options):
         code, text = self.run("snakemake", "--nocolor", *options)
@@ -130,17 +136,23 @@ def append(line):
     return lambda text: f"{text}\n\n{line}\n"
 
 
-@pytest.fixture(scope="session")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("repo")
+def copy(folder, python):
+    """The repository in a folder, where jobs run a script in place of `python`."""
+    folder.mkdir(exist_ok=True)
     for part in PARTS:
         source = ROOT / part
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy(source, folder)
-    repository = Repository(folder)
     (folder / "bin").mkdir()
-    (folder / "bin/python").write_text(TOY.format(python=sys.executable))
+    (folder / "bin/python").write_text(python)
     (folder / "bin/python").chmod(0o755)
+    return Repository(folder)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repo")
+    repository = copy(folder, TOY.format(python=sys.executable))
     # What the repository itself has no instance of: imports inside functions, relative ones, files from outside.
     repository.edit("interdiff/far.py", append("value = 1"))
     repository.edit("interdiff/maze/deep.py", append("from ..far import value"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from interdiff.errors import InputError
-from stages.runner import parse_paths
+from stages.runner import Stage, parse_paths
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,7 +109,7 @@ def test_a_stage_writes_its_outputs_and_forgets_its_state(toy):
     assert record["spec"]["settings"] == {"steps": 3, "seed": 5}
     assert "starts at 0" in (toy / "log.txt").read_text()
     assert "maze/toy/base: training: 100%" in done.stderr
-    assert not list((toy / "r/.state").iterdir())
+    assert not list((toy / "r/.state").glob("*"))
 
 
 def test_bad_input_is_one_line_and_exit_code_2(toy):
@@ -166,6 +166,36 @@ def test_a_terminated_stage_resumes_and_ends_with_the_same_bytes(toy):
     again = run(toy, settings)
     assert "starts at 0" in again.stdout
     assert (toy / "r/maze/toy/base/n.txt").read_bytes() == number
+
+
+def test_another_setting_input_or_output_has_another_state(tmp_path):
+    (tmp_path / "a").write_text("1")
+
+    def folder(content="1", output="x", **settings):
+        (tmp_path / "a").write_text(content)
+        spec = {"settings": {"steps": 3} | settings}
+        paths = {"data": tmp_path / "a"}, {"number": tmp_path / output}
+        return Stage("toy", spec, None, *paths, threads=1, gpus=0, results=tmp_path).state_folder
+
+    assert folder() == folder()
+    assert len({folder(), folder(content="2"), folder(output="y"), folder(steps=4)}) == 4
+
+
+def test_outputs_that_another_process_makes_are_left_alone(toy):
+    slow = subprocess.Popen(command({"steps": 400, "fail": "slow"}), cwd=toy, env=environment(), stdout=subprocess.PIPE)
+    slow.stdout.readline()
+    done = run(toy, {"steps": 3, "seed": 5})
+    assert (done.returncode, done.stderr.count("error: ")) == (2, 1)
+    assert f"error: maze/toy/base: another process still makes these files: maze/toy/base, process {slow.pid} on " in (
+        done.stderr
+    )
+    slow.kill()
+    slow.wait()
+    left = toy / "r/maze/toy/base/.n.0123abcd.tmp.txt"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.touch()
+    assert run(toy, {"steps": 3, "seed": 5}).returncode == 0
+    assert not left.exists()
 
 
 def test_help_says_what_the_stage_does(toy):
