@@ -7,7 +7,7 @@ terminated. Observations [4] are joint positions and velocities; `info["goal"]` 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -23,7 +23,7 @@ TASKS = ("single", "multi")
 class Maze2D(gymnasium.Env):
     """One of D4RL's maps with the map's goal (task "single") or a random one each episode ("multi")."""
 
-    metadata = {"render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(self, layout: str, task: str) -> None:
         self.layout, self.task = load_layout(layout), task

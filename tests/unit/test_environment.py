@@ -7,6 +7,7 @@ from interdiff.maze.environment import TASKS
 from interdiff.maze.layouts import MAPS
 
 
+@pytest.mark.filterwarnings("ignore:.*Box observation space")
 @pytest.mark.parametrize("layout", MAPS)
 @pytest.mark.parametrize("task", TASKS)
 def test_every_environment_passes_gymnasiums_checker(layout, task):
