@@ -27,7 +27,12 @@ of earlier runs, the same artifact's where it was made before, else the mean of 
 resumed, a benchmark file tells the last part alone.
 """
 
-KEYS = {"gallery": "report.gallery", "metrics": "report", "selection": "report.selection"}
+KEYS = {
+    "gallery": "report.gallery",
+    "metrics": "report",
+    "selection": "report.selection",
+    "rollouts": "report.rollouts",
+}
 """Place in the configuration of the settings of stages that no variant changes."""
 
 

@@ -174,9 +174,7 @@ def planner_checkpoints(stage):
 
 def rollouts_spec(wildcards):
     """Params function: the identity text of the rollouts, with the planners' sampling settings and the peers."""
-    report = CONFIG.maze.report
-    sampling = {
-        name: MAZE.section("samples", item.variant) for name, item in report.rollouts.planners.items()
-    }
-    settings = report.rollouts.model_dump() | {"sampling": sampling, "peers": report.peers.model_dump()}
+    rollouts, peers = CONFIG.maze.report.rollouts, CONFIG.maze.report.peers
+    sampling = {name: MAZE.section("samples", item.variant) for name, item in rollouts.planners.items()}
+    settings = rollouts.model_dump() | {"sampling": sampling, "peers": peers.model_dump()}
     return stage_spec("rollouts", settings, CONFIG.threads)
