@@ -429,10 +429,9 @@ class RolloutSettings(Section):
     planners: dict[Name, TwoPhaseSettings] = Field(
         default_factory=lambda: {"two_phase": TwoPhaseSettings()}, description="our planners by name"
     )
-    trackers: dict[Name, TrackerSettings] = Field(
-        default_factory=lambda: {"pd": TrackerSettings()},
-        min_length=1,
-        description="trackers by name; a planner's rows with one after the first carry its name too",
+    tracker: TrackerSettings = Field(default_factory=TrackerSettings, description="what follows all plans")
+    other_trackers: dict[Name, TrackerSettings] = Field(
+        default_factory=dict, description="further ones by name, which a planner's rows with them carry too"
     )
 
 

@@ -166,8 +166,8 @@ def peer_checkpoint(stage, planner):
 
 
 def planner_checkpoints(stage):
-    """What it takes to rebuild a stage's network for each of our planners in the simulator, in their order."""
-    planners = CONFIG.maze.report.rollouts.planners.values()
+    """What it takes to rebuild a stage's network for each of our planners in the simulator, sorted by their names."""
+    planners = [item for _, item in sorted(CONFIG.maze.report.rollouts.planners.items())]
     names = ("model.safetensors", "config.json")
     return [f"{CONFIG.results}/{artifact(stage, item.variant)}/{name}" for item in planners for name in names]
 

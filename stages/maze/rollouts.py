@@ -58,7 +58,7 @@ def _ours(stage: Stage) -> Iterator[TwoPhasePlanner]:
         name: [path.parent for path in stage.paths(name) if path.suffix == ".safetensors"]
         for name in ("segment_cost", "selector", "keypoints", "refiner")
     }
-    for number, (name, settings) in enumerate(stage.settings.planners.items()):
+    for number, (name, settings) in enumerate(sorted(stage.settings.planners.items())):
         folders = {stage_name: paths[number] for stage_name, paths in weights.items()}
         phase1, refiner = load_phase1(folders.__getitem__, data), load_refiner(folders["refiner"], data)
         yield TwoPhasePlanner(Planner(phase1, refiner, stage.settings.sampling[name]), data, settings, name)
@@ -75,7 +75,7 @@ def _feedback(stage: Stage, layout: Layout, cases: Episodes) -> Iterator[tuple[s
 def _tracked(
     stage: Stage, planners: list[Any], layout: Layout, cases: Episodes
 ) -> Iterator[tuple[str, list[Policy], dict[str, Any]]]:
-    """Plans made once and tracked, by each tracker; those after the first are named in the planner's name."""
+    """Plans made once and followed by each tracker; further ones are in the planner's name."""
     for planner in planners:
         references = planner.plan(layout, cases.states, cases.goals, stage.generator(2))
         costs = {
@@ -83,9 +83,9 @@ def _tracked(
             "token_evals": planner.evaluations(layout),
             "params_m": planner.parameters / 1e6,
         }
-        for number, (name, gains) in enumerate(stage.settings.trackers.items()):
-            policies = [tracker(reference, gains) for reference in references]
-            yield planner.name + (f"/{name}" if number else ""), policies, costs
+        others = {f"{planner.name}/{name}": gains for name, gains in stage.settings.other_trackers.items()}
+        for name, gains in ({planner.name: stage.settings.tracker} | others).items():
+            yield name, [tracker(reference, gains) for reference in references], costs
 
 
 def _plan_milliseconds(plan: Callable, layout: Layout, cases: Episodes, generator: torch.Generator) -> float:

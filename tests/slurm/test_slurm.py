@@ -118,10 +118,10 @@ def test_every_gpu_job_saw_one_device_and_shared_it_with_none(through_slurm):
     folder, jobs, _ = through_slurm
     seen = []
     for job in jobs:
-        rule, variant = re.fullmatch(r"rule_(\w+?)_wildcards_(\w+)", job["Comment"]).groups()
+        rule, wildcards = re.fullmatch(r"rule_(\w+?)_wildcards_(\w+)", job["Comment"]).groups()
         if rule in GPU_RULES:
             assert job["TresPerNode"] == "gres:gpu:fake:1"
-            log = (folder / RESULTS / f"maze/logs/{rule}/{variant}.txt").read_text()
+            log = (folder / RESULTS / f"maze/logs/{rule}/{wildcards.replace('_', '.')}.txt").read_text()
             (device,) = re.findall(r"CUDA_VISIBLE_DEVICES=(\S*)", log)
             seen.append((job["StartTime"], job["EndTime"], device))
     assert len(seen) == 10
