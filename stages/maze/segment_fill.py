@@ -1,4 +1,4 @@
-"""Train the low level of the hierarchical peer: diffusion over all steps between neighbouring sub-goals."""
+"""Train the low level of the hierarchical peer: diffusion over all steps between two of its goals."""
 
 import torch
 
