@@ -5,6 +5,8 @@ PORT ?= 5000
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
+# Every job is a process of its own, which would compile torch's modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help maze smoke why verify test test-full test-slurm lint format docs ui tracking-rebuild
@@ -47,9 +49,10 @@ test-slurm: $(VENV)/stamp-slurm ## run the pipeline through a SLURM of this mach
 	tests/slurm/install.sh
 	python -m pytest -m slurm tests/slurm
 
-lint: $(VENV)/stamp ## check style and workflow
+lint: $(VENV)/stamp ## check style, types and workflow
 	ruff check .
 	ruff format --check .
+	mypy
 	snakefmt --check Snakefile rules
 	snakemake --lint
 

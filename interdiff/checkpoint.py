@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +15,7 @@ from interdiff.errors import InputError
 from interdiff.files import atomic_path, read_json, write_csv, write_json
 
 MODEL, CONFIG = "model.safetensors", "config.json"
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def save_checkpoint(
@@ -47,10 +48,10 @@ def save_checkpoint(
 def load_checkpoint(
     folder: str | Path,
     kind: str,
-    build: Callable[[dict[str, Any]], nn.Module],
+    build: Callable[[dict[str, Any]], Network],
     device: str | torch.device = "cpu",
     **expected: Any,
-) -> nn.Module:
+) -> Network:
     """Rebuild a checkpoint's network, in evaluation mode.
 
     Args:

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from interdiff.config import Config, Section
+from interdiff.config import Config
+from interdiff.settings import Section
 
 HEADER = """# Configuration
 

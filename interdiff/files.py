@@ -153,4 +153,7 @@ def load_arrays(path: Path, fields: tuple[str, ...] = ()) -> dict[str, np.ndarra
 def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], compress: bool = False) -> None:
     """Write arrays as .npz, atomically."""
     with atomic_path(path) as temporary:
-        (np.savez_compressed if compress else np.savez)(temporary, **arrays)
+        if compress:
+            np.savez_compressed(temporary, allow_pickle=False, **arrays)
+        else:
+            np.savez(temporary, allow_pickle=False, **arrays)

@@ -19,6 +19,8 @@ EXCLUDED = frozenset(
         "interdiff/errors.py",
         "interdiff/files.py",
         "interdiff/identity.py",
+        "interdiff/maze/settings.py",
+        "interdiff/settings.py",
         "interdiff/state.py",
         "interdiff/tracking.py",
         "interdiff/variants.py",
@@ -88,7 +90,7 @@ class _Parsed:
             raise InputError(f"{path}: not valid Python ({error})") from error
         for node in ast.walk(tree):
             if isinstance(body := getattr(node, "body", None), list):
-                node.body = [statement for statement in body if not _is_text(statement)]
+                body[:] = [statement for statement in body if not _is_text(statement)]
         self.imports = [name for node in ast.walk(tree) for name in _imported(node)]
         self.packages = {name.split(".")[0] for level, name in self.imports if not level} & PACKAGES
         self.empty = not tree.body

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -20,6 +21,7 @@ class FourierFeatures(nn.Module):
 
     def __init__(self, octaves: int, scale: float = 1.0) -> None:
         super().__init__()
+        self.frequencies: Tensor
         self.register_buffer("frequencies", math.pi * scale * 2.0 ** torch.arange(octaves), persistent=False)
 
     def width(self, channels: int) -> int:
@@ -32,6 +34,13 @@ class FourierFeatures(nn.Module):
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
+
+
+def last_linear(module: nn.Module) -> nn.Linear:
+    """A linear layer, or the one at the end of a sequence."""
+    layer = module[-1] if isinstance(module, nn.Sequential) else module
+    assert isinstance(layer, nn.Linear)
+    return layer
 
 
 @dataclass(frozen=True)
@@ -107,9 +116,10 @@ class Transformer(nn.Module):
 
     def __init__(self, d_model: int, depth: int, heads: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(d_model, heads) for _ in range(depth))
-        for block in self.blocks:
-            for layer in (block.attention.out, block.cross_attention.out, block.feed_forward[-1]):
+        blocks = [Block(d_model, heads) for _ in range(depth)]
+        self.blocks: Any = nn.ModuleList(blocks)
+        for block in blocks:
+            for layer in (block.attention.out, block.cross_attention.out, last_linear(block.feed_forward)):
                 nn.init.normal_(layer.weight, std=0.02 / math.sqrt(2 * depth))
                 nn.init.zeros_(layer.bias)
 

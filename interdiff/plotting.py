@@ -1,4 +1,4 @@
-"""Figures of training."""
+"""Pictures in files, and figures of training."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from interdiff.errors import InputError
 from interdiff.files import atomic_path
+
+
+def save_picture(figure: Figure, path: str | Path) -> None:
+    """Write a figure as a PNG, atomically, and close it."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+    plt.close(figure)
 
 
 def training_curves(histories: Mapping[str, Sequence[Mapping[str, str]]], path: str | Path) -> None:
@@ -33,6 +41,4 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, str]]], path: 
             panel.set_yscale("log")
         panel.grid(alpha=0.3)
     figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
-    plt.close(figure)
+    save_picture(figure, path)

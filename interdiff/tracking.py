@@ -114,7 +114,7 @@ class Tracker:
             self._spool = None
 
     def _start_writer(self) -> None:
-        if self._spool is None:
+        if self._spool is None or self._writer_log is None:
             return
         command = [
             sys.executable,

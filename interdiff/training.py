@@ -8,7 +8,7 @@ import resource
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
@@ -17,27 +17,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from interdiff.errors import InputError
+from interdiff.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
+Network = TypeVar("Network", bound=nn.Module)
 # (model, generator, share of the steps done) -> scalars by name, among them "loss"; means over
 # `interdiff.distributed.share` of the batch drawn
-Loss = Callable[[nn.Module, torch.Generator, float], dict[str, Tensor]]
-
-
-class Settings(Protocol):
-    """The fields of the config's `training` sections; see there."""
-
-    steps: int
-    learning_rate: float
-    warmup_steps: int
-    weight_decay: float
-    ema_decay: float
-    grad_clip: float
-    seed: int
-    log_every: int
-    save_every: int
-    mixed_precision: str
+Loss = Callable[[Any, torch.Generator, float], dict[str, Tensor]]
 
 
 class State(Protocol):
@@ -87,22 +74,22 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def learning_rate(settings: Settings, step: int) -> float:
+def learning_rate(settings: TrainingSettings, step: int) -> float:
     """Linear warm-up, then a half cosine down to zero at the last step."""
     warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
     return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
 def train(
-    model: nn.Module,
+    model: Network,
     loss: Loss,
-    settings: Settings,
+    settings: TrainingSettings,
     batch_size: int,
     state: State,
     device: torch.device,
     on_row: Callable[[dict[str, float]], None],
     steps: Callable[[range], Iterable[int]],
-) -> tuple[nn.Module, list[dict[str, float]]]:
+) -> tuple[Network, list[dict[str, float]]]:
     """Minimise `loss`; return the exponential moving average of the model and the history of logged rows.
 
     Everything a step depends on - weights, optimizer, average, random state, step - is saved every `save_every` steps and
@@ -166,7 +153,7 @@ def train(
         if stop:
             raise Interrupted
     accelerator.end_training()
-    return average.module.eval(), history
+    return cast(Network, average.module).eval(), history
 
 
 def _average_gradients(accelerator: Accelerator, model: nn.Module) -> None:

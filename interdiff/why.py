@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +12,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from interdiff.config import MAZE_STAGES
 from interdiff.dry_run import Job, dry_run, listed, snakemake
 from interdiff.errors import InputError
-from interdiff.files import canonical_json
+from interdiff.files import canonical_json, read_csv
 from interdiff.manifest import Manifest, manifest_files, read_manifest
+from interdiff.maze.settings import MAZE_STAGES
 from interdiff.tracking import flat
 
 HELP = """
@@ -206,10 +205,9 @@ def past_cost(job: Job, plan: Plan) -> Cost | None:
 def _benchmark(path: Path) -> tuple[float, float] | None:
     """CPU and wall-clock seconds of a benchmark file, means over its rows; None where they were not measured."""
     try:
-        with path.open(newline="") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
+        rows = read_csv(path, delimiter="\t")
         return mean(float(row["cpu_time"]) for row in rows), mean(float(row["s"]) for row in rows)
-    except (OSError, KeyError, TypeError, ValueError):
+    except (InputError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -541,6 +541,8 @@ rule rollouts:
         segments=peer_checkpoint("segment_fill", "hierarchical"),
     output:
         rollouts="<results>/maze/rollouts.csv",
+        driven="<results>/maze/rollouts/driven.npz",
+        plan="<results>/maze/rollouts/plan.npz",
     log:
         "<results>/maze/logs/rollouts.txt",
     benchmark:
@@ -561,4 +563,33 @@ rule rollouts:
         " --in test={input.test:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
         " keypoints={input.keypoints:q} refiner={input.refiner:q} full_sequence={input.full_sequence:q}"
         " few_steps={input.few_steps:q} subgoals={input.subgoals:q} segments={input.segments:q}"
-        " --out rollouts={output.rollouts:q}"
+        " --out rollouts={output.rollouts:q} driven={output.driven:q} plan={output.plan:q}"
+
+
+rule rollout_pictures:
+    input:
+        rollouts="<results>/maze/rollouts.csv",
+        driven="<results>/maze/rollouts/driven.npz",
+        plan="<results>/maze/rollouts/plan.npz",
+    output:
+        driven="<results>/maze/rollouts/driven.png",
+        compute="<results>/maze/rollouts/compute.png",
+        plan="<results>/maze/rollouts/plan.gif",
+    log:
+        "<results>/maze/logs/rollout_pictures.txt",
+    benchmark:
+        "<results>/maze/benchmarks/rollout_pictures.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=lambda wildcards: stage_spec("rollout_pictures", {}),
+        results=results_root,
+    shell:
+        "python -m stages.maze.rollout_pictures --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in rollouts={input.rollouts:q} driven={input.driven:q} plan={input.plan:q}"
+        " --out driven={output.driven:q} compute={output.compute:q} plan={output.plan:q}"

@@ -51,7 +51,7 @@ class Stage:
     name: str
     spec: dict[str, Any]
     settings: Any
-    inputs: dict[str, Path | list[Path]]
+    inputs: dict[str, list[Path]]
     outputs: dict[str, Path]
     threads: int
     gpus: int
@@ -106,19 +106,19 @@ class Stage:
         """The NumPy counterpart of `generator`."""
         return np.random.default_rng([self.seed, offset])
 
-    def paths(self, name: str) -> list[Path]:
-        """An input as a list, however many files it has."""
-        paths = self.inputs[name]
-        return paths if isinstance(paths, list) else [paths]
+    def path(self, name: str) -> Path:
+        """An input of one file."""
+        (path,) = self.inputs[name]
+        return path
 
     def folder(self, name: str) -> Path:
         """The folder of an input of one or more files, such as a checkpoint."""
-        return self.paths(name)[0].parent
+        return self.inputs[name][0].parent
 
     @cached_property
     def identity(self) -> str:
         """SHA-256 of what the outputs depend on, and of which outputs they are: spec and input contents."""
-        contents = {name: [self.hashes[path] for path in self.paths(name)] for name in self.inputs}
+        contents = {name: [self.hashes[path] for path in self.inputs[name]] for name in self.inputs}
         names = {name: os.path.relpath(path, self.results) for name, path in self.outputs.items()}
         text = canonical_json({"spec": self.spec, "inputs": contents, "outputs": names})
         return hashlib.sha256(text.encode()).hexdigest()
@@ -126,7 +126,7 @@ class Stage:
     @cached_property
     def hashes(self) -> dict[Path, str]:
         """SHA-256 of every input file."""
-        return {path: file_sha256(path) for name in self.inputs for path in self.paths(name)}
+        return {path: file_sha256(path) for name in self.inputs for path in self.inputs[name]}
 
     @cached_property
     def state_folder(self) -> Path:
@@ -292,8 +292,10 @@ def _run(main: Callable[[Stage], None], settings_model: type[BaseModel], argumen
     except InputError as error:
         log.error("error: %s", error)
         return _failed(stage, 2)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        return _failed(stage, stop.code if isinstance(stop, SystemExit) else 130, "KILLED")
+    except KeyboardInterrupt:
+        return _failed(stage, 130, "KILLED")
+    except SystemExit as stop:
+        return _failed(stage, int(stop.code or 0), "KILLED")
     except Exception as error:
         if is_disk_full(error):
             log.error("error: no space left on the disk (%s)", error)
@@ -353,9 +355,8 @@ def _stage(name: str, settings_model: type[BaseModel], arguments: argparse.Names
         for path in paths:
             if not path.exists():
                 raise InputError(f"{path}: no such input file")
-    single = {key: paths[0] if len(paths) == 1 else paths for key, paths in inputs.items()}
     threads = int(spec.get("threads", 1))
-    return Stage(name, spec, settings, single, outputs, threads, arguments.gpus, arguments.results)
+    return Stage(name, spec, settings, inputs, outputs, threads, arguments.gpus, arguments.results)
 
 
 def parse_paths(words: Sequence[str], option: str) -> dict[str, list[Path]]:

@@ -3,9 +3,7 @@
 import signal
 import sys
 
-from torch import nn
-
-from interdiff.training import Loss, train
+from interdiff.training import Loss, Network, train
 from stages.runner import Stage
 
 
@@ -25,7 +23,7 @@ class Follower:
         pass
 
 
-def train_network(stage: Stage, network: nn.Module, loss: Loss) -> tuple[nn.Module, list[dict[str, float]]]:
+def train_network(stage: Stage, network: Network, loss: Loss) -> tuple[Network, list[dict[str, float]]]:
     """`interdiff.training.train` with the stage's `training` settings: the averaged network and its history.
 
     Of several processes the first goes on with the stage; the others end here.

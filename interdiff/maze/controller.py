@@ -147,7 +147,8 @@ def resimulate(
     for _ in range(n):
         controller = WaypointController(layout, rng)
         maze.reset(start_state[:2], start_state[2:])
-        states = [tuple(float(value) for value in start_state)]
+        x, y, vx, vy = map(float, start_state)
+        states = [(x, y, vx, vy)]
         draws = _noise_pairs(rng, noise, block=256)
         while len(states) <= limit:
             action_x, action_y, solved = controller.act(states[-1], target)

@@ -7,7 +7,7 @@ terminated. Observations [4] are joint positions and velocities; `info["goal"]` 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -23,7 +23,7 @@ TASKS = ("single", "multi")
 class Maze2D(gymnasium.Env):
     """One of D4RL's maps with the map's goal (task "single") or a random one each episode ("multi")."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata = {"render_modes": []}  # noqa: RUF012, a class variable in all but its annotation
 
     def __init__(self, layout: str, task: str) -> None:
         self.layout, self.task = load_layout(layout), task
@@ -55,7 +55,7 @@ for _layout in MAPS:
     for _task in TASKS:
         gymnasium.register(
             f"interdiff/Maze2D-{_layout}-{_task}-v0",
-            entry_point=Maze2D,
+            entry_point="interdiff.maze.environment:Maze2D",
             max_episode_steps=STEPS[_layout],
             kwargs={"layout": _layout, "task": _task},
         )

@@ -29,8 +29,8 @@ def plan_metrics(positions: dict[str, np.ndarray], truth: np.ndarray, occupancy:
     """
     maps = np.broadcast_to(occupancy, (len(truth), *occupancy.shape))
     hits = {kind: piece_collisions(positions[kind], maps) for kind in KINDS}
-    spoiled, still = hits["interp"].any(1), hits["refined"].any(1)
-    newly = (hits["refined"] & ~hits["interp"]).any(1)
+    spoiled, still = np.any(hits["interp"], axis=1), np.any(hits["refined"], axis=1)
+    newly = np.any(hits["refined"] & ~hits["interp"], axis=1)
     metrics = {f"collision_{kind}": float(hits[kind].mean()) for kind in KINDS}
     metrics |= {f"crossed_{kind}": float(hits[kind].any(1).mean()) for kind in ("interp", "refined")}
     cells = occupancy.shape[-1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -17,9 +18,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from interdiff.errors import InputError
-from interdiff.files import atomic_path, load_arrays
+from interdiff.files import load_arrays
+from interdiff.plotting import save_picture
 
-PATHS = (
+PATHS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("truth", "ground truth", {"color": "0.45", "lw": 1.2, "ls": "--"}),
     ("interp", "keypoints, interpolated", {"color": "tab:orange", "lw": 1.0}),
     ("refined", "refined", {"color": "tab:blue", "lw": 1.6}),
@@ -59,9 +61,7 @@ def gallery(samples: Mapping[str, np.ndarray], numbers: Sequence[int], path: Pat
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=8)
     figure.tight_layout(rect=(0, 0.04, 1, 1))
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
-    plt.close(figure)
+    save_picture(figure, path)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
 
 import torch
 from diffusers import DDIMScheduler
@@ -15,6 +14,7 @@ from interdiff.distributed import share
 from interdiff.maze.data import Prepared
 from interdiff.maze.networks import STATE_CHANNELS, Backbone, Condition, Encoded, from_network, to_network
 from interdiff.maze.segment_cost import SegmentCostModel, difficulty
+from interdiff.maze.settings import KeypointsSettings
 from interdiff.networks import FourierFeatures, mlp
 from interdiff.training import Loss
 
@@ -74,13 +74,6 @@ class KeypointDenoiser(nn.Module):
         return self.head(self.norm(self.backbone(self.embed(features), time, encoded, modulation)))
 
 
-class Settings(Protocol):
-    """Phase 1's section of the config; see there."""
-
-    mix: Mapping[str, float]
-    training: Any
-
-
 def known_entries(start: Tensor, goal: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """What the condition gives of K keypoints: values [B, K, 4] in network units and where they are known, bool."""
     values = start.new_zeros(len(start), k, STATE_CHANNELS)
@@ -96,7 +89,7 @@ def keypoint_loss(
     indices: Mapping[tuple[str, int], Tensor],
     segment_cost: SegmentCostModel,
     costs: Tensor,
-    settings: Settings,
+    settings: KeypointsSettings,
     scheduler: DDIMScheduler,
 ) -> Loss:
     """Mean squared error of the predicted clean keypoints, over a mix of index policies and keypoint counts.
@@ -109,7 +102,7 @@ def keypoint_loss(
     weights = torch.tensor([settings.mix[policy] for policy in policies])
     counts = sorted({k for _, k in indices})
 
-    def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    def loss(model: KeypointDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         rows = data.random_rows(settings.training.batch_size, generator)
         k = counts[int(torch.randint(len(counts), (), generator=generator, device=generator.device))]
         choice = torch.multinomial(weights, len(rows), replacement=True, generator=generator)

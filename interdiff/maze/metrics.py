@@ -19,8 +19,8 @@ def piece_collisions(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray
     grid = occupancy.shape[-1]
     lead = positions.shape[:-2]
     maps = np.asarray(occupancy, dtype=bool).reshape(-1, grid, grid)
-    map_numbers = np.arange(len(maps)).reshape(occupancy.shape[:-2])
-    map_numbers = np.broadcast_to(map_numbers[..., None], (*lead, positions.shape[-2] - 1)).ravel()
+    numbers = np.arange(len(maps)).reshape(occupancy.shape[:-2])
+    map_numbers = np.broadcast_to(numbers[..., None], (*lead, positions.shape[-2] - 1)).ravel()
     starts = (positions[..., :-1, :] * grid).reshape(-1, 2)
     ends = (positions[..., 1:, :] * grid).reshape(-1, 2)
     collides = np.empty(len(starts), dtype=bool)
@@ -37,7 +37,7 @@ def collision_rate(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
 
 def crossed(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
     """Whether any piece of each path collides: bool [...] (shapes as in piece_collisions)."""
-    return piece_collisions(positions, occupancy).any(axis=-1)
+    return np.any(piece_collisions(positions, occupancy), axis=-1)
 
 
 def _leaves_free(starts: np.ndarray, ends: np.ndarray, maps: np.ndarray, map_numbers: np.ndarray) -> np.ndarray:

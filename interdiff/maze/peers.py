@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +19,11 @@ from interdiff.checkpoint import load_checkpoint
 from interdiff.diffusion import keyframe_scheduler
 from interdiff.errors import InputError
 from interdiff.interpolation import interpolate, place_keyframes
-from interdiff.maze.layouts import OFFSET, Layout, occupancy, signed_distance
+from interdiff.maze.conditions import condition_of
+from interdiff.maze.layouts import OFFSET, Layout
 from interdiff.maze.networks import Condition
 from interdiff.maze.rollouts import Reference
+from interdiff.maze.settings import PeersSettings
 from interdiff.maze.window_diffusion import SegmentDenoiser, WindowDenoiser, fill_segments, sample_windows
 
 Steps = int | Mapping[str, int]
@@ -36,24 +38,20 @@ def trained_layout(model: WindowDenoiser, layout: Layout) -> str:
     return layout.name if layout.name in model.horizons else names[0]
 
 
-def condition_of(layout: Layout, states: np.ndarray, goals: np.ndarray, model: nn.Module) -> Condition:
-    """The condition of plans in one layout from states [N, 4] to goals [N, 2] in joint coordinates.
-
-    Raises:
-        InputError: the layout does not fit the grid that the model was trained with.
-    """
-    grid, device = model.grid, model.head.weight.device
-
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.as_tensor(values, dtype=torch.float32, device=device)
-
-    states, goals = np.atleast_2d(states), np.atleast_2d(goals)
-    return Condition(
-        tensor(occupancy(layout, grid))[None],
-        tensor(signed_distance(layout, grid, SDF_RESOLUTION))[None],
-        tensor(np.concatenate([(states[:, :2] + OFFSET) / grid, states[:, 2:]], axis=1)),
-        tensor((goals + OFFSET) / grid),
-    )
+def sampled(
+    model: WindowDenoiser,
+    scheduler: DDIMScheduler,
+    steps: Steps,
+    layout: Layout,
+    states: np.ndarray,
+    goals: np.ndarray,
+    generator: torch.Generator,
+) -> tuple[Condition, Tensor]:
+    """Windows [N, K, 4] of world states from states [N, 4] to goals [N, 2] in joint coordinates, and their condition."""
+    own = trained_layout(model, layout)
+    device = next(model.parameters()).device
+    condition = condition_of(layout, states, goals, model.grid, SDF_RESOLUTION, device)
+    return condition, sample_windows(model, scheduler, condition, own, _steps(steps, own), generator)
 
 
 def references(world_btc: Tensor) -> list[Reference]:
@@ -87,9 +85,7 @@ class FullSequencePlanner:
         self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
     ) -> list[Reference]:
         """References of H + 1 rows from states [N, 4] to goals [N, 2], in joint coordinates."""
-        own = trained_layout(self.model, layout)
-        condition = condition_of(layout, states, goals, self.model)
-        world = sample_windows(self.model, self.scheduler, condition, own, _steps(self.steps, own), generator)
+        _, world = sampled(self.model, self.scheduler, self.steps, layout, states, goals, generator)
         return references(_every_step(world, self.model.interval))
 
 
@@ -127,9 +123,7 @@ class HierarchicalPlanner:
         self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
     ) -> list[Reference]:
         """References of H + 1 rows from states [N, 4] to goals [N, 2], in joint coordinates."""
-        own = trained_layout(self.subgoals, layout)
-        condition = condition_of(layout, states, goals, self.subgoals)
-        world = sample_windows(self.subgoals, self.scheduler, condition, own, _steps(self.steps, own), generator)
+        condition, world = sampled(self.subgoals, self.scheduler, self.steps, layout, states, goals, generator)
         return references(fill_segments(self.segments, self.scheduler, condition, world, self.fill_steps, generator))
 
 
@@ -143,15 +137,7 @@ def load_segments(folder: Path, device: torch.device) -> SegmentDenoiser:
     return load_checkpoint(folder, "segment_fill", lambda config: SegmentDenoiser(**config), device)
 
 
-class PeerSettings(Protocol):
-    """The planners' settings in the config, `report.peers`; see there."""
-
-    full_sequence: Any
-    few_steps: Any
-    hierarchical: Any
-
-
-def load_peers(settings: PeerSettings, folder: Callable[[str], Path], device: torch.device) -> list[Any]:
+def load_peers(settings: PeersSettings, folder: Callable[[str], Path], device: torch.device) -> list[Any]:
     """All learned peers, from checkpoints whose folders `folder` gives as full_sequence, few_steps, subgoals and segments."""
     subgoals, segments = load_windows(folder("subgoals"), device), load_segments(folder("segments"), device)
     low = settings.hierarchical

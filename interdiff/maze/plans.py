@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,19 +18,9 @@ from interdiff.maze.networks import Condition
 from interdiff.maze.phase1 import Phase1
 from interdiff.maze.policies import first_keyframes, level_ranks, levels_from, rank_indices
 from interdiff.maze.refiner import Refiner, project_out_of_walls
+from interdiff.maze.settings import SamplingSettings
 from interdiff.sampler import refine_over_levels
-
-
-class Settings(Protocol):
-    """The sampling section of the config; see there."""
-
-    policy: str
-    k: int
-    keypoint_steps: int
-    refiner: str
-    refiner_steps: int
-    noise: str
-    noise_scale: float
+from interdiff.timing import median_milliseconds
 
 
 @dataclass(frozen=True)
@@ -52,10 +40,13 @@ class Planner:
 
     phase1: Phase1
     refiner: Refiner
-    settings: Settings
+    settings: SamplingSettings
 
-    def keyframes(self, data: Prepared, masks: Masks, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """The policy's keyframes [N, K] and the masks' ranks [N, T] (the keyframes have rank 0) of every row."""
+    def keyframes(self, data: Prepared, masks: Masks | None, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """The policy's keyframes [N, K] and the masks' ranks [N, T] (the keyframes have rank 0) of every row.
+
+        masks: needed by policy "dp" alone.
+        """
         policy, levels = self.settings.policy, self.levels()
         start = first_keyframes(policy, levels[0], data, masks, rng)
         ranks = level_ranks(policy, levels, data, self.phase1.selector, rng, start)
@@ -127,17 +118,9 @@ def function_evaluations(planner: Planner, data: Prepared, masks: Masks, generat
     return _flops(lambda: planner.plan_all(one, one_masks, generator)) / refiner_pass
 
 
-def plan_milliseconds(
-    planner: Planner, data: Prepared, masks: Masks, generator: torch.Generator, repeats: int = 20
-) -> float:
-    """Median wall time of a plan at batch 1, from a condition to the refined sequence, after two plans to warm up."""
-    times = []
-    for n in range(repeats + 2):
-        one, one_masks = _single(data, masks, n % len(data.states))
-        started = time.perf_counter()
-        planner.plan_all(one, one_masks, generator)
-        times.append(1000 * (time.perf_counter() - started))
-    return float(np.median(times[2:]))
+def plan_milliseconds(planner: Planner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
+    """Median wall time of a plan at batch 1, from a condition to the refined sequence."""
+    return median_milliseconds(lambda n: planner.plan_all(*_single(data, masks, n % len(data.states)), generator))
 
 
 def _single(data: Prepared, masks: Masks, row: int) -> tuple[Prepared, Masks]:

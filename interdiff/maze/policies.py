@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interdiff.errors import InputError
 from interdiff.keyframe_dp import random_indices, uniform_indices
 from interdiff.maze.data import Prepared
 from interdiff.maze.masks import Masks
@@ -26,11 +27,19 @@ def keyframe_indices(
     return rank_indices(level_ranks(policy, (k,), data, selector, rng, start), k)
 
 
-def first_keyframes(policy: str, k: int, data: Prepared, masks: Masks, rng: np.random.Generator) -> Tensor | None:
-    """The keyframes [N, K] int64 of the policies that need no network; None of "selector", whose costs decide."""
+def first_keyframes(
+    policy: str, k: int, data: Prepared, masks: Masks | None, rng: np.random.Generator
+) -> Tensor | None:
+    """The keyframes [N, K] int64 of the policies that need no network; None of "selector", whose costs decide.
+
+    Raises:
+        InputError: policy "dp" without masks.
+    """
     if policy == "selector":
         return None
     if policy == "dp":
+        if masks is None:
+            raise InputError("policy dp: its keyframes are known for prepared sequences only")
         indices = masks.indices[k]
     elif policy == "uniform":
         indices = np.tile(uniform_indices(data.frames, k), (len(data.states), 1))
@@ -60,8 +69,10 @@ def level_ranks(
     gap = selector.max_gap_factor
     first = None if start is None else start.numpy(force=True)
     if policy == "random":
+        assert first is not None
         ranks = random_nested_ranks(first, levels, rng)
     elif policy == "uniform":
+        assert first is not None
         ranks = nested_ranks(lambda level: uniform_costs(data.frames, level), levels, gap, first[:1])
         ranks = np.tile(ranks, (len(data.states), 1))
     else:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 from einops import rearrange
@@ -26,6 +25,7 @@ from interdiff.maze.networks import (
     sample_sdf,
     to_network,
 )
+from interdiff.maze.settings import RefinerSettings
 from interdiff.networks import FourierFeatures, mlp
 from interdiff.training import Loss
 
@@ -52,6 +52,7 @@ class Refiner(nn.Module):
         self.interpolation, self.noise = interpolation, noise
         self.fourier_position = FourierFeatures(POSITION_OCTAVES)
         offsets = torch.tensor([-0.3, 0.0, 0.3])
+        self.offsets: Tensor
         self.register_buffer("offsets", torch.cartesian_prod(offsets, offsets), persistent=False)
         inputs = self.fourier_position.width(2) + 2 + 2 + len(self.offsets)
         self.embed = mlp(frames_per_token * inputs, 2 * d_model, d_model)
@@ -98,16 +99,6 @@ def load_refiner(folder: Path, data: Prepared) -> Refiner:
     return load_checkpoint(folder, "refiner", lambda c: Refiner(**c), data.device, frames=data.frames)
 
 
-class Settings(Protocol):
-    """The refiner's section of the config; see there."""
-
-    mix: Mapping[str, float]
-    corruption: Any
-    collision_weight: float
-    collision_margin: float
-    training: Any
-
-
 def wall_penetration(x_btc: Tensor, sdf: Tensor, margin: float) -> Tensor:
     """Mean squared depth, in world units, of points and of the middles of pieces below `margin` from a wall."""
     positions = x_btc[..., :2]
@@ -131,12 +122,12 @@ class MaskedAnchors:
     share: float
 
 
-def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: Settings) -> Loss:
+def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: RefinerSettings) -> Loss:
     """Squared error to the clean sequence plus a penalty on points near walls, over random masks and levels."""
     shares = torch.tensor([entry.share for entry in anchors])
     corruption = settings.corruption
 
-    def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    def loss(model: Refiner, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         rows = data.random_rows(settings.training.batch_size, generator)
         drawn = anchors[int(torch.multinomial(shares, 1, generator=generator))]
         clean = data.states[rows]

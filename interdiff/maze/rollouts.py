@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from interdiff.errors import InputError
 from interdiff.maze.controller import WaypointController, route
 from interdiff.maze.layouts import Layout
+from interdiff.maze.settings import TrackerSettings
 from interdiff.maze.simulator import TIMESTEP, PointMaze
 
 GOAL_RADIUS = 0.5
@@ -69,15 +69,7 @@ def episodes(layout: Layout, task: str, n: int, seed: int) -> Episodes:
     return Episodes(states, np.tile(np.array(layout.goal, dtype=float), (n, 1)))
 
 
-class Tracker(Protocol):
-    """The tracker's section of the config; see there."""
-
-    p_gain: float
-    d_gain: float
-    feed_forward: bool
-
-
-def tracker(reference: Reference, settings: Tracker) -> Policy:
+def tracker(reference: Reference, settings: TrackerSettings) -> Policy:
     """PD control of position and velocity; past the last row it holds that position at rest.
 
     With `feed_forward` it adds the action that moves an undisturbed ball as the reference moves.
@@ -125,7 +117,7 @@ def controller_policy(layout: Layout, state: np.ndarray, goal: np.ndarray, rng: 
 
 
 def roll(layout: Layout, cases: Episodes, policies: Sequence[Policy], steps: int) -> np.ndarray:
-    """Sparse rewards bool [N, steps]: whether the ball is within 0.5 of the goal after each step."""
+    """The ball's positions [N, steps, 2] after each step, in joint coordinates."""
     maze = PointMaze(layout)
     positions = np.empty((len(policies), steps, 2))
     for n, policy in enumerate(policies):
@@ -133,7 +125,12 @@ def roll(layout: Layout, cases: Episodes, policies: Sequence[Policy], steps: int
         for step in range(steps):
             state = maze.advance(*policy(step, state))
             positions[n, step] = state[:2]
-    return np.linalg.norm(positions - cases.goals[:, None], axis=-1) <= GOAL_RADIUS
+    return positions
+
+
+def at_goal(positions: np.ndarray, goals: np.ndarray) -> np.ndarray:
+    """D4RL's sparse reward: whether each of positions [N, steps, 2] is within 0.5 of its goal [N, 2]; bool."""
+    return np.linalg.norm(positions - goals[:, None], axis=-1) <= GOAL_RADIUS
 
 
 def scores(rewards: np.ndarray, name: str) -> dict[str, float]:

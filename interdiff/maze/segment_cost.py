@@ -81,7 +81,7 @@ def segment_cost_loss(data: Prepared, batch_size: int, pairs: int, k: int, gap_f
     """Regress the exact costs of random segments up to the longest that a path of K keyframes may use."""
     longest = max_gap(data.frames, k, gap_factor)
 
-    def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    def loss(model: SegmentCostModel, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         rows = data.random_rows(batch_size, generator)
         i, j = random_pairs(len(rows), pairs, data.frames, longest, generator)
         rows, i, j = share(rows, i, j)

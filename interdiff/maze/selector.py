@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from interdiff.maze.data import Prepared
 from interdiff.maze.masks import Masks
 from interdiff.maze.networks import Condition, Encoded, MapEncoder
 from interdiff.maze.segment_cost import SegmentCostModel, costs_of_chunks
-from interdiff.networks import mlp
+from interdiff.maze.settings import SelectorSettings
+from interdiff.networks import last_linear, mlp
 from interdiff.training import Loss
 
 # The precision learns this much faster than the weights: it must follow what they can tell apart.
@@ -54,16 +55,17 @@ class KeyframeSelector(SegmentCostModel):
         # Optimal costs fall with about the fourth power of K; potentials should not.
         self.log_precision = nn.Parameter(torch.tensor([1.0, 3.5]) / PRECISION_RATE)
         self.condition_bias = condition_bias
+        self.bias: nn.Module
         if condition_bias == "direct":
             self.bias = nn.Linear(6, d_model)
         elif condition_bias == "encoder":
             self.map_bias = MapEncoder(d_model)
             self.bias = mlp(6 + d_model, 2 * d_model, d_model)
-        for layer in (self.level[-1], *([] if condition_bias == "none" else [_last_linear(self.bias)])):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for layer in (self.level, *([] if condition_bias == "none" else [self.bias])):
+            nn.init.zeros_(last_linear(layer).weight)
+            nn.init.zeros_(last_linear(layer).bias)
 
-    def forward(self, condition: Condition, k: int) -> Tensor:
+    def forward(self, condition: Condition, k: int) -> Tensor:  # type: ignore[override]
         """D_phi's kind of output [B, T, 2 + 2 H], for level K."""
         return self.at_level(*self.encode(condition), k)
 
@@ -99,20 +101,6 @@ class KeyframeSelector(SegmentCostModel):
         return self.bias(points)[:, None]
 
 
-def _last_linear(module: nn.Module) -> nn.Linear:
-    return module if isinstance(module, nn.Linear) else module[-1]
-
-
-class Settings(Protocol):
-    """The selector's section of the config; see there."""
-
-    gumbel: float
-    temperature: float
-    final_temperature: float
-    kl_to_uniform: float
-    training: Any
-
-
 @torch.no_grad()
 def distilled_labels(segment_cost: SegmentCostModel, condition: Condition, k: int, gap_factor: float) -> Tensor:
     """Keyframes [B, K] int64 that are optimal under D_phi's predicted costs."""
@@ -120,7 +108,9 @@ def distilled_labels(segment_cost: SegmentCostModel, condition: Condition, k: in
     return torch.as_tensor(indices.astype(np.int64), device=condition.start.device)
 
 
-def selector_loss(data: Prepared, segment_cost: SegmentCostModel, levels: Sequence[int], settings: Settings) -> Loss:
+def selector_loss(
+    data: Prepared, segment_cost: SegmentCostModel, levels: Sequence[int], settings: SelectorSettings
+) -> Loss:
     """Negative log likelihood of DP(D_phi)'s paths, per keyframe, at a random level per step.
 
     Args:
@@ -129,7 +119,7 @@ def selector_loss(data: Prepared, segment_cost: SegmentCostModel, levels: Sequen
             linearly to its final value, `kl_to_uniform` weighs KL(density of keyframes || uniform).
     """
 
-    def loss(model: nn.Module, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    def loss(model: KeyframeSelector, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         drawn = data.random_rows(settings.training.batch_size, generator)
         (rows,) = share(drawn)
         condition = data.condition(rows)

@@ -55,7 +55,7 @@ class PointMaze:
         self.data = mujoco.MjData(self.model)
         self._qpos, self._qvel, self._ctrl = self.data.qpos, self.data.qvel, self.data.ctrl
 
-    def reset(self, qpos: Sequence[float], qvel: Sequence[float]) -> np.ndarray:
+    def reset(self, qpos: Sequence[float] | np.ndarray, qvel: Sequence[float] | np.ndarray) -> np.ndarray:
         """Puts the ball at joint positions `qpos` [2] with velocities `qvel` [2]; returns the state [4]."""
         mujoco.mj_resetData(self.model, self.data)
         self._qpos[:], self._qvel[:] = qpos, qvel
@@ -67,7 +67,7 @@ class PointMaze:
         """The state [4], a copy."""
         return np.concatenate([self._qpos, self._qvel])
 
-    def step(self, action: Sequence[float]) -> np.ndarray:
+    def step(self, action: Sequence[float] | np.ndarray) -> np.ndarray:
         """Applies an action [2], clipped to [-1, 1], for one step of 0.01 s; returns the new state [4]."""
         return np.array(self.advance(float(action[0]), float(action[1])))
 

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
 
+from interdiff.maze.conditions import condition_of
 from interdiff.maze.data import Prepared
-from interdiff.maze.layouts import OFFSET, Layout, occupancy, signed_distance
+from interdiff.maze.layouts import OFFSET, Layout
 from interdiff.maze.metrics import crossed
+from interdiff.maze.networks import Condition
 from interdiff.maze.plans import Planner
 from interdiff.maze.retiming import retimed
 from interdiff.maze.rollouts import Reference
+from interdiff.maze.settings import TwoPhaseSettings
 from interdiff.maze.simulator import MAX_SPEED, TIMESTEP
 
 
-class Settings(Protocol):
-    """The timing section of the config; see there."""
+@dataclass(frozen=True)
+class TracedPlan:
+    """A plan on its way, in joint coordinates: keypoints [K, 2], interpolated [T, 2], refined [T, 2], put on the clock."""
 
-    candidates: int
-    retime: bool
-    effort: float
-    smoothing: float
-    clearance: float
+    keypoints: np.ndarray
+    interpolated: np.ndarray
+    refined: np.ndarray
+    reference: Reference
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class TwoPhasePlanner:
 
     planner: Planner
     prepared: Prepared
-    settings: Settings
+    settings: TwoPhaseSettings
     name: str
 
     @property
@@ -59,41 +61,64 @@ class TwoPhasePlanner:
         self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
     ) -> list[Reference]:
         """References from states [N, 4] to goals [N, 2], in joint coordinates."""
-        one = self._conditions(layout, states, goals)
-        copies = torch.arange(len(states)).repeat_interleave(self.settings.candidates).to(one.device)
+        return [traced.reference for traced in self.traced(layout, states, goals, generator)]
+
+    def traced(
+        self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
+    ) -> list[TracedPlan]:
+        """The same plans with what both phases made of them."""
+        cells, device = self.prepared.cells, self.prepared.device
+        condition = condition_of(layout, states, goals, cells, self.prepared.sdf.shape[-1] // cells, device)
+        one = self._at(condition, layout)
+        count = self.settings.candidates
+        copies = torch.arange(len(states)).repeat_interleave(count).to(device)
         many = one.subset(copies)
         indices, ranks = (x[copies] for x in self.planner.keyframes(one, None, np.random.default_rng(0)))
         plans = self.planner.plan(many, many.all_rows, indices, ranks, generator, oracle=False)
-        paths = plans.refined.numpy(force=True).astype(np.float64).reshape(len(states), self.settings.candidates, -1, 4)
-        return [self._best(layout, state, candidates) for state, candidates in zip(states, paths, strict=True)]
+        refined = plans.refined.numpy(force=True).astype(np.float64)
+        maps = condition.occupancy[0].numpy(force=True), condition.sdf[0].numpy(force=True)
+        traced = []
+        for n, state in enumerate(states):
+            best, reference = self._best(maps, state, refined[n * count : (n + 1) * count])
+            keypoints, interpolated, path = (
+                made[n * count + best, :, :2].numpy(force=True) * cells - OFFSET
+                for made in (plans.keypoints, plans.interpolated, plans.refined)
+            )
+            traced.append(TracedPlan(keypoints, interpolated, path, reference))
+        return traced
 
-    def _conditions(self, layout: Layout, states: np.ndarray, goals: np.ndarray) -> Prepared:
-        grid, like = self.prepared.cells, self.prepared
-        resolution = like.sdf.shape[-1] // grid
-        start = np.concatenate([(states[:, :2] + OFFSET) / grid, states[:, 2:]], axis=1)
-        values = {
-            "states": np.zeros((len(states), like.frames, 4)),
-            "start": start,
-            "goal": (goals + OFFSET) / grid,
-            "occupancy": occupancy(layout, grid)[None],
-            "sdf": signed_distance(layout, grid, resolution)[None],
-        }
-        tensors = {name: torch.as_tensor(value, dtype=torch.float32).to(like.device) for name, value in values.items()}
-        return replace(like, layouts=[layout.name], layout=torch.zeros(len(states), dtype=torch.int64), **tensors)
+    def _at(self, condition: Condition, layout: Layout) -> Prepared:
+        """Data of which only the condition is known."""
+        like, count = self.prepared, len(condition.start)
+        return replace(
+            like,
+            states=torch.zeros(count, like.frames, 4, device=like.device),
+            start=condition.start,
+            goal=condition.goal,
+            layout=torch.zeros(count, dtype=torch.int64, device=like.device),
+            occupancy=condition.occupancy,
+            sdf=condition.sdf,
+            layouts=[layout.name],
+        )
 
-    def _best(self, layout: Layout, state: np.ndarray, candidates: np.ndarray) -> Reference:
-        """The candidate [C, T, 4] with the least time, each lacking unit of clearance counting as ten seconds."""
-        grid, resolution = self.prepared.cells, self.prepared.sdf.shape[-1] // self.prepared.cells
-        walls = crossed(candidates[..., :2], occupancy(layout, grid))
-        distance = signed_distance(layout, grid, resolution)
-        references = [self._timed(path, state, grid) for path in candidates]
+    def _best(
+        self, maps: tuple[np.ndarray, np.ndarray], state: np.ndarray, candidates: np.ndarray
+    ) -> tuple[int, Reference]:
+        """The candidate [C, T, 4] with the least time, each lacking unit of clearance counting as ten seconds.
+
+        maps: occupancy [G, G] and signed distance [R, R].
+        """
+        walls, distance = maps
+        resolution = len(distance) // len(walls)
+        references = [self._timed(path, state, len(walls)) for path in candidates]
         costs = []
-        for reference, is_crossed in zip(references, walls, strict=True):
+        for reference, is_crossed in zip(references, crossed(candidates[..., :2], walls), strict=True):
             at = (reference.positions + OFFSET).T * resolution - 0.5
             clearance = map_coordinates(distance, at, order=1, mode="nearest").min()
             lacking = max(0.0, self.settings.clearance - clearance)
             costs.append(len(reference.positions) * TIMESTEP + 10 * lacking + 10 * is_crossed)
-        return references[int(np.argmin(costs))]
+        best = int(np.argmin(costs))
+        return best, references[best]
 
     def _timed(self, path: np.ndarray, state: np.ndarray, grid: int) -> Reference:
         positions = path[:, :2] * grid - OFFSET

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,15 +22,9 @@ from interdiff.files import load_arrays
 from interdiff.maze.data import Prepared
 from interdiff.maze.keypoints import KeypointDenoiser, denoised, known_entries, prediction_error
 from interdiff.maze.networks import TOP_SPEED, Condition, from_network, to_network
+from interdiff.maze.settings import SegmentFillSettings, WindowDiffusionSettings
 from interdiff.maze.simulator import TIMESTEP
 from interdiff.training import Loss
-
-
-class Settings(Protocol):
-    """The section of the config; see there."""
-
-    interval: int
-    training: Any
 
 
 class WindowDenoiser(KeypointDenoiser):
@@ -131,7 +124,9 @@ def held_entries(condition: Condition, tokens: int, duration: float) -> tuple[Te
     return values, known
 
 
-def window_loss(data: Prepared, model: WindowDenoiser, settings: Settings, scheduler: DDIMScheduler) -> Loss:
+def window_loss(
+    data: Prepared, model: WindowDenoiser, settings: WindowDiffusionSettings, scheduler: DDIMScheduler
+) -> Loss:
     """Error of the predicted clean states, every layout's windows in turn (their numbers of tokens differ)."""
     times = [model.times(name) / (model.frames - 1) * (data.frames - 1) for name in data.layouts]
 
@@ -153,7 +148,11 @@ def window_loss(data: Prepared, model: WindowDenoiser, settings: Settings, sched
 
 
 def segment_loss(
-    data: Prepared, horizons: Mapping[str, int], model: SegmentDenoiser, settings: Settings, scheduler: DDIMScheduler
+    data: Prepared,
+    horizons: Mapping[str, int],
+    model: SegmentDenoiser,
+    settings: SegmentFillSettings,
+    scheduler: DDIMScheduler,
 ) -> Loss:
     """Error of the predicted states between two of a window that are `interval` steps apart, at a random place in it."""
     steps_of_layout = torch.tensor([float(horizons[name]) for name in data.layouts], device=data.device)

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from interdiff.config import AnchorsSettings
 from interdiff.files import write_arrays
 from interdiff.maze.data import load_prepared
 from interdiff.maze.masks import load_masks
 from interdiff.maze.phase1 import load_phase1
 from interdiff.maze.policies import keyframe_indices
+from interdiff.maze.settings import AnchorsSettings
 from stages.runner import Stage, run_stage
 
 
@@ -17,7 +17,7 @@ def main(stage: Stage) -> None:
     For every policy P and count K: P_K_indices [N, K] int64 and P_K_keypoints [N, K, 4].
     """
     settings: AnchorsSettings = stage.settings
-    data, masks = load_prepared(stage.inputs["prepared"], stage.device), load_masks(stage.inputs["masks"])
+    data, masks = load_prepared(stage.path("prepared"), stage.device), load_masks(stage.path("masks"))
     phase1 = load_phase1(stage.folder, data)
     generator, rng, arrays = stage.generator(), stage.rng(), {}
     for policy in settings.policies:

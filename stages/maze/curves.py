@@ -1,14 +1,14 @@
 """Training curves of the networks behind a variant's samples."""
 
-from interdiff.config import NoSettings
 from interdiff.files import read_csv
 from interdiff.plotting import training_curves
+from interdiff.settings import NoSettings
 from stages.runner import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
     """Reads one history.csv per network, named after it; writes the picture `curves`."""
-    training_curves({name: read_csv(path) for name, path in stage.inputs.items()}, stage.outputs["curves"])
+    training_curves({name: read_csv(stage.path(name)) for name in stage.inputs}, stage.outputs["curves"])
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from interdiff.config import LayoutSettings
 from interdiff.maze.controller import generate
 from interdiff.maze.d4rl import read_stream, write_stream
 from interdiff.maze.layouts import load_layout
+from interdiff.maze.settings import LayoutSettings
 from stages.runner import Stage, run_stage
 
 

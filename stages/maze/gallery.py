@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from interdiff.config import GallerySettings
 from interdiff.files import load_arrays
 from interdiff.maze.gallery import gallery
+from interdiff.maze.settings import GallerySettings
 from stages.runner import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
     """Reads `samples`; writes the picture `gallery` of the layout that its file is named after."""
-    samples = load_arrays(stage.inputs["samples"])
-    numbers = np.flatnonzero(samples["layout"] == stage.outputs["gallery"].stem)
+    samples = load_arrays(stage.path("samples"))
+    numbers = np.flatnonzero(samples["layout"] == stage.outputs["gallery"].stem).tolist()
     gallery(samples, numbers[: stage.settings.samples_drawn], stage.outputs["gallery"])
 
 

@@ -3,7 +3,6 @@
 import torch
 
 from interdiff.checkpoint import save_checkpoint
-from interdiff.config import KeypointsSettings
 from interdiff.diffusion import keyframe_scheduler
 from interdiff.maze.data import load_prepared
 from interdiff.maze.keypoints import KeypointDenoiser, keypoint_loss
@@ -11,6 +10,7 @@ from interdiff.maze.masks import load_masks
 from interdiff.maze.phase1 import load_segment_cost, load_selector
 from interdiff.maze.policies import keyframe_indices
 from interdiff.maze.segment_cost import frame_outputs
+from interdiff.maze.settings import KeypointsSettings
 from interdiff.networks import initialise_from
 from stages.runner import Stage, run_stage
 from stages.training import train_network
@@ -19,7 +19,7 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads prepared `train`, its masks, D_phi and the selector; writes a checkpoint."""
     settings: KeypointsSettings = stage.settings
-    data, masks = load_prepared(stage.inputs["train"], stage.device), load_masks(stage.inputs["masks_train"])
+    data, masks = load_prepared(stage.path("train"), stage.device), load_masks(stage.path("masks_train"))
     segment_cost = load_segment_cost(stage.folder("segment_cost"), data)
     selector = load_selector(stage.folder("selector"), data)
     sources = [(policy, k) for policy in settings.mix for k in settings.counts]

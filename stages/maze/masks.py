@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from interdiff.config import MasksSettings
 from interdiff.files import write_arrays
 from interdiff.keyframe_dp import global_indices, optimal_indices
 from interdiff.maze.data import Prepared, load_prepared
+from interdiff.maze.settings import MasksSettings
 from interdiff.nested_masks import nested_ranks
 from interdiff.segment_cost import all_segment_costs, sampled_segment_costs, snr_weight
 from stages.runner import Stage, run_stage
@@ -15,11 +15,11 @@ from stages.runner import Stage, run_stage
 def main(stage: Stage) -> None:
     """Reads `prepared`; writes `masks`: indices_K [N, K], cost_K [N], global_K [K], rank [N, T] of the nested masks."""
     settings: MasksSettings = stage.settings
-    data = load_prepared(stage.inputs["prepared"], torch.device("cpu"))
+    data = load_prepared(stage.path("prepared"), torch.device("cpu"))
     subset = stage.rng().random(len(data.states)) < settings.subset_fraction
     subset[0] = True
-    indices = {k: [] for k in settings.levels}
-    costs = {k: [] for k in settings.levels}
+    indices: dict[int, list[np.ndarray]] = {k: [] for k in settings.levels}
+    costs: dict[int, list[np.ndarray]] = {k: [] for k in settings.levels}
     ranks, summed = [], np.zeros((1, data.frames, data.frames))
     for rows in stage.progress(data.chunks(512), "dynamic programming", unit="chunk"):
         cost = _costs(data, rows, settings, stage.rng(1))
@@ -27,7 +27,7 @@ def main(stage: Stage) -> None:
             index, total = optimal_indices(cost, k, settings.max_gap_factor)
             indices[k].append(index)
             costs[k].append(total)
-        ranks.append(nested_ranks(lambda k, cost=cost: cost, settings.nested_levels, settings.max_gap_factor))
+        ranks.append(_nested_ranks(cost, settings))
         summed += cost[subset[rows.numpy()]].sum(0, keepdims=True)
     arrays = {f"indices_{k}": np.concatenate(parts) for k, parts in indices.items()}
     arrays |= {f"cost_{k}": np.concatenate(parts) for k, parts in costs.items()}
@@ -39,6 +39,10 @@ def main(stage: Stage) -> None:
         "max_gap_factor": np.array(settings.max_gap_factor),
     }
     write_arrays(stage.outputs["masks"], arrays)
+
+
+def _nested_ranks(cost: np.ndarray, settings: MasksSettings) -> np.ndarray:
+    return nested_ranks(lambda k: cost, settings.nested_levels, settings.max_gap_factor)
 
 
 def _costs(data: Prepared, rows: torch.Tensor, settings: MasksSettings, rng: np.random.Generator) -> np.ndarray:

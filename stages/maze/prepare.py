@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from interdiff.config import DataSettings
 from interdiff.errors import InputError
 from interdiff.files import write_arrays
 from interdiff.maze.d4rl import Stream, read_stream
 from interdiff.maze.layouts import Layout
 from interdiff.maze.prepare import prepare
+from interdiff.maze.settings import DataSettings
 from stages.runner import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
     """Reads inputs `demonstrations`, ordered as settings.layouts; writes `train`, `val` and `test`."""
-    paths = stage.paths("demonstrations")
+    paths = stage.inputs["demonstrations"]
     streams = [_with_layout(path) for path in stage.progress(paths, "reading", unit="file")]
     names = [layout.name for layout, _ in streams]
     if names != stage.settings.layouts:

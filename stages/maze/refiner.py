@@ -3,12 +3,12 @@
 import torch
 
 from interdiff.checkpoint import save_checkpoint
-from interdiff.config import RANKED, RefinerSettings
 from interdiff.files import load_arrays
 from interdiff.maze.data import load_prepared
 from interdiff.maze.phase1 import load_keypoints, load_selector
 from interdiff.maze.policies import level_ranks, levels_from
 from interdiff.maze.refiner import MaskedAnchors, Refiner, refiner_loss
+from interdiff.maze.settings import RANKED, RefinerSettings
 from interdiff.networks import initialise_from
 from stages.runner import Stage, run_stage
 from stages.training import train_network
@@ -17,9 +17,9 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads prepared `train`, its cached anchors, the selector and phase 1's checkpoint; writes a checkpoint."""
     settings: RefinerSettings = stage.settings
-    data = load_prepared(stage.inputs["train"], stage.device)
+    data = load_prepared(stage.path("train"), stage.device)
     selector = load_selector(stage.folder("selector"), data)
-    cached = load_arrays(stage.inputs["anchors"])
+    cached = load_arrays(stage.path("anchors"))
     sources = [(RANKED[policy], int(k), share) for policy, share in settings.mix.items() for k in cached["counts"]]
     anchors = []
     for policy, k, share in stage.progress(sources, "masks", unit="policy"):

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from interdiff.config import NoSettings
 from interdiff.errors import InputError
 from interdiff.files import atomic_path, file_sha256, read_csv, read_json
 from interdiff.manifest import Manifest, relative_to
 from interdiff.provenance import makers, rule, rule_graph
 from interdiff.report import bars, embedded, graph_svg, page, rows_table
 from interdiff.runs import averages, usage
+from interdiff.settings import NoSettings
 from interdiff.tracking import flat
 from stages.runner import Stage, run_stage
 
@@ -25,11 +25,11 @@ COLUMNS = (*HEADLINE, "mse_oracle_interp", "mse_oracle_refined", "fixed", "broke
 
 def main(stage: Stage) -> None:
     """Reads the variants' `record`, `pictures` and, if there is one, the table `selection`; writes the `report`."""
-    record = read_json(stage.inputs["record"])
+    record = read_json(stage.path("record"))
     records = makers(stage.results)
     means = {name: averages(variant["metrics"]) for name, variant in record["variants"].items()}
     variants = list(_variants(stage, record, means, records))
-    inputs = [relative_to(stage.results, path) for name in stage.inputs for path in stage.paths(name)]
+    inputs = [relative_to(stage.results, path) for name in stage.inputs for path in stage.inputs[name]]
     timings = _timings(stage.results / "maze/benchmarks")
     html = page(
         title="Interpolated diffusion: maze",
@@ -60,7 +60,7 @@ def _chart(record: Mapping[str, Any], means: Mapping[str, Mapping[str, float]]) 
 def _selection(stage: Stage) -> dict[str, Any] | None:
     if "selection" not in stage.inputs:
         return None
-    rows = read_csv(stage.inputs["selection"])
+    rows = read_csv(stage.path("selection"))
     return rows_table({key: _value(text) for key, text in row.items()} for row in rows)
 
 

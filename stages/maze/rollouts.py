@@ -1,14 +1,12 @@
 """results/maze/rollouts.csv: every planner drives the ball from the same starts to the same goals."""
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from interdiff.config import RolloutsSettings
-from interdiff.files import write_csv
+from interdiff.files import write_arrays, write_csv
 from interdiff.maze.data import load_prepared
 from interdiff.maze.layouts import Layout, load_layout
 from interdiff.maze.peers import load_peers
@@ -19,6 +17,7 @@ from interdiff.maze.rollouts import (
     STEPS,
     Episodes,
     Policy,
+    at_goal,
     controller_policy,
     episodes,
     roll,
@@ -26,7 +25,9 @@ from interdiff.maze.rollouts import (
     shortest_path_policy,
     tracker,
 )
+from interdiff.maze.settings import RolloutsSettings
 from interdiff.maze.two_phase import TwoPhasePlanner
+from interdiff.timing import median_milliseconds
 from stages.runner import Stage, run_stage
 
 COLUMNS = (
@@ -34,28 +35,33 @@ COLUMNS = (
     "token_evals", "params_m",
 )  # fmt: skip
 FEEDBACK = {"shortest_path": shortest_path_policy, "controller": controller_policy}
-TIMED = 20
 
 
 def main(stage: Stage) -> None:
-    """Reads the `test` split for its sizes, our planners' networks and the peers'; writes `rollouts`."""
+    """Reads the `test` split for its sizes, our planners' networks and the peers'; writes `rollouts`, `driven`, `plan`."""
     settings: RolloutsSettings = stage.settings
-    planners = [*_ours(stage), *load_peers(settings.peers, stage.folder, stage.device)]
+    ours = list(_ours(stage))
+    planners = [*ours, *load_peers(settings.peers, stage.folder, stage.device)]
     cells = [(task, load_layout(name)) for task, names in settings.tasks.items() for name in names]
-    rows = []
+    rows, drawn = [], {}
     for task, layout in stage.progress(cells, "episodes", unit="cell"):
         cases = episodes(layout, task, settings.episodes, stage.seed)
         for name, policies, costs in [*_feedback(stage, layout, cases), *_tracked(stage, planners, layout, cases)]:
-            rewards = roll(layout, cases, policies, STEPS[layout.name])
+            positions = roll(layout, cases, policies, STEPS[layout.name])
             cell = {"planner": name, "task": task, "layout": layout.name, "seed": stage.seed}
-            rows.append(cell | scores(rewards, layout.name) | costs)
+            rows.append(cell | scores(at_goal(positions, cases.goals), layout.name) | costs)
+            if task == settings.drawn.task and _is_drawn(name, settings):
+                drawn[name, layout.name] = positions[: settings.drawn.episodes].astype(np.float32)
+    write_arrays(stage.outputs["driven"], _driven(stage, drawn))
+    (animated,) = (planner for planner in ours if planner.name == settings.drawn.planner)
+    write_arrays(stage.outputs["plan"], _plan(stage, animated))
     write_csv(stage.outputs["rollouts"], rows, COLUMNS)
 
 
 def _ours(stage: Stage) -> Iterator[TwoPhasePlanner]:
-    data = load_prepared(stage.inputs["test"], stage.device)
+    data = load_prepared(stage.path("test"), stage.device)
     weights = {
-        name: [path.parent for path in stage.paths(name) if path.suffix == ".safetensors"]
+        name: [path.parent for path in stage.inputs[name] if path.suffix == ".safetensors"]
         for name in ("segment_cost", "selector", "keypoints", "refiner")
     }
     for number, (name, settings) in enumerate(sorted(stage.settings.planners.items())):
@@ -89,14 +95,54 @@ def _tracked(
 
 
 def _plan_milliseconds(plan: Callable, layout: Layout, cases: Episodes, generator: torch.Generator) -> float:
-    """Median wall time of a plan at batch 1, after one to warm up."""
-    times = []
-    for n in range(min(TIMED, len(cases.states)) + 1):
-        row = slice(max(0, n - 1), max(1, n))
-        started = time.perf_counter()
-        plan(layout, cases.states[row], cases.goals[row], generator)
-        times.append(1000 * (time.perf_counter() - started))
-    return float(np.median(times[1:]))
+    """Median wall time of a plan at batch 1."""
+    count = len(cases.states)
+
+    def one(n: int) -> object:
+        return plan(layout, cases.states[n % count, None], cases.goals[n % count, None], generator)
+
+    return median_milliseconds(one)
+
+
+def _is_drawn(name: str, settings: RolloutsSettings) -> bool:
+    """Whether a planner is in the pictures: one of ours, the others once each."""
+    return name == settings.drawn.planner or (name not in settings.planners and "/" not in name)
+
+
+def _driven(stage: Stage, drawn: dict[tuple[str, str], np.ndarray]) -> dict[str, np.ndarray]:
+    """Paths [P, L, E, steps, 2] of the drawn episodes, NaN past their end, with their goals [L, E, 2] and maps [L]."""
+    settings: RolloutsSettings = stage.settings
+    layouts = [load_layout(name) for name in settings.tasks[settings.drawn.task]]
+    cases = [episodes(layout, settings.drawn.task, settings.episodes, stage.seed) for layout in layouts]
+    planners = list(dict.fromkeys(name for name, _ in drawn))
+    steps = max(path.shape[1] for path in drawn.values())
+    positions = np.full((len(planners), len(layouts), settings.drawn.episodes, steps, 2), np.nan, np.float32)
+    for (name, layout_name), path in drawn.items():
+        row = [layout.name for layout in layouts].index(layout_name)
+        positions[planners.index(name), row, :, : path.shape[1]] = path
+    return {
+        "planners": np.array(planners),
+        "maps": np.array([layout.ascii for layout in layouts]),
+        "goals": np.stack([case.goals[: settings.drawn.episodes] for case in cases]),
+        "positions": positions,
+    }
+
+
+def _plan(stage: Stage, planner: TwoPhasePlanner) -> dict[str, np.ndarray]:
+    """The first drawn episode of the last layout, planned alone and driven, in joint coordinates."""
+    settings: RolloutsSettings = stage.settings
+    layout = load_layout(settings.tasks[settings.drawn.task][-1])
+    cases = episodes(layout, settings.drawn.task, 1, stage.seed)
+    (traced,) = planner.traced(layout, cases.states, cases.goals, stage.generator(4))
+    policies = [tracker(traced.reference, settings.tracker)]
+    return {
+        "map": np.array(layout.ascii),
+        "goal": cases.goals[0],
+        "keypoints": traced.keypoints,
+        "interpolated": traced.interpolated,
+        "refined": traced.refined,
+        "driven": roll(layout, cases, policies, len(traced.reference.positions) + 20)[0],
+    }
 
 
 if __name__ == "__main__":

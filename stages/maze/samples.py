@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 
-from interdiff.config import SamplingSettings
 from interdiff.files import write_arrays, write_csv
 from interdiff.maze.data import Prepared, load_prepared
 from interdiff.maze.evaluation import cost_ratio, plan_metrics
@@ -11,13 +10,14 @@ from interdiff.maze.masks import Masks, load_masks
 from interdiff.maze.phase1 import load_phase1
 from interdiff.maze.plans import Planner, Plans, function_evaluations, plan_milliseconds
 from interdiff.maze.refiner import load_refiner
+from interdiff.maze.settings import SamplingSettings
 from stages.runner import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
     """Reads the test split, its masks and all networks; writes `samples` (every plan, with its map) and `metrics`."""
     settings: SamplingSettings = stage.settings
-    data, masks = load_prepared(stage.inputs["test"], stage.device), load_masks(stage.inputs["masks_test"])
+    data, masks = load_prepared(stage.path("test"), stage.device), load_masks(stage.path("masks_test"))
     phase1 = load_phase1(stage.folder, data)
     refiner = load_refiner(stage.folder("refiner"), data)
     planner = Planner(phase1, refiner, settings)
@@ -72,8 +72,8 @@ def _row(
     """One row of metrics.csv, in the order of its columns."""
     truth = arrays["truth"][..., :2]
     positions = {kind: arrays[kind][..., :2] for kind in ("interp", "refined", "oracle_interp", "oracle_refined")}
-    metrics = plan_metrics(positions, truth, arrays["occupancy"][0])
-    metrics = {name: None if np.isnan(value) else value for name, value in metrics.items()}
+    measured = plan_metrics(positions, truth, arrays["occupancy"][0])
+    metrics = {name: None if np.isnan(value) else value for name, value in measured.items()}
     k = stage.settings.k
     return {
         "variant": stage.variant,

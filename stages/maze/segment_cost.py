@@ -3,11 +3,11 @@
 import torch
 
 from interdiff.checkpoint import save_checkpoint
-from interdiff.config import SegmentCostSettings
 from interdiff.files import write_json
 from interdiff.maze.data import load_prepared
 from interdiff.maze.masks import load_masks
 from interdiff.maze.segment_cost import SegmentCostModel, evaluate, segment_cost_loss
+from interdiff.maze.settings import SegmentCostSettings
 from stages.runner import Stage, run_stage
 from stages.training import train_network
 
@@ -15,8 +15,8 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads prepared `train`, `val` and their masks; writes a checkpoint and held-out `metrics` per layout."""
     settings: SegmentCostSettings = stage.settings
-    train_data = load_prepared(stage.inputs["train"], stage.device)
-    masks = load_masks(stage.inputs["masks_val"])
+    train_data = load_prepared(stage.path("train"), stage.device)
+    masks = load_masks(stage.path("masks_val"))
     config = {
         "frames": train_data.frames,
         "frames_per_token": settings.frames_per_token,
@@ -32,7 +32,7 @@ def main(stage: Stage) -> None:
         ),
     )
     save_checkpoint(stage.outputs, model, {"kind": "segment_cost", "model": config}, history)
-    write_json(stage.outputs["metrics"], evaluate(model, load_prepared(stage.inputs["val"], stage.device), masks))
+    write_json(stage.outputs["metrics"], evaluate(model, load_prepared(stage.path("val"), stage.device), masks))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 import torch
 
 from interdiff.checkpoint import save_checkpoint
-from interdiff.config import SegmentFillSettings
 from interdiff.diffusion import keyframe_scheduler
 from interdiff.maze.data import load_prepared
+from interdiff.maze.settings import SegmentFillSettings
 from interdiff.maze.window_diffusion import SegmentDenoiser, horizons_of, segment_loss
 from stages.runner import Stage, run_stage
 from stages.training import train_network
@@ -14,8 +14,8 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads prepared windows `train`; writes a checkpoint."""
     settings: SegmentFillSettings = stage.settings
-    data = load_prepared(stage.inputs["train"], stage.device)
-    horizons = horizons_of(stage.inputs["train"])
+    data = load_prepared(stage.path("train"), stage.device)
+    horizons = horizons_of(stage.path("train"))
     config = {"interval": settings.interval, "grid": data.cells, **settings.network.model_dump()}
     torch.manual_seed(settings.training.seed)
     model = SegmentDenoiser(**config).to(stage.device)

@@ -1,9 +1,10 @@
 """results/maze/selection.csv: cost of every way to choose keyframes, and the limit of choosing by the condition alone."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
-from interdiff.config import SelectionStageSettings
 from interdiff.files import write_csv
 from interdiff.keyframe_dp import optimal_indices
 from interdiff.maze.data import load_prepared
@@ -13,6 +14,7 @@ from interdiff.maze.phase1 import load_segment_cost, load_selector
 from interdiff.maze.policies import keyframe_indices
 from interdiff.maze.segment_cost import costs_of_chunks
 from interdiff.maze.selection_limit import expected_cost, load_starts, sample_rows, selection_row
+from interdiff.maze.settings import SelectionStageSettings
 from stages.runner import Stage, run_stage
 
 COLUMNS = (
@@ -24,16 +26,16 @@ COLUMNS = (
 def main(stage: Stage) -> None:
     """Reads the `test` split, its masks, D_phi and the selector; writes `selection`, a row per layout and K."""
     settings: SelectionStageSettings = stage.settings
-    data = load_prepared(stage.inputs["test"], stage.device)
+    data = load_prepared(stage.path("test"), stage.device)
     rows = sample_rows(data.layout.numpy(force=True), settings.conditions, stage.rng())
-    data, masks = data.subset(torch.as_tensor(rows, device=stage.device)), load_masks(stage.inputs["masks_test"])
+    data, masks = data.subset(torch.as_tensor(rows, device=stage.device)), load_masks(stage.path("masks_test"))
     masks, gap = masks.subset(rows), masks.max_gap_factor
     expected = _expected_costs(stage, data.layouts, data.layout.numpy(force=True), rows, data.frames)
     segment_cost = load_segment_cost(stage.folder("segment_cost"), data)
     matrices = [(predicted, exact) for _, predicted, exact in costs_of_chunks(segment_cost, data)]
     predicted, exact = (np.concatenate(parts) for parts in zip(*matrices, strict=True))
     selector = load_selector(stage.folder("selector"), data)
-    table = []
+    table: list[dict[str, Any]] = []
     for k in settings.counts:
         chosen = {
             policy: keyframe_indices(policy, k, data, masks, selector, stage.rng(k)).numpy(force=True)
@@ -52,7 +54,7 @@ def main(stage: Stage) -> None:
 def _expected_costs(stage: Stage, names: list[str], layout_n: np.ndarray, rows: np.ndarray, frames: int) -> np.ndarray:
     settings: SelectionStageSettings = stage.settings
     layouts = [load_layout(settings.layouts[name].map, name) for name in names]
-    starts = load_starts(stage.inputs["test"])
+    starts = load_starts(stage.path("test"))
     costs = []
     for row, number in stage.progress(list(zip(rows, layout_n, strict=True)), "re-simulating", unit="condition"):
         condition = (layouts[number], starts.states[row], starts.targets[row], frames, settings.demonstrations)

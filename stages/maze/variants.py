@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from interdiff.config import MAZE_STAGES, VariantsStageSettings
 from interdiff.files import canonical_json, file_sha256, read_csv, read_json, write_json
+from interdiff.maze.settings import MAZE_STAGES, VariantsStageSettings
 from interdiff.runs import publish
 from interdiff.tracking import git_commit
 from interdiff.variants import merge
@@ -18,9 +18,10 @@ from stages.runner import Stage, run_stage
 def main(stage: Stage) -> None:
     """Reads `metrics` (the table of all), `pictures` and the `artifacts` behind them; writes the `record`."""
     settings: VariantsStageSettings = stage.settings
-    rows = read_csv(stage.inputs["metrics"])
-    pictures = [_relative(stage, path) for path in stage.paths("pictures")]
-    variants, artifacts = {}, {}
+    rows = read_csv(stage.path("metrics"))
+    pictures = [_relative(stage, path) for path in stage.inputs["pictures"]]
+    variants: dict[str, dict[str, Any]] = {}
+    artifacts: dict[str, dict[str, Any]] = {}
     for name in settings.variants:
         changes, folders = settings.changes[name], settings.artifacts[name]
         config = merge(settings.base, changes)
@@ -43,7 +44,7 @@ def main(stage: Stage) -> None:
 
 def _identity(stage: Stage, folder: str) -> dict[str, Any]:
     """The digests of an artifact's files, and its stage's identity or, where none was written, theirs taken together."""
-    paths = [path for path in stage.paths("artifacts") if _relative(stage, path.parent) == folder]
+    paths = [path for path in stage.inputs["artifacts"] if _relative(stage, path.parent) == folder]
     files = {path.name: file_sha256(path) for path in sorted(paths) if path.name != "run.json"}
     run = next((path for path in paths if path.name == "run.json"), None)
     joint = hashlib.sha256(canonical_json([folder, files]).encode()).hexdigest()

@@ -3,9 +3,9 @@
 import torch
 
 from interdiff.checkpoint import save_checkpoint
-from interdiff.config import WindowDiffusionSettings
 from interdiff.diffusion import keyframe_scheduler
 from interdiff.maze.data import load_prepared
+from interdiff.maze.settings import WindowDiffusionSettings
 from interdiff.maze.window_diffusion import WindowDenoiser, free_cells_of, horizons_of, window_loss
 from stages.runner import Stage, run_stage
 from stages.training import train_network
@@ -14,10 +14,10 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads prepared windows `train`; writes a checkpoint."""
     settings: WindowDiffusionSettings = stage.settings
-    data = load_prepared(stage.inputs["train"], stage.device)
+    data = load_prepared(stage.path("train"), stage.device)
     config = {
         "interval": settings.interval,
-        "horizons": horizons_of(stage.inputs["train"]),
+        "horizons": horizons_of(stage.path("train")),
         "free_cells": free_cells_of(data),
         "grid": data.cells,
         **settings.network.model_dump(),

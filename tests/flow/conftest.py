@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import yaml
 
@@ -130,6 +131,37 @@ def config(change):
         return yaml.safe_dump(values, sort_keys=False)
 
     return edited
+
+
+def smooth_sequences(layouts, rows):
+    """Prepared data of smooth random sequences in empty mazes: the arrays of a split."""
+    rng = np.random.default_rng(0)
+    frames, cells = 32, 8
+    occupancy = np.ones((len(layouts), cells, cells), np.float32)
+    occupancy[:, 1:-1, 1:-1] = 0
+    velocities = rng.normal(size=(rows, frames, 2)).cumsum(1) * 0.1
+    positions = 0.5 + (velocities / frames).cumsum(1)
+    return {
+        "positions": positions,
+        "velocities": velocities,
+        "start": np.concatenate([positions[:, 0], velocities[:, 0]], -1),
+        "goal": positions[:, -1],
+        "layout": np.repeat(range(len(layouts)), rows // len(layouts)),
+        "layouts": np.array(layouts),
+        "occupancy": occupancy,
+        "sdf": rng.normal(size=(len(layouts), 8 * cells, 8 * cells)),
+        "duration": np.full(rows, 1.0),
+    }
+
+
+def equally_spaced(data, levels, nested_levels):
+    """Masks of equally spaced keyframes for such data: the arrays of a split."""
+    rows, frames, _ = data["positions"].shape
+    masks = {"levels": levels, "nested_levels": nested_levels, "max_gap_factor": 2.5}
+    for k in levels:
+        masks[f"indices_{k}"] = np.tile(np.linspace(0, frames - 1, k).astype(np.int16), (rows, 1))
+        masks[f"cost_{k}"] = np.ones(rows)
+    return masks
 
 
 def append(line):

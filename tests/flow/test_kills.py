@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import config, copy
+from conftest import config, copy, equally_spaced, smooth_sequences
 
 SEED = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))
 STAGES = ("segment_cost", "selector", "keypoints", "refiner")
@@ -159,35 +159,15 @@ def runs(tmp_path_factory):
 
 
 def inputs(folder):
-    """Smooth random sequences in an empty maze, with equally spaced keyframes."""
-    rng = np.random.default_rng(0)
-    rows, frames, cells = 16, 32, 8
-    occupancy = np.ones((1, cells, cells), np.float32)
-    occupancy[:, 1:-1, 1:-1] = 0
-    velocities = rng.normal(size=(rows, frames, 2)).cumsum(1) * 0.1
-    positions = 0.5 + (velocities / frames).cumsum(1)
-    data = {
-        "positions": positions,
-        "velocities": velocities,
-        "start": np.concatenate([positions[:, 0], velocities[:, 0]], -1),
-        "goal": positions[:, -1],
-        "layout": np.zeros(rows, int),
-        "layouts": np.array(["umaze"]),
-        "occupancy": occupancy,
-        "sdf": rng.normal(size=(1, 8 * cells, 8 * cells)),
-        "duration": np.full(rows, 1.0),
-    }
-    masks = {"levels": [4, 8], "nested_levels": [4, 8, 16], "max_gap_factor": 2.5}
-    for k in masks["levels"]:
-        masks[f"indices_{k}"] = np.tile(np.linspace(0, frames - 1, k).astype(np.int16), (rows, 1))
-        masks[f"cost_{k}"] = np.ones(rows)
-    for name, arrays in {"demonstrations": None, "prepared/base": data, "masks/base": masks}.items():
+    """Prepared data and masks of an empty maze, where the pipeline would have made them."""
+    data = smooth_sequences(["umaze"], rows=16)
+    arrays = {"prepared/base": data, "masks/base": equally_spaced(data, [4, 8], [4, 8, 16])}
+    (folder / "demonstrations").mkdir(parents=True)
+    (folder / "demonstrations/umaze.hdf5").touch()
+    for name, values in arrays.items():
         (folder / name).mkdir(parents=True)
-        if arrays is None:
-            (folder / name / "umaze.hdf5").touch()
-            continue
         for split in ("train", "val", "test"):
-            np.savez(folder / name / f"{split}.npz", **arrays)
+            np.savez(folder / name / f"{split}.npz", **values)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +203,21 @@ def test_a_stopped_stage_ends_with_the_same_bytes(runs, stage, kills, terminatio
     resumed |= set(re.findall(r"training goes on at step (\d+)", runs.log(stage)))
     assert resumed - {"0"}, stops
     print(f"{stage}: {', '.join(stops)}; went on at steps {', '.join(sorted(resumed, key=int))}")
+
+
+def test_a_damaged_state_is_not_used(runs):
+    stage = "segment_cost"
+    expected, places = runs.uninterrupted(stage)
+    runs.plan([n for n, place in enumerate(places, 1) if place.startswith("training:")][-1])
+    code, _ = runs.repository.run(*runs.command(stage, "--force"))
+    assert code != 0
+    (state,) = (runs.folder / "results/.state").glob("*/*.safetensors")
+    content = bytearray(state.read_bytes())
+    content[-1] ^= 1
+    state.write_bytes(content)
+    assert runs.finish(stage) == expected
+    assert f"{state.name}: its content does not match the digest" in runs.log(stage)
+    assert "training goes on" not in runs.log(stage)
 
 
 def wait_for(condition, seconds=60):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import equally_spaced, smooth_sequences
 from safetensors.numpy import load_file
 
 from stages.devices import launcher
@@ -25,35 +26,11 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """Smooth random sequences in two empty mazes, and equally spaced keyframes."""
+    """Prepared data and masks of two empty mazes."""
     folder = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    rows, frames, cells = 24, 32, 8
-    occupancy = np.ones((2, cells, cells), np.float32)
-    occupancy[:, 1:-1, 1:-1] = 0
-    velocities = rng.normal(size=(rows, frames, 2)).cumsum(1) * 0.1
-    positions = 0.5 + (velocities / frames).cumsum(1)
-    data = {
-        "positions": positions,
-        "velocities": velocities,
-        "start": np.concatenate([positions[:, 0], velocities[:, 0]], -1),
-        "goal": positions[:, -1],
-        "layout": np.repeat([0, 1], rows // 2),
-        "layouts": np.array(["a", "b"]),
-        "occupancy": occupancy,
-        "sdf": rng.normal(size=(2, 8 * cells, 8 * cells)),
-        "duration": np.full(rows, 1.0),
-    }
+    data = smooth_sequences(["a", "b"], rows=24)
     np.savez(folder / "data.npz", **data)
-    keyframes = np.tile(np.linspace(0, frames - 1, 4).astype(np.int16), (rows, 1))
-    masks = {
-        "levels": [4],
-        "nested_levels": [4],
-        "max_gap_factor": 2.5,
-        "indices_4": keyframes,
-        "cost_4": np.ones(rows),
-    }
-    np.savez(folder / "masks.npz", **masks)
+    np.savez(folder / "masks.npz", **equally_spaced(data, [4], [4]))
     return {"train": folder / "data.npz", "val": folder / "data.npz", "masks_val": folder / "masks.npz"}
 
 

@@ -48,6 +48,19 @@ from interdiff.errors import InputError
         ),
         ({"maze": {"report": {"variants": ["a"]}}}, r"maze\.report\.variants: unknown variant 'a'"),
         (
+            {"maze": {"report": {"rollouts": {"planners": {"two_phase": {"variant": "a"}}}}}},
+            r"maze\.report\.rollouts\.planners\.two_phase\.variant: unknown variant 'a'",
+        ),
+        (
+            {
+                "maze": {
+                    "variants": {"a": {"sampling": {"policy": "dp"}}},
+                    "report": {"rollouts": {"planners": {"two_phase": {"variant": "a"}}}},
+                }
+            },
+            r"planners\.two_phase\.variant: a takes keyframes from the ground truth",
+        ),
+        (
             {"maze": {"base": {"refiner": {"network": "huge"}}}},
             r"maze\.base\.refiner\.network: unknown preset 'huge'",
         ),

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from interdiff.checkpoint import save_checkpoint
-from interdiff.config import PeersSettings
 from interdiff.diffusion import keyframe_scheduler
 from interdiff.errors import InputError
 from interdiff.files import write_arrays
@@ -22,6 +21,7 @@ from interdiff.maze.peers import (
     trained_layout,
 )
 from interdiff.maze.prepare import prepare
+from interdiff.maze.settings import PeersSettings
 from interdiff.maze.window_diffusion import (
     SegmentDenoiser,
     WindowDenoiser,

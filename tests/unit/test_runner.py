@@ -174,7 +174,7 @@ def test_another_setting_input_or_output_has_another_state(tmp_path):
     def folder(content="1", output="x", **settings):
         (tmp_path / "a").write_text(content)
         spec = {"settings": {"steps": 3} | settings}
-        paths = {"data": tmp_path / "a"}, {"number": tmp_path / output}
+        paths = {"data": [tmp_path / "a"]}, {"number": tmp_path / output}
         return Stage("toy", spec, None, *paths, threads=1, gpus=0, results=tmp_path).state_folder
 
     assert folder() == folder()

@@ -1,0 +1,98 @@
+"""What every section of the configuration is made of, and the sections of both domains."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from interdiff.errors import InputError
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A group of keys: unknown keys are errors, numbers are never read from text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class NoSettings(Section):
+    """For stages that have no settings."""
+
+
+NETWORK_PRESETS = {
+    "laptop": {"d_model": 128, "depth": 4, "heads": 4},
+    "log": {"d_model": 384, "depth": 12, "heads": 12},
+}
+"""Sizes by name: `laptop` trains in minutes on two cores, `log` is the size of the research log."""
+
+
+class NetworkSettings(Section):
+    """The size of a transformer; a preset's name (laptop, log) stands for all three."""
+
+    d_model: Count = Field(128, description="width of the tokens; a multiple of heads")
+    depth: Count = Field(4, description="number of blocks")
+    heads: Count = Field(4, description="attention heads per block")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value not in NETWORK_PRESETS:
+                raise ValueError(f"unknown preset {value!r}; expected one of {', '.join(NETWORK_PRESETS)}")
+            return NETWORK_PRESETS[value]
+        return value
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> NetworkSettings:
+        if self.d_model % self.heads:
+            raise ValueError(f"d_model={self.d_model} is not a multiple of heads={self.heads}")
+        return self
+
+
+class TrainingSettings(Section):
+    """One training run."""
+
+    steps: Count = Field(2000, description="optimizer steps")
+    batch_size: Count = Field(128, description="sequences per step")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up before the cosine decay")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay of AdamW")
+    ema_decay: Fraction = Field(
+        0.999, description="decay per step of the weights' moving average, which is what is saved"
+    )
+    grad_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    seed: int = Field(0, ge=0, description="seed of the initial weights and of all draws in training")
+    save_every: Count = Field(500, description="steps between saves of the resumable state")
+    log_every: Count = Field(50, description="steps per logged row of means")
+    mixed_precision: Literal["no", "bf16"] = Field("no", description="arithmetic of the forward pass")
+
+
+_HEADER = "configuration: "
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], values: Any, prefix: str = "") -> Model:
+    """Values as a section; one InputError that lists every bad key, below `prefix`, with its problem."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(item, prefix) for item in error.errors()]
+        raise InputError(_HEADER + "; ".join(problems)) from error
+
+
+def _problem(item: Mapping[str, Any], prefix: str) -> str:
+    key = ".".join(part for part in [prefix, *map(str, item["loc"])] if part and part != "[key]")
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if item["type"] == "value_error":
+        message = str(item["ctx"]["error"])
+        if message.startswith(_HEADER):  # a variant's problems, with full keys already
+            return message.removeprefix(_HEADER)
+        return f"{key}.{message}" if re.match(r"[a-z0-9_.]+: ", message) else f"{key}: {message}"
+    return f"{key}: {item['msg']}, not {item['input']!r}"

@@ -1,0 +1,17 @@
+"""Pictures of the planners in the simulator, and one plan as it is made and driven."""
+
+from interdiff.files import load_arrays, read_csv
+from interdiff.maze.rollout_pictures import animation, compute_picture, driven_picture
+from interdiff.settings import NoSettings
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads `rollouts`, `driven` and `plan`; writes the pictures `driven`, `compute` and `plan`."""
+    driven_picture(load_arrays(stage.path("driven")), stage.outputs["driven"])
+    compute_picture(read_csv(stage.path("rollouts")), stage.outputs["compute"])
+    animation(load_arrays(stage.path("plan")), stage.outputs["plan"])
+
+
+if __name__ == "__main__":
+    run_stage(main, NoSettings)
