@@ -30,7 +30,7 @@ def draw_map(panel: Axes, ascii_map: str) -> None:
     rows, cols = (walls := load_layout(ascii_map).walls).shape
     extent = (-OFFSET, cols - OFFSET, rows - OFFSET, -OFFSET)
     panel.imshow(walls, cmap="Greys", vmin=0, vmax=2.2, extent=extent)
-    panel.set(xticks=[], yticks=[])
+    panel.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
 
 
 def driven_picture(driven: Mapping[str, np.ndarray], path: Path) -> None:
@@ -68,18 +68,18 @@ def compute_picture(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     figure, panels = plt.subplots(1, len(tasks), figsize=(4.2 * len(tasks), 3.6), squeeze=False, sharex=True)
     for panel, task in zip(panels[0], tasks, strict=True):
-        for n, name in enumerate(dict.fromkeys(row["planner"] for row in rows)):
+        names = dict.fromkeys(row["planner"] for row in rows if "/" not in row["planner"])
+        for n, name in enumerate(names):
+            color = plt.get_cmap("tab20")(n % 20)
             own = [row for row in rows if row["planner"] == name and row["task"] == task]
-            if "/" in name or not own:
-                continue
             tokens, score, error = (
                 np.array([float(row[key]) for row in own]) for key in ("token_evals", "score", "score_se")
             )
             mean, spread = score.mean(), np.sqrt(np.square(error).sum()) / len(own)
             if tokens.any():
-                panel.errorbar(tokens.mean(), mean, spread, fmt="o", color=f"C{n}", label=name)
+                panel.errorbar(tokens.mean(), mean, spread, fmt="o", color=color, label=name)
             else:
-                panel.axhline(mean, ls="--", lw=1, color=f"C{n}", label=name)
+                panel.axhline(mean, ls="--", lw=1, color=color, label=name)
         panel.set(xscale="log", xlabel="token evaluations per plan", ylabel="D4RL score", title=task)
         panel.grid(alpha=0.3)
     handles, labels = panels[0, 0].get_legend_handles_labels()
