@@ -4,9 +4,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from interdiff import config as config_module
+from interdiff import config, settings
 from interdiff.config import Config, load_config
 from interdiff.errors import InputError
+from interdiff.maze import settings as maze_settings
+from interdiff.variants import merge
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,9 @@ def test_a_preset_stands_for_its_sizes():
 
 
 def test_every_key_is_described():
-    models = [m for m in vars(config_module).values() if isinstance(m, type) and issubclass(m, BaseModel)]
+    named = {name: value for module in (config, settings, maze_settings) for name, value in vars(module).items()}
+    models = [m for m in named.values() if isinstance(m, type) and issubclass(m, BaseModel)]
+    assert len(models) > 20
     bare = [f"{m.__name__}.{k}" for m in models for k, f in m.model_fields.items() if not f.description]
     assert not bare
 
@@ -92,5 +96,5 @@ def test_shipped_configurations_are_valid(path):
     root = Path(__file__).parents[2]
     values = yaml.safe_load((root / "config.yaml").read_text())
     if path != "config.yaml":
-        values = config_module.merge(values, yaml.safe_load((root / path).read_text()))
+        values = merge(values, yaml.safe_load((root / path).read_text()))
     assert isinstance(load_config(values), Config)
