@@ -24,21 +24,21 @@ def plan_metrics(positions: dict[str, np.ndarray], truth: np.ndarray, occupancy:
     Returns:
         collision_KIND: share of the T - 1 pieces that leave free space; crossed_KIND (without oracle): share of plans
         with any such piece; mse_KIND: mean squared distance to the truth in squared cells; fixed: of the plans that
-        collide after interpolation, the share with no collision after refinement (nan under 20 such plans); broken:
-        share of all plans in which a piece that was free collides after refinement.
+        collide after interpolation, the share with fewer such pieces after refinement (nan under 20 such plans);
+        broken: of the others, the share that collides after refinement (nan if there are none).
     """
     maps = np.broadcast_to(occupancy, (len(truth), *occupancy.shape))
     hits = {kind: piece_collisions(positions[kind], maps) for kind in KINDS}
-    spoiled, still = np.any(hits["interp"], axis=1), np.any(hits["refined"], axis=1)
-    newly = np.any(hits["refined"] & ~hits["interp"], axis=1)
+    before, after = (hits[kind].sum(axis=1) for kind in ("interp", "refined"))
+    spoiled = before > 0
     metrics = {f"collision_{kind}": float(hits[kind].mean()) for kind in KINDS}
     metrics |= {f"crossed_{kind}": float(hits[kind].any(1).mean()) for kind in ("interp", "refined")}
     cells = occupancy.shape[-1]
     for kind in KINDS:
         metrics[f"mse_{kind}"] = float(np.square((positions[kind] - truth) * cells).sum(-1).mean())
     enough = spoiled.sum() >= FEWEST_SPOILED
-    metrics["fixed"] = float((~still[spoiled]).mean()) if enough else float("nan")
-    metrics["broken"] = float(newly.mean())
+    metrics["fixed"] = float((after < before)[spoiled].mean()) if enough else float("nan")
+    metrics["broken"] = float((after > 0)[~spoiled].mean()) if not spoiled.all() else float("nan")
     return metrics
 
 

@@ -13,10 +13,11 @@ from interdiff.segment_cost import all_segment_costs
 
 CELLS = 5
 WALLS = occupancy(load_layout("umaze"), CELLS)
-# Plans of two pieces: free, through the wall with their second piece, with their first piece.
+# Plans of two pieces: free, through the wall with their second piece, with their first piece, with both.
 FREE = np.array([[1.5, 1.5], [1.5, 2.5], [1.5, 3.5]]) / CELLS
 SECOND = np.array([[1.5, 1.5], [1.5, 1.6], [3.5, 1.6]]) / CELLS
 FIRST = np.array([[1.5, 1.5], [3.5, 1.5], [3.5, 1.6]]) / CELLS
+BOTH = np.array([[1.5, 1.5], [3.5, 1.5], [1.5, 1.6]]) / CELLS
 
 
 def metrics(*plans):
@@ -44,8 +45,8 @@ def test_collision_counts_pieces_and_crossed_counts_plans():
     assert (values["collision_oracle_interp"], values["collision_oracle_refined"]) == (0, 0)
 
 
-def test_fixed_is_the_share_of_spoiled_plans_with_no_collision_left():
-    spoiled = [(SECOND, FREE)] * 15 + [(SECOND, SECOND)] * 5
+def test_fixed_is_the_share_of_spoiled_plans_with_fewer_collisions():
+    spoiled = [(SECOND, FREE)] * 10 + [(BOTH, FIRST)] * 5 + [(SECOND, SECOND)] * 4 + [(SECOND, BOTH)]
     assert metrics(*spoiled, (FREE, FREE), (FREE, FIRST))["fixed"] == 15 / 20
 
 
@@ -56,18 +57,9 @@ def test_fixed_of_few_plans_is_not_a_number(count, known):
     assert value == 1 if known else np.isnan(value)
 
 
-@pytest.mark.parametrize(
-    ("plan", "broken"),
-    [
-        ((FREE, FREE), 0),
-        ((SECOND, FREE), 0),
-        ((SECOND, SECOND), 0),
-        ((FREE, FIRST), 1),
-        ((SECOND, FIRST), 1),  # as many collisions as before, but elsewhere
-    ],
-)
-def test_broken_counts_newly_crossing_pieces(plan, broken):
-    assert metrics(plan, (FREE, FREE))["broken"] == broken / 2
+def test_broken_is_the_share_of_the_other_plans_that_collide():
+    assert metrics((FREE, FREE), (FREE, FREE), (FREE, FIRST), (SECOND, BOTH), (SECOND, FIRST))["broken"] == 1 / 3
+    assert np.isnan(metrics((SECOND, FREE))["broken"])
 
 
 def test_mse_is_in_squared_cells():
