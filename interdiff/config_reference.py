@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -27,6 +27,7 @@ BOUNDS = {
     "exclusiveMinimum": "> {}",
     "exclusiveMaximum": "< {}",
     "minItems": "at least {} items",
+    "maxItems": "at most {} items",
     "pattern": "matches `{}`",
 }
 
@@ -58,7 +59,7 @@ def _nested(field: FieldInfo) -> Iterator[tuple[type[BaseModel], str]]:
         yield kind, ""
     for part in getattr(kind, "__args__", ()):
         if isinstance(part, type) and issubclass(part, Section):
-            yield part, ".NAME"
+            yield part, ".NAME" if get_origin(kind) is dict else ""
 
 
 def _table(model: type[BaseModel], paths: list[str]) -> str:
@@ -84,12 +85,17 @@ def _type(item: dict[str, Any]) -> str:
     if "enum" in item:
         return ", ".join(f"`{value}`" for value in item["enum"])
     if item.get("type") == "array":
-        return f"list of {_type(item['items'])}"
+        return f"list of {_type(_items(item))}"
     if item.get("type") == "object":
         return f"mapping of names to {_type(_values(item))}"
     return {"string": "text", "number": "number", "integer": "integer", "boolean": "true or false", "null": "null"}.get(
         item.get("type", ""), "anything"
     )
+
+
+def _items(item: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a list's values; those of a fixed number are alike."""
+    return item["prefixItems"][0] if "prefixItems" in item else item["items"]
 
 
 def _values(item: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +115,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _bounds(item: dict[str, Any]) -> str:
-    inner = item.get("items", _values(item))
+    inner = _items(item) if item.get("type") == "array" else _values(item)
     own = [text.format(item[key]) for key, text in BOUNDS.items() if key in item]
     each = [text.format(inner[key]) for key, text in BOUNDS.items() if key in inner]
     return "; ".join([*own, *(f"each {text}" for text in each)])

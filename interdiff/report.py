@@ -21,8 +21,9 @@ ROW, LEFT, WIDTH = 26, 230, 460
 
 
 def embedded(path: str | Path) -> str:
-    """A PNG as the address of an image that carries its own content."""
-    return "data:image/png;base64," + base64.b64encode(Path(path).read_bytes()).decode()
+    """A PNG or GIF as the address of an image that carries its own content."""
+    path = Path(path)
+    return f"data:image/{path.suffix[1:]};base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def number(value: float | None) -> str:
@@ -143,8 +144,18 @@ code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 {% endmacro %}
 <h1>{{ title }}</h1>
 <p class="quiet">Code: {{ commit or "not in a repository" }}. Figures are numbered; below each stands what it was made from.</p>
-<nav>{% for part in ["Comparison", "Variants", "Keyframes", "Workflow", "Artifacts"] if part != "Keyframes" or selection %}
-<a href="#{{ part | lower }}">{{ part }}</a>{% endfor %}</nav>
+{% macro picture(figure) %}
+<figure><img src="{{ figure.image }}" alt="{{ figure.caption }}">
+<figcaption><b>Figure {{ figure.number }}.</b> {{ figure.caption }}
+<details><summary>Where it comes from</summary>
+<p>{{ figure.path }}, SHA-256 {{ figure.digest }}, made by the rule <b>{{ figure.rule }}</b> from:</p>
+<ul>{% for name, identity in figure.inputs %}
+<li>{{ name }}{% if identity %} (identity {{ identity }}){% endif %}</li>{% endfor %}</ul>
+<pre>{{ figure.command }}</pre>
+</details></figcaption></figure>
+{% endmacro %}
+<nav>{% for part in ["comparison", "variants"] + sections | map(attribute="name") | list + ["workflow", "artifacts"] %}
+<a href="#{{ part }}">{{ part | capitalize }}</a>{% endfor %}</nav>
 
 <h2 id="comparison">Comparison</h2>
 {{ table(summary, "Means over layouts and sampling seeds, from metrics.csv. interp: after phase 1 and interpolation;"
@@ -160,23 +171,14 @@ after phase 2, by layout. Drawn for this page from metrics.csv.</figcaption></fi
 {% for key, value in variant.changes.items() %}<code>{{ key }} = {{ value }}</code>{{ ", " if not loop.last }}{% endfor %}.
 {% else %}The settings that variants start from.{% endif %}</p>
 {{ table(variant.table, "Means over sampling seeds, one row per layout.") }}
-{% for figure in variant.figures %}
-<figure><img src="{{ figure.image }}" alt="{{ figure.caption }}">
-<figcaption><b>Figure {{ figure.number }}.</b> {{ figure.caption }}
-<details><summary>Where it comes from</summary>
-<p>{{ figure.path }}, SHA-256 {{ figure.digest }}, made by the rule <b>{{ figure.rule }}</b> from:</p>
-<ul>{% for name, identity in figure.inputs %}
-<li>{{ name }}{% if identity %} (identity {{ identity }}){% endif %}</li>{% endfor %}</ul>
-{% if figure.command %}<pre>{{ figure.command }}</pre>{% endif %}
-</details></figcaption></figure>
-{% endfor %}
+{% for figure in variant.figures %}{{ picture(figure) }}{% endfor %}
 {% endfor %}
 
-{% if selection %}
-<h2 id="keyframes">Ways to choose keyframes</h2>
-{{ table(selection, "Cost of the chosen keyframes over that of the best ones, by layout and number of keyframes K; from"
- ~ " selection.csv. limit: what any selector that sees the condition alone can be expected to reach.") }}
-{% endif %}
+{% for section in sections %}
+<h2 id="{{ section.name }}">{{ section.title }}</h2>
+{% for caption, content in section.tables.items() %}{{ table(content, caption) }}{% endfor %}
+{% for figure in section.figures %}{{ picture(figure) }}{% endfor %}
+{% endfor %}
 
 <h2 id="workflow">Workflow</h2>
 {% if graph %}

@@ -86,9 +86,10 @@ def report_metrics():
 
 
 def report_selection():
-    """The comparison of ways to choose keyframes; it re-simulates goal-to-goal segments, so there is none of windows."""
-    segments = CONFIG.maze.base.data.mode == "segments"
-    return [f"{CONFIG.results}/maze/selection.csv"] if segments else []
+    """The comparison of ways to choose keyframes; it re-simulates single mazes' goal-to-goal segments, and nothing else."""
+    data = CONFIG.maze.base.data
+    single = all(isinstance(CONFIG.maze.layouts[name].map, str) for name in data.layouts)
+    return [f"{CONFIG.results}/maze/selection.csv"] if single and data.mode == "segments" else []
 
 
 def selection_spec(wildcards):
@@ -178,3 +179,34 @@ def rollouts_spec(wildcards):
     sampling = {name: MAZE.section("samples", item.variant) for name, item in rollouts.planners.items()}
     settings = rollouts.model_dump() | {"sampling": sampling, "peers": peers.model_dump()}
     return stage_spec("rollouts", settings, CONFIG.threads)
+
+
+def ablated_variants():
+    """The variants of ablations.csv, with base, once each."""
+    named = [name for names in CONFIG.maze.report.ablations.values() for name in names]
+    return list(dict.fromkeys(["base", *named]))
+
+
+def ablation_samples():
+    """All ablations' samples, every file once."""
+    return list(dict.fromkeys(f"{sample_folder(name)}/samples.npz" for name in ablated_variants()))
+
+
+def ablations_spec(wildcards):
+    """Params function: the identity text of the ablations."""
+    folders = {name: artifact("samples", name) for name in ablated_variants()}
+    return stage_spec("ablations", {"ablations": CONFIG.maze.report.ablations, "folders": folders})
+
+
+def diagnostics_spec(wildcards):
+    """Params function: the identity text of a variant's diagnostics."""
+    sampling = MAZE.section("samples", wildcards.variant)
+    settings = CONFIG.maze.report.diagnostics.model_dump() | {
+        key: sampling[key] for key in ("k", "keypoint_steps")
+    }
+    return stage_spec("diagnostics", settings, CONFIG.threads)
+
+
+def included(part, *names):
+    """Files of a part that report.html shows on request, below the maze's results."""
+    return [f"{CONFIG.results}/maze/{name}" for name in names if part in CONFIG.maze.report.include]

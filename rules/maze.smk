@@ -444,6 +444,21 @@ rule report:
         record="<results>/maze/variants.json",
         selection=report_selection(),
         pictures=report_pictures(),
+        rollouts=included(
+            "rollouts",
+            "rollouts.csv",
+            "rollouts/driven.png",
+            "rollouts/compute.png",
+            "rollouts/plan.gif",
+        ),
+        ablations=included("ablations", "ablations.csv"),
+        diagnostics=included(
+            "diagnostics",
+            "diagnostics/base/levels.png",
+            "diagnostics/base/indices.png",
+            "diagnostics/base/failures.csv",
+            "diagnostics/base/failures.png",
+        ),
     output:
         report="<results>/maze/report.html",
     log:
@@ -463,6 +478,7 @@ rule report:
         "python -m stages.maze.report --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in record={input.record:q} selection={input.selection:q} pictures={input.pictures:q}"
+        " rollouts={input.rollouts:q} ablations={input.ablations:q} diagnostics={input.diagnostics:q}"
         " --out report={output.report:q}"
 
 
@@ -593,3 +609,70 @@ rule rollout_pictures:
         " --log {log:q} --results {params.results:q}"
         " --in rollouts={input.rollouts:q} driven={input.driven:q} plan={input.plan:q}"
         " --out driven={output.driven:q} compute={output.compute:q} plan={output.plan:q}"
+
+
+rule ablations:
+    input:
+        samples=ablation_samples(),
+    output:
+        ablations="<results>/maze/ablations.csv",
+    log:
+        "<results>/maze/logs/ablations.txt",
+    benchmark:
+        "<results>/maze/benchmarks/ablations.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        spec=ablations_spec,
+        results=results_root,
+    shell:
+        "python -m stages.maze.ablations --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in samples={input.samples:q}"
+        " --out ablations={output.ablations:q}"
+
+
+rule diagnostics:
+    input:
+        test=maze("prepare", "test.npz"),
+        masks_test=maze("masks", "test.npz"),
+        segment_cost=checkpoint_of("segment_cost"),
+        selector=checkpoint_of("selector"),
+        keypoints=checkpoint_of("keypoints"),
+        refiner=checkpoint_of("refiner"),
+        samples=maze("samples", "samples.npz"),
+    output:
+        levels="<results>/maze/diagnostics/{variant}/levels.csv",
+        levels_picture="<results>/maze/diagnostics/{variant}/levels.png",
+        indices="<results>/maze/diagnostics/{variant}/indices.csv",
+        indices_picture="<results>/maze/diagnostics/{variant}/indices.png",
+        failures="<results>/maze/diagnostics/{variant}/failures.csv",
+        failures_picture="<results>/maze/diagnostics/{variant}/failures.png",
+    log:
+        "<results>/maze/logs/diagnostics/{variant}.txt",
+    benchmark:
+        "<results>/maze/benchmarks/diagnostics/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("samples"),
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        spec=diagnostics_spec,
+        results=results_root,
+    shell:
+        "python -m stages.maze.diagnostics --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in test={input.test:q} masks_test={input.masks_test:q} segment_cost={input.segment_cost:q}"
+        " selector={input.selector:q} keypoints={input.keypoints:q} refiner={input.refiner:q} samples={input.samples:q}"
+        " --out levels={output.levels:q} levels_picture={output.levels_picture:q}"
+        " indices={output.indices:q} indices_picture={output.indices_picture:q}"
+        " failures={output.failures:q} failures_picture={output.failures_picture:q}"

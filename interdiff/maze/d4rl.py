@@ -1,6 +1,9 @@
-"""D4RL's HDF5 files of Maze2D: one stream of rows; `timeouts` marks the rows that reached their target."""
+"""D4RL's HDF5 files of Maze2D: one stream of rows; `timeouts` marks the rows that reached their target.
 
-from collections.abc import Iterator
+A family of mazes is one file with a group per maze, each laid out as a D4RL file.
+"""
+
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +48,20 @@ class Stream:
 def write_stream(path: Path, arrays: dict[str, np.ndarray], layout: Layout) -> None:
     """Writes a stream whole or not at all, gzipped, with the attributes `layout` (name) and `map` (ASCII)."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["layout"], file.attrs["map"] = layout.name, layout.ascii
-        for name, values in arrays.items():
-            file.create_dataset(name, data=values, compression="gzip", compression_opts=1, shuffle=True)
+        _write(file, arrays, layout)
+
+
+def write_family(path: Path, streams: Iterable[tuple[dict[str, np.ndarray], Layout]]) -> None:
+    """Writes the streams of several mazes as `write_stream` does, each in a group named after its layout."""
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+        for arrays, layout in streams:
+            _write(file.create_group(layout.name), arrays, layout)
+
+
+def _write(group: h5py.Group, arrays: dict[str, np.ndarray], layout: Layout) -> None:
+    group.attrs["layout"], group.attrs["map"] = layout.name, layout.ascii
+    for name, values in arrays.items():
+        group.create_dataset(name, data=values, compression="gzip", compression_opts=1, shuffle=True)
 
 
 def read_stream(path: Path) -> Stream:
@@ -58,8 +72,20 @@ def read_stream(path: Path) -> Stream:
     disagrees with itself.
     """
     with _opened(path) as file:
-        arrays = {name: file[name][()] for name in (*_WIDTHS, *_FLAGS) if name in file}
-        name, ascii_map = file.attrs.get("layout"), file.attrs.get("map")
+        return _read(path, file)
+
+
+def read_streams(path: Path) -> list[Stream]:
+    """The streams of a family's file, or the one stream of a D4RL file; raises as `read_stream` does."""
+    with _opened(path) as file:
+        groups = [group for group in file.values() if "map" in group.attrs]
+        return [_read(path, group) for group in groups or [file]]
+
+
+def _read(path: Path, group: h5py.Group) -> Stream:
+    _check_keys(path, group)
+    arrays = {name: group[name][()] for name in (*_WIDTHS, *_FLAGS) if name in group}
+    name, ascii_map = group.attrs.get("layout"), group.attrs.get("map")
     _check_arrays(path, arrays)
     for key in _WIDTHS:
         arrays[key] = arrays[key].astype(np.float32)
@@ -70,8 +96,8 @@ def read_stream(path: Path) -> Stream:
 
 def check_file(path: Path) -> None:
     """What can be told of a D4RL file without reading its data: InputError as of `read_stream`."""
-    with _opened(path):
-        pass
+    with _opened(path) as file:
+        _check_keys(path, file)
 
 
 @contextmanager
@@ -79,14 +105,13 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        with h5py.File(path, "r") as file:
-            _check_keys(path, file)
+        with h5py.File(path, "r", track_order=True) as file:
             yield file
     except OSError as error:
         raise InputError(f"{path}: not an HDF5 file, or a truncated one ({error})") from error
 
 
-def _check_keys(path: Path, file: h5py.File) -> None:
+def _check_keys(path: Path, file: h5py.Group) -> None:
     missing = [name for name in _WIDTHS if not isinstance(file.get(name), h5py.Dataset)]
     if missing:
         found = ", ".join(sorted(file)) or "nothing"

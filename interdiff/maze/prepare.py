@@ -92,6 +92,7 @@ def prepare(
     val_fraction: float = 0.05,
     test_fraction: float = 0.10,
     blocks: int = 20,
+    hold_out: str = "blocks",
     seed: int = 0,
     flip_y: bool = False,
     sdf_resolution: int = 8,
@@ -104,7 +105,8 @@ def prepare(
     layouts [L] str; occupancy [L, G, G] uint8; sdf [L, R, R] in units, R = G * sdf_resolution; flip_y bool;
     grid int. N is ordered by layout and time. With `flip_y` all of it is mirrored along y. `mode` is
     "segments" (goal to goal, `min_steps` or longer) or "windows" (of `horizon` steps, one number or one
-    for each layout by its name, every `stride` rows).
+    for each layout by its name, every `stride` rows). The splits are shares of every layout's time blocks, or with
+    `hold_out` "mazes" of the layouts.
     Raises InputError where a split is empty or a sequence collides with its own map.
     """
     if mode not in ("segments", "windows"):
@@ -114,7 +116,10 @@ def prepare(
     if mode == "windows" and (missing := [layout.name for layout in layouts if layout.name not in steps]):
         raise InputError(f"horizon: no number of steps for {', '.join(missing)}")
     grid = max(max(layout.walls.shape) for layout in layouts)
-    split_of_block = block_splits(blocks, val_fraction, test_fraction, seed)
+    if hold_out == "mazes":
+        splits_of = block_splits(len(streams), val_fraction, test_fraction, seed)[:, None]
+    else:
+        splits_of = np.tile(block_splits(blocks, val_fraction, test_fraction, seed), (len(streams), 1))
     parts: list[dict[str, np.ndarray]] = []
     counts: dict[str, dict[str, int]] = {}
     for number, (layout, stream) in enumerate(streams):
@@ -122,7 +127,7 @@ def prepare(
             spans = window_spans(stream, steps[layout.name], stride, cross_goals)
         else:
             spans = segment_spans(stream, min_steps)
-        part, counts[layout.name] = _sequences(layout, stream, spans, frames, grid, split_of_block)
+        part, counts[layout.name] = _sequences(layout, stream, spans, frames, grid, splits_of[number])
         parts.append({**part, "layout": np.full(len(part["goal"]), number, dtype=np.int16)})
     merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     split = merged.pop("split")

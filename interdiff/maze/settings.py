@@ -18,11 +18,34 @@ Interpolation = Literal["linear", "hermite"]
 Task = Literal["single", "multi", "heldout"]
 
 
-class LayoutSettings(Section):
-    """One maze and its demonstrations."""
+class RandomMapsSettings(Section):
+    """A family of mazes drawn at random, all their free cells connected."""
 
-    map: str = Field(description="a D4RL name (umaze, medium, large, *_eval) or an ASCII map of '#', 'O' and 'G'")
-    rows: Count = Field(100_000, description="rows (steps of 0.01 s) of demonstrations to simulate")
+    count: Count = Field(description="number of mazes")
+    sides: tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]] = Field(
+        (5, 12), description="least and greatest number of cells per side, borders included"
+    )
+    wall_share: tuple[Fraction, Fraction] = Field(
+        (0.15, 0.5), description="least and greatest share of inner cells to wall up"
+    )
+    seed: int = Field(0, ge=0, description="seed of the mazes")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RandomMapsSettings:
+        for name in ("sides", "wall_share"):
+            least, greatest = getattr(self, name)
+            if least > greatest:
+                raise ValueError(f"{name}=[{least}, {greatest}] must not decrease")
+        return self
+
+
+class LayoutSettings(Section):
+    """One maze, or a family of mazes, and the demonstrations."""
+
+    map: str | RandomMapsSettings = Field(
+        description="a D4RL name (umaze, medium, large, *_eval), an ASCII map of '#', 'O' and 'G', or a random family"
+    )
+    rows: Count = Field(100_000, description="rows (steps of 0.01 s) of demonstrations to simulate, in each maze")
     seed: int = Field(0, ge=0, description="seed of targets, start and action noise")
     noise: float = Field(0.5, ge=0, description="standard deviation of the action noise (0.5 is D4RL's)")
     source: str | None = Field(None, description="path of a real D4RL HDF5 file to use instead of simulating")
@@ -46,10 +69,13 @@ class DataSettings(Section):
     stride: Count = Field(16, description="steps from one window to the next (mode windows)")
     cross_goals: bool = Field(False, description="allow windows that cross a change of goal (mode windows)")
     min_steps: int = Field(16, ge=2, description="shorter segments are left out (mode segments)")
-    val_fraction: float = Field(0.05, gt=0, lt=1, description="share of the time blocks for validation")
-    test_fraction: float = Field(0.10, gt=0, lt=1, description="share of the time blocks for the test split")
+    val_fraction: float = Field(0.05, gt=0, lt=1, description="share of the time blocks (or mazes) for validation")
+    test_fraction: float = Field(0.10, gt=0, lt=1, description="share of the time blocks (or mazes) for the test split")
     blocks: int = Field(20, ge=3, description="time blocks per layout that the splits are drawn from")
-    seed: int = Field(0, ge=0, description="seed of the draw of blocks")
+    hold_out: Literal["blocks", "mazes"] = Field(
+        "blocks", description="what the splits are made of: time blocks of every maze, or whole mazes (the same shares)"
+    )
+    seed: int = Field(0, ge=0, description="seed of that draw")
     flip_y: bool = Field(False, description="mirror everything along y")
     sdf_resolution: Count = Field(8, description="signed-distance samples per cell and axis")
 
@@ -291,10 +317,17 @@ class SelectionSettings(Section):
     seed: int = Field(0, ge=0, description="seed of the choice of sequences, of re-simulation and random keyframes")
 
 
+class SimulatedMazeSettings(Section):
+    """A maze to simulate demonstrations in."""
+
+    map: str = Field(description="as in layouts")
+    noise: float = Field(ge=0, description="as in layouts")
+
+
 class SelectionStageSettings(SelectionSettings):
     """What the stage is told: also the mazes that it simulates."""
 
-    layouts: dict[Name, LayoutSettings] = Field(description="mazes by name")
+    layouts: dict[Name, SimulatedMazeSettings] = Field(description="mazes by name")
 
 
 class FullSequenceSettings(Section):
@@ -400,6 +433,27 @@ class RolloutsSettings(RolloutSettings):
     peers: PeersSettings = Field(description="learned planners to compare with")
 
 
+class AblationsStageSettings(Section):
+    """What ablations.csv is told: folders are below the results root."""
+
+    ablations: dict[Name, list[Name]] = Field(description="variants by what they change")
+    folders: dict[Name, str] = Field(description="folder of each variant's samples, base's too")
+
+
+class DiagnosticsSettings(Section):
+    """Tables and pictures of what goes on in the plans."""
+
+    n_per_layout: Count = Field(128, description="held-out sequences per layout")
+    failures: Count = Field(9, description="worst plans to draw")
+
+
+class DiagnosticsStageSettings(DiagnosticsSettings):
+    """What the stage is told: also how the variant samples."""
+
+    k: int = Field(ge=2, description="K, keypoints of a plan")
+    keypoint_steps: Count = Field(description="denoising steps of phase 1")
+
+
 class ReportSettings(Section):
     """What metrics.csv, selection.csv and the figures cover."""
 
@@ -410,6 +464,15 @@ class ReportSettings(Section):
     gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
     peers: PeersSettings = Field(default_factory=PeersSettings, description="learned planners to compare with")
     rollouts: RolloutSettings = Field(default_factory=RolloutSettings, description="planners in the simulator")
+    ablations: dict[Name, list[Name]] = Field(
+        default_factory=dict, description="variants of ablations.csv, by what they change"
+    )
+    diagnostics: DiagnosticsSettings = Field(
+        default_factory=DiagnosticsSettings, description="what goes on in the plans of a variant"
+    )
+    include: list[Literal["rollouts", "ablations", "diagnostics"]] = Field(
+        [], description="what report.html shows beside metrics.csv and selection.csv; it is made if it is not there"
+    )
 
     def named_variants(self) -> list[tuple[str, str]]:
         """Keys and the variants that they name, but for the peers': a configuration may do without."""
@@ -417,6 +480,7 @@ class ReportSettings(Section):
         return [
             *(("variants", name) for name in self.variants),
             *(("gallery.variants", name) for name in self.gallery.variants),
+            *((f"ablations.{group}", name) for group, names in self.ablations.items() for name in names),
             *((f"rollouts.planners.{name}.variant", variant) for name, variant in planners.items()),
         ]
 
@@ -467,6 +531,8 @@ class MazeConfig(Section):
                     key = BASE if name == BASE else f"variants.{name}"
                     known = ", ".join(self.layouts)
                     raise InputError(f"{key}.data.layouts: unknown layout {layout!r}; expected one of {known}")
+                if merged["data"]["mode"] == "windows" and not isinstance(self.layouts[layout].map, str):
+                    raise InputError(f"{name}.data.mode: windows are of single mazes, {layout!r} is a family")
         for key, name in self.report.named_variants():
             if name not in settings:
                 raise InputError(f"report.{key}: unknown variant {name!r}; expected one of {', '.join(settings)}")
@@ -484,7 +550,10 @@ class MazeConfig(Section):
 def _check_layout(name: str, layout: LayoutSettings) -> None:
     key = "map"
     try:
-        load_layout(layout.map, name)
+        if isinstance(layout.map, str):
+            load_layout(layout.map, name)
+        elif layout.source is not None:
+            raise InputError("a family of mazes has no source")
         if layout.source is not None:
             # Before any job: Snakemake removes what a job made earlier as soon as the job begins.
             from interdiff.maze.d4rl import check_file

@@ -1,18 +1,24 @@
-"""One layout's demonstrations: generated, or taken from a real D4RL file, checked and given its map."""
+"""One maze's demonstrations, or a random family's: generated, or taken from a real D4RL file and given its map."""
 
 from pathlib import Path
 
 from interdiff.maze.controller import generate
-from interdiff.maze.d4rl import read_stream, write_stream
+from interdiff.maze.d4rl import read_stream, write_family, write_stream
 from interdiff.maze.layouts import load_layout
+from interdiff.maze.random_layouts import random_layouts
 from interdiff.maze.settings import LayoutSettings
 from stages.runner import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
     """Writes output `demonstrations`, named after the layout; `settings.source` is a D4RL file to take."""
-    settings = stage.settings
+    settings: LayoutSettings = stage.settings
     path = stage.outputs["demonstrations"]
+    if not isinstance(settings.map, str):
+        layouts = random_layouts(settings.map, path.stem)
+        numbered = stage.progress(list(enumerate(layouts)), path.stem, unit="maze")
+        write_family(path, ((generate(x, settings.rows, settings.seed + n, settings.noise), x) for n, x in numbered))
+        return
     layout = load_layout(settings.map, name=path.stem)
     if settings.source is not None:
         arrays = read_stream(Path(settings.source)).arrays

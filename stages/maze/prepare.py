@@ -1,10 +1,11 @@
 """Prepared data: sequences of all layouts with their conditions and maps, one .npz per split."""
 
+from collections import Counter
 from pathlib import Path
 
 from interdiff.errors import InputError
 from interdiff.files import write_arrays
-from interdiff.maze.d4rl import Stream, read_stream
+from interdiff.maze.d4rl import Stream, read_streams
 from interdiff.maze.layouts import Layout
 from interdiff.maze.prepare import prepare
 from interdiff.maze.settings import DataSettings
@@ -14,25 +15,26 @@ from stages.runner import Stage, run_stage
 def main(stage: Stage) -> None:
     """Reads inputs `demonstrations`, ordered as settings.layouts; writes `train`, `val` and `test`."""
     paths = stage.inputs["demonstrations"]
-    streams = [_with_layout(path) for path in stage.progress(paths, "reading", unit="file")]
-    names = [layout.name for layout, _ in streams]
+    files = [_with_layouts(path) for path in stage.progress(paths, "reading", unit="file")]
+    names = [path.stem for path in paths]
     if names != stage.settings.layouts:
         raise InputError(f"layouts: expected {stage.settings.layouts}, the demonstrations are of {names}")
     options = stage.settings.model_dump(exclude={"layouts"})
-    splits, counts = prepare(streams, **options)
-    for name, reasons in counts.items():
-        print(f"{name}: " + ", ".join(f"{reason}: {count}" for reason, count in reasons.items()), flush=True)
+    splits, counts = prepare([stream for streams in files for stream in streams], **options)
+    for name, streams in zip(names, files, strict=True):
+        total = sum((Counter(counts[layout.name]) for layout, _ in streams), Counter())
+        print(f"{name}: " + ", ".join(f"{reason}: {count}" for reason, count in total.items()), flush=True)
     for name, data in splits.items():
         write_arrays(stage.outputs[name], data)
 
 
-def _with_layout(path: Path) -> tuple[Layout, Stream]:
-    stream = read_stream(path)
-    if stream.layout is None:
+def _with_layouts(path: Path) -> list[tuple[Layout, Stream]]:
+    streams = [(stream.layout, stream) for stream in read_streams(path) if stream.layout is not None]
+    if not streams:
         raise InputError(
             f"{path}: attributes 'layout' and 'map' are missing; expected a file of the demonstrations stage"
         )
-    return stream.layout, stream
+    return streams
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+"""Mazes drawn at random: walls put on free cells in random order, as long as all that stay free are connected."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interdiff.maze.layouts import Layout, cell_distances
+from interdiff.maze.settings import RandomMapsSettings
+
+
+def random_layouts(settings: RandomMapsSettings, name: str) -> list[Layout]:
+    """The family's mazes, called `name`-0, `name`-1, ...; the same settings give the same mazes."""
+    rng = np.random.default_rng(settings.seed)
+    return [random_layout(f"{name}-{n}", settings.sides, settings.wall_share, rng) for n in range(settings.count)]
+
+
+def random_layout(
+    name: str, sides: tuple[int, int], wall_share: tuple[float, float], rng: np.random.Generator
+) -> Layout:
+    """One maze of `sides[0]` to `sides[1]` cells per side, borders included, with a random goal.
+
+    wall_share: bounds of the share of inner cells to wall up; where connectedness forbids it, there are fewer.
+    """
+    rows, cols = rng.integers(sides[0], sides[1] + 1, size=2)
+    walls = np.pad(np.zeros((rows - 2, cols - 2), dtype=bool), 1, constant_values=True)
+    cells = rng.permutation(np.argwhere(~walls))
+    left = round(rng.uniform(*wall_share) * len(cells))
+    for row, col in cells:
+        if not left:
+            break
+        walls[row, col] = True
+        if _connected(walls):
+            left -= 1
+        else:
+            walls[row, col] = False
+    free = np.argwhere(~walls)
+    goal = free[rng.integers(len(free))]
+    return Layout(name, walls, (int(goal[0]), int(goal[1])))
+
+
+def _connected(walls: np.ndarray) -> bool:
+    free = np.argwhere(~walls)
+    reached = cell_distances(walls, (int(free[0, 0]), int(free[0, 1])))
+    return len(free) > 1 and bool(np.isfinite(reached[~walls]).all())

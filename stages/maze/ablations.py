@@ -1,0 +1,31 @@
+"""results/maze/ablations.csv: what one change of the settings at a time does to the plans, beside base."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from interdiff.files import load_arrays, write_csv
+from interdiff.maze.ablations import compared, plan_figures
+from interdiff.maze.settings import AblationsStageSettings
+from interdiff.variants import BASE
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads all variants' `samples`; writes `ablations`, a row per ablation, variant, layout and figure."""
+    settings: AblationsStageSettings = stage.settings
+    base = _figures(stage, settings.folders, BASE)
+    work = [(group, name) for group, names in settings.ablations.items() for name in names]
+    rows = []
+    for group, name in stage.progress(work, "ablations", unit="variant"):
+        figures = _figures(stage, settings.folders, name)
+        rows += [{"ablation": group, "variant": name} | row for row in compared(figures, base)]
+    write_csv(stage.outputs["ablations"], rows)
+
+
+def _figures(stage: Stage, folders: Mapping[str, str], variant: str):
+    (path,) = (path for path in stage.inputs["samples"] if path.parent == Path(stage.results) / folders[variant])
+    return plan_figures(load_arrays(path, ("truth", "refined", "oracle_refined", "occupancy", "layout", "row")))
+
+
+if __name__ == "__main__":
+    run_stage(main, AblationsStageSettings)

@@ -1,0 +1,67 @@
+"""What phase 2 meets and does at each level, which frames are chosen, and the worst plans: tables and pictures."""
+
+import torch
+
+from interdiff.corruption import with_anchor_errors
+from interdiff.files import load_arrays, write_csv
+from interdiff.maze.data import Prepared, load_prepared
+from interdiff.maze.diagnostics import (
+    failures,
+    index_counts,
+    indices_picture,
+    level_figures,
+    levels_picture,
+)
+from interdiff.maze.gallery import gallery
+from interdiff.maze.masks import Masks, load_masks
+from interdiff.maze.phase1 import Phase1, load_phase1
+from interdiff.maze.policies import first_keyframes, keyframe_indices, level_ranks, levels_from, rank_indices
+from interdiff.maze.refiner import Refiner, load_refiner
+from interdiff.maze.settings import DiagnosticsStageSettings
+from stages.runner import Stage, run_stage
+
+POLICIES = {"selector": "selector", "uniform": "uniform", "random_nested": "random"}
+
+
+def main(stage: Stage) -> None:
+    """Reads the test split, its masks, all networks and the `samples`; writes a table and a picture of each kind."""
+    settings: DiagnosticsStageSettings = stage.settings
+    data, masks = load_prepared(stage.path("test"), stage.device), load_masks(stage.path("masks_test"))
+    chosen = torch.cat([data.rows_of(n)[: settings.n_per_layout] for n in range(len(data.layouts))])
+    part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))
+    phase1, refiner = load_phase1(stage.folder, data), load_refiner(stage.folder("refiner"), data)
+    rows = [
+        row
+        for policy in stage.progress(list(POLICIES), "levels", unit="policy")
+        for row in _levels(stage, policy, part, part_masks, phase1, refiner)
+    ]
+    write_csv(stage.outputs["levels"], rows)
+    levels_picture(rows, stage.outputs["levels_picture"])
+    own = {"selector": keyframe_indices("selector", settings.k, part, part_masks, phase1.selector, stage.rng())}
+    own["optimum"] = torch.as_tensor(part_masks.indices[settings.k])
+    names = [part.layouts[n] for n in part.layout.tolist()]
+    counts = index_counts({name: x.numpy(force=True) for name, x in own.items()}, names, part.frames)
+    write_csv(stage.outputs["indices"], counts)
+    indices_picture(counts, stage.outputs["indices_picture"])
+    samples = load_arrays(stage.path("samples"))
+    worst = failures(samples, settings.failures)
+    write_csv(stage.outputs["failures"], worst)
+    gallery(samples, [int(row["number"]) for row in worst], stage.outputs["failures_picture"])
+
+
+def _levels(stage: Stage, policy: str, data: Prepared, masks: Masks, phase1: Phase1, refiner: Refiner):
+    settings: DiagnosticsStageSettings = stage.settings
+    levels, chunks = levels_from(masks.nested_levels, settings.k), data.chunks(128)
+    start = first_keyframes(POLICIES[policy], levels[0], data, masks, stage.rng())
+    ranks = level_ranks(POLICIES[policy], levels, data, phase1.selector, stage.rng(1), start)
+    indices = rank_indices(ranks, levels[0])
+    generator = stage.generator()
+    keypoints = phase1.keypoints_of(data, chunks, indices, settings.keypoint_steps, generator)
+    moved, _ = with_anchor_errors(data.states, keypoints, indices, refiner.interpolation, 1.0, 0.0, generator)
+    for name, anchored, exact in (("exact", data.states, True), ("phase 1", moved, False)):
+        for row in level_figures(refiner, data, chunks, ranks, levels, anchored, exact, generator):
+            yield {"policy": policy, "anchors": name} | row
+
+
+if __name__ == "__main__":
+    run_stage(main, DiagnosticsStageSettings)
