@@ -87,6 +87,7 @@ def levels_picture(rows: Sequence[Mapping[str, float | str]], path: Path) -> Non
     """The figures of all levels over the number of keyframes, a line per mask policy and kind of anchor, as a PNG."""
     figure, panels = plt.subplots(1, len(LEVEL_FIGURES), figsize=(3.3 * len(LEVEL_FIGURES), 3.2))
     policies = list(dict.fromkeys(row["policy"] for row in rows))
+    counts = list(dict.fromkeys(float(row["keyframes"]) for row in rows))
     for panel, name in zip(panels, LEVEL_FIGURES, strict=True):
         for number, policy in enumerate(policies):
             for anchors, style in (("exact", "--"), ("phase 1", "-")):
@@ -94,6 +95,8 @@ def levels_picture(rows: Sequence[Mapping[str, float | str]], path: Path) -> Non
                 x, y = ([row[key] for row in line] for key in ("keyframes", name))
                 panel.plot(x, y, style, marker="o", ms=3, color=f"C{number}", label=f"{policy}, {anchors}")
         panel.set(title=name, xlabel="keyframes", xscale="log", yscale="log")
+        panel.set_xticks(counts, [f"{count:.0f}" for count in counts], minor=False)
+        panel.set_xticks([], minor=True)
         panel.grid(alpha=0.3)
     panels[0].legend(fontsize=7)
     figure.tight_layout()
@@ -124,7 +127,7 @@ def indices_picture(rows: Sequence[Mapping[str, float | str]], path: Path) -> No
     figure, panels = plt.subplots(len(layouts), 1, figsize=(8, 2.1 * len(layouts)), squeeze=False, sharex=True)
     for panel, layout in zip(panels[:, 0], layouts, strict=True):
         own = [row for row in rows if row["layout"] == layout][1:-1]
-        for name in own[0].keys() - {"layout", "frame"}:
+        for name in list(own[0])[2:]:
             panel.plot([row["frame"] for row in own], [row[name] for row in own], drawstyle="steps-mid", label=name)
         panel.set(ylabel=f"{layout}: share")
         panel.grid(alpha=0.3)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from interdiff.files import load_arrays, write_csv
-from interdiff.maze.ablations import compared, plan_figures
+from interdiff.maze.ablations import PlanFigures, compared, plan_figures
 from interdiff.maze.settings import AblationsStageSettings
 from interdiff.variants import BASE
 from stages.runner import Stage, run_stage
@@ -22,7 +22,7 @@ def main(stage: Stage) -> None:
     write_csv(stage.outputs["ablations"], rows)
 
 
-def _figures(stage: Stage, folders: Mapping[str, str], variant: str):
+def _figures(stage: Stage, folders: Mapping[str, str], variant: str) -> PlanFigures:
     (path,) = (path for path in stage.inputs["samples"] if path.parent == Path(stage.results) / folders[variant])
     return plan_figures(load_arrays(path, ("truth", "refined", "oracle_refined", "occupancy", "layout", "row")))
 

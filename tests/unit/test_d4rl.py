@@ -4,7 +4,7 @@ import pytest
 
 from interdiff.errors import InputError
 from interdiff.maze.controller import generate
-from interdiff.maze.d4rl import read_stream, write_stream
+from interdiff.maze.d4rl import read_stream, read_streams, write_family, write_stream
 from interdiff.maze.layouts import load_layout
 
 LAYOUT = load_layout("umaze")
@@ -34,6 +34,24 @@ def test_round_trip(tmp_path, arrays):
     assert stream.layout.ascii == LAYOUT.ascii
     np.testing.assert_array_equal(stream.ends, arrays["timeouts"])
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_family_is_one_file_of_streams(tmp_path, arrays):
+    path, other = tmp_path / "family.hdf5", load_layout("umaze_eval", "b-10")
+    write_family(path, [(arrays, load_layout("umaze", "b-9")), (arrays, other)])
+    streams = read_streams(path)
+    assert [stream.layout.name for stream in streams] == ["b-9", "b-10"]
+    assert streams[1].layout.ascii == other.ascii
+    for stream in streams:
+        np.testing.assert_array_equal(stream.arrays["actions"], arrays["actions"])
+    with pytest.raises(InputError, match=r"family.hdf5: not a D4RL Maze2D file"):
+        read_stream(path)
+
+
+def test_a_file_of_one_maze_is_one_stream(tmp_path, arrays):
+    write_stream(tmp_path / "umaze.hdf5", arrays, LAYOUT)
+    (stream,) = read_streams(tmp_path / "umaze.hdf5")
+    assert stream.layout.name == "umaze"
 
 
 def test_real_files_have_no_attributes(tmp_path, arrays):

@@ -3,37 +3,18 @@ import pytest
 import torch
 
 from interdiff.keyframe_dp import optimal_indices
-from interdiff.maze.data import Prepared
-from interdiff.maze.layouts import load_layout, occupancy, signed_distance
 from interdiff.maze.masks import Masks
 from interdiff.maze.policies import first_keyframes, keyframe_indices, level_ranks, levels_from
 from interdiff.maze.selector import KeyframeSelector
 from interdiff.segment_cost import all_segment_costs
 
-T, K, CELLS, N, FACTOR = 16, 4, 5, 6, 2.0
+T, K, N, FACTOR = 16, 4, 6, 2.0
 LEVELS = (4, 6, 8)
 
 
 @pytest.fixture(scope="module")
-def data():
-    """Sequences of two layouts, three of each."""
-    generator = torch.Generator().manual_seed(0)
-    walks = torch.randn(N, T, 2, generator=generator).cumsum(1) / 50
-    states = torch.cat([0.5 + walks, walks], dim=-1)
-    layouts = [load_layout(name) for name in ("umaze", "umaze_eval")]
-    maps = [
-        np.stack([f(layout) for layout in layouts])
-        for f in (lambda layout: occupancy(layout, CELLS), lambda layout: signed_distance(layout, CELLS, 8))
-    ]
-    return Prepared(
-        states=states,
-        start=states[:, 0],
-        goal=states[:, -1, :2],
-        layout=torch.arange(2).repeat_interleave(3),
-        occupancy=torch.tensor(maps[0]).float(),
-        sdf=torch.tensor(maps[1]).float(),
-        layouts=["umaze", "umaze_eval"],
-    )
+def data(prepared_data):
+    return prepared_data(T)
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,14 @@ def test_splits_are_whole_blocks(prepared):
         assert len(owner) == 20
 
 
+def test_whole_mazes_can_be_held_out(streams):
+    splits, counts = prepare(streams, hold_out="mazes", val_fraction=0.3, test_fraction=0.3)
+    held = {name: set(splits[name]["layout"].tolist()) for name in SPLITS}
+    assert sorted(number for numbers in held.values() for number in numbers) == [0, 1, 2]
+    assert all(len(numbers) == 1 for numbers in held.values())
+    assert {reasons["straddling a block border"] for reasons in counts.values()} == {0}
+
+
 def test_block_splits():
     splits = block_splits(20, 0.05, 0.10, seed=0)
     assert np.bincount(splits).tolist() == [17, 1, 2]

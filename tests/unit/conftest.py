@@ -1,0 +1,34 @@
+"""Data that several tests share."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from interdiff.maze.data import Prepared
+from interdiff.maze.layouts import load_layout, occupancy, signed_distance
+
+CELLS = 5
+
+
+@pytest.fixture(scope="session")
+def prepared_data() -> Callable[[int], Prepared]:
+    """Random walks of so many frames in two layouts, three of each."""
+
+    def make(frames: int) -> Prepared:
+        generator = torch.Generator().manual_seed(0)
+        walks = torch.randn(6, frames, 2, generator=generator).cumsum(1) / 50
+        states = torch.cat([0.5 + walks, walks], dim=-1)
+        layouts = [load_layout(name) for name in ("umaze", "umaze_eval")]
+        return Prepared(
+            states=states,
+            start=states[:, 0],
+            goal=states[:, -1, :2],
+            layout=torch.arange(2).repeat_interleave(3),
+            occupancy=torch.tensor(np.stack([occupancy(layout, CELLS) for layout in layouts])).float(),
+            sdf=torch.tensor(np.stack([signed_distance(layout, CELLS, 8) for layout in layouts])).float(),
+            layouts=["umaze", "umaze_eval"],
+        )
+
+    return make

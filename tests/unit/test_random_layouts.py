@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from interdiff.maze.layouts import load_layout
+from interdiff.maze.random_layouts import random_layouts
+from interdiff.maze.settings import RandomMapsSettings
+
+
+def family(**changes):
+    return RandomMapsSettings(count=30, sides=(5, 9), **changes)
+
+
+def test_mazes_are_closed_connected_and_of_the_sizes_asked_for():
+    layouts = random_layouts(family(), "random")
+    assert [layout.name for layout in layouts] == [f"random-{n}" for n in range(30)]
+    sides = np.array([layout.walls.shape for layout in layouts])
+    assert (sides.min(), sides.max()) == (5, 9)
+    for layout in layouts:
+        again = load_layout(layout.ascii, layout.name)  # refuses open borders and cells that are cut off
+        assert np.array_equal(again.walls, layout.walls)
+        assert again.goal == layout.goal
+
+
+def test_the_seed_decides():
+    first, again, other = (random_layouts(family(seed=seed), "random") for seed in (0, 0, 1))
+    assert [layout.ascii for layout in first] == [layout.ascii for layout in again]
+    assert [layout.ascii for layout in first] != [layout.ascii for layout in other]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_the_share_of_walls(share):
+    layouts = random_layouts(family(wall_share=(share, share)), "random")
+    inner = [layout.walls[1:-1, 1:-1].mean() for layout in layouts]
+    assert np.mean(inner) == pytest.approx(share, abs=0.05)
