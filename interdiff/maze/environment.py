@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from interdiff.maze.layouts import MAPS, load_layout
-from interdiff.maze.rollouts import GOAL_RADIUS, REFERENCE_SCORES, STEPS, episodes
+from interdiff.maze.rollouts import GOAL_RADIUS, STEPS, episodes, reference_scores
 from interdiff.maze.simulator import PointMaze
 
 TASKS = ("single", "multi")
@@ -35,7 +35,7 @@ class Maze2D(gymnasium.Env):
     @property
     def reference_scores(self) -> tuple[float, float]:
         """Returns that D4RL's score counts as 0 and 100."""
-        return REFERENCE_SCORES[self.layout.name]
+        return reference_scores(self.layout.name)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

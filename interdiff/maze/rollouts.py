@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interdiff.errors import InputError
+from interdiff.maze import d4rl_package
 from interdiff.maze.controller import WaypointController, route
 from interdiff.maze.layouts import Layout
 from interdiff.maze.settings import TrackerSettings
@@ -31,7 +32,7 @@ REFERENCE_SCORES = {
     "medium_eval": (13.07, 204.93),
     "large_eval": (16.4, 302.22),
 }
-"""Returns of D4RL's random policy and of its reference controller."""
+"""Returns of D4RL's random policy and of its reference controller, where the package d4rl is not there to ask."""
 
 State = tuple[float, float, float, float]
 Policy = Callable[[int, State], tuple[float, float]]
@@ -133,9 +134,14 @@ def at_goal(positions: np.ndarray, goals: np.ndarray) -> np.ndarray:
     return np.linalg.norm(positions - goals[:, None], axis=-1) <= GOAL_RADIUS
 
 
+def reference_scores(name: str) -> tuple[float, float]:
+    """The returns between which D4RL normalises a map's: of its random policy and of its reference controller."""
+    return d4rl_package.reference_scores(name) or REFERENCE_SCORES[name]
+
+
 def scores(rewards: np.ndarray, name: str) -> dict[str, float]:
     """Figures of rewards [N, steps] on a D4RL map: every step at the goal counts once, none after leaving it."""
-    low, high = REFERENCE_SCORES[name]
+    low, high = reference_scores(name)
     returns = rewards.sum(axis=1)
     score = 100 * (returns - low) / (high - low)
     reached = rewards.any(axis=1)

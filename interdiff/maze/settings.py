@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from interdiff.errors import InputError
+from interdiff.maze.d4rl_package import PREFIX, dataset_path
 from interdiff.maze.layouts import load_layout
 from interdiff.settings import Count, Fraction, Name, NetworkSettings, Section, TrainingSettings, validated
 from interdiff.variants import BASE, Node, Variants, merge, parents
@@ -48,7 +49,16 @@ class LayoutSettings(Section):
     rows: Count = Field(100_000, description="rows (steps of 0.01 s) of demonstrations to simulate, in each maze")
     seed: int = Field(0, ge=0, description="seed of targets, start and action noise")
     noise: float = Field(0.5, ge=0, description="standard deviation of the action noise (0.5 is D4RL's)")
-    source: str | None = Field(None, description="path of a real D4RL HDF5 file to use instead of simulating")
+    source: str | None = Field(
+        None,
+        description="path of a real D4RL HDF5 file to use instead of simulating, or the name of a data set of the package"
+        " d4rl, such as maze2d-large-v1",
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _named(cls, source: str | None) -> str | None:
+        return str(dataset_path(source)) if source and source.startswith(PREFIX) else source
 
 
 class DataSettings(Section):
