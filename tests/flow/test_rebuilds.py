@@ -123,7 +123,7 @@ CODE = {
             "interdiff/maze/gallery.py": ("gallery",),
             "interdiff/maze/deep.py": ("gallery",),
             "interdiff/far.py": ("gallery",),
-            "interdiff/plotting.py": ("curves",),
+            "interdiff/plotting.py": ("gallery", "curves"),
             "interdiff/sampler.py": SAMPLED,
             "interdiff/training.py": COSTED,
             "interdiff/segment_cost.py": MASKED,
@@ -174,7 +174,8 @@ def variant(name, **overrides):
 def rename(maze):
     maze["variants"]["double"] = maze["variants"].pop("one_pass")
     names = maze["report"]["variants"]
-    names[names.index("one_pass")] = "double"
+    for listed in (names, maze["report"]["ablations"]["refiner_steps"]):
+        listed[listed.index("one_pass")] = "double"
 
 
 def unset(maze):
