@@ -29,6 +29,9 @@ from interdiff.maze.settings import RefinerSettings
 from interdiff.networks import FourierFeatures, mlp
 from interdiff.training import Loss
 
+ERROR_FLOOR = 1e-4
+"""Squared error, network units, below which samples count alike."""
+
 
 class Refiner(nn.Module):
     """Phase 2: predicts the clean sequence from one whose missing frames were interpolated.
@@ -122,8 +125,19 @@ class MaskedAnchors:
     share: float
 
 
+def sample_weights(degraded_btc: Tensor, clean_btc: Tensor) -> Tensor:
+    """Weights [B, 1, 1] of mean one, over the root of each sample's squared position error before refinement.
+
+    Errors span two orders of magnitude, from exact anchors in a small maze to phase 1's in a large one. Unweighted, the
+    large ones leave the refiner blunt where interpolation is already good.
+    """
+    before = (to_network(degraded_btc) - to_network(clean_btc))[..., :2].square().mean((1, 2), keepdim=True)
+    weights = (before + ERROR_FLOOR).rsqrt()
+    return weights / weights.mean()
+
+
 def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: RefinerSettings) -> Loss:
-    """Squared error to the clean sequence plus a penalty on points near walls, over random masks and levels."""
+    """Weighted squared error to the clean sequence plus a penalty on points near walls, over random masks and levels."""
     shares = torch.tensor([entry.share for entry in anchors])
     corruption = settings.corruption
 
@@ -147,7 +161,7 @@ def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: Ref
         rows, clean, mask, exact, degraded = share(rows, clean, mask, exact, degraded)
         condition = data.condition(rows)
         refined = model(degraded, mask, exact, condition)
-        error = (to_network(refined) - to_network(clean)).square()
+        error = sample_weights(degraded, clean) * (to_network(refined) - to_network(clean)).square()
         penetration = wall_penetration(refined, condition.sdf, settings.collision_margin)
         position, velocity = error[..., :2].mean(), error[..., 2:].mean()
         total = 10 * position + velocity + settings.collision_weight * penetration

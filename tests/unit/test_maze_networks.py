@@ -14,7 +14,7 @@ from interdiff.keyframe_dp import max_gap, optimal_indices
 from interdiff.maze.keypoints import KeypointDenoiser, known_entries, sample_keypoints
 from interdiff.maze.layouts import load_layout, occupancy, signed_distance
 from interdiff.maze.networks import Condition, from_network, sample_sdf, to_network
-from interdiff.maze.refiner import Refiner, project_out_of_walls, wall_penetration
+from interdiff.maze.refiner import ERROR_FLOOR, Refiner, project_out_of_walls, sample_weights, wall_penetration
 from interdiff.maze.segment_cost import SegmentCostModel, random_pairs
 from interdiff.maze.selector import KeyframeSelector, level_costs
 from interdiff.networks import initialise_from
@@ -148,6 +148,19 @@ def test_the_sdf_is_sampled_per_layout():
     assert (distance[:, 0] > 0.3).all()
     assert (distance[:PER_LAYOUT, 1] < 0).all()  # umaze: row 2 is a wall there
     assert (distance[PER_LAYOUT:, 1] > 0.3).all()  # umaze_eval: it is free
+
+
+def test_samples_weigh_by_the_root_of_their_error():
+    clean = torch.zeros(3, T, 4)
+    degraded = clean.clone()
+    degraded[1, :, :2], degraded[2, :, :2] = 0.1, 0.2
+    degraded[0, :, 2:] = 1  # velocities do not count
+    weights = sample_weights(degraded, clean)
+    assert weights.shape == (3, 1, 1)
+    assert weights.mean() == pytest.approx(1)
+    error = 0.25 + ERROR_FLOOR  # 0.1 in network units is 0.5
+    assert (weights[0] / weights[1]).item() == pytest.approx((error / ERROR_FLOOR) ** 0.5, rel=1e-4)
+    assert (weights[1] / weights[2]).item() == pytest.approx(2, rel=1e-2)
 
 
 def test_a_new_refiner_is_the_identity():
