@@ -13,6 +13,8 @@ from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.maze.networks import Condition
 
+FEWEST_PER_LAYOUT = 2
+"""Sequences of a layout in a training batch, if there are more layouts than that leaves room for."""
 FIELDS = ("positions", "velocities", "start", "goal", "layout", "layouts", "occupancy", "sdf", "duration")
 
 
@@ -58,22 +60,34 @@ class Prepared:
             self, states=self.states[rows], start=self.start[rows], goal=self.goal[rows], layout=self.layout[rows]
         )
 
+    @property
+    def occurring(self) -> list[int]:
+        """The layouts that have rows; of a family of mazes, the others may be in another split."""
+        return torch.unique_consecutive(self.layout).tolist()
+
     def rows_of(self, layout: int) -> Tensor:
         return (self.layout == layout).nonzero()[:, 0]
 
     def random_rows(self, batch_size: int, generator: torch.Generator) -> Tensor:
         """Rows with replacement, equally many of every layout, ordered by layout; about `batch_size` in all.
 
+        Of many layouts, some are drawn each time.
+
         Raises:
             InputError: several processes train, and they cannot share a layout's rows equally.
         """
-        per_layout = max(1, batch_size // len(self.layouts))
+        layouts = self.occurring
+        room = max(1, batch_size // FEWEST_PER_LAYOUT)
+        if len(layouts) > room:
+            drawn = torch.randperm(len(layouts), generator=generator, device=self.device)[:room].sort()[0]
+            layouts = [layouts[n] for n in drawn.tolist()]
+        per_layout = max(1, batch_size // len(layouts))
         if per_layout % processes():
             raise InputError(
                 f"training.batch_size={batch_size}: {per_layout} sequences per layout, expected a multiple of the"
                 f" {processes()} processes"
             )
-        rows = [self.rows_of(layout) for layout in range(len(self.layouts))]
+        rows = [self.rows_of(layout) for layout in layouts]
         return torch.cat([r[torch.randint(len(r), (per_layout,), generator=generator, device=r.device)] for r in rows])
 
     def condition(self, rows: Tensor) -> Condition:
@@ -83,7 +97,7 @@ class Prepared:
 
     def chunks(self, size: int) -> list[Tensor]:
         """All rows in order, in chunks of one layout each."""
-        return [c for layout in range(len(self.layouts)) for c in self.rows_of(layout).split(size) if len(c)]
+        return [c for layout in self.occurring for c in self.rows_of(layout).split(size)]
 
 
 def load_prepared(path: Path, device: torch.device) -> Prepared:

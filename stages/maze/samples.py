@@ -21,9 +21,9 @@ def main(stage: Stage) -> None:
     phase1 = load_phase1(stage.folder, data)
     refiner = load_refiner(stage.folder("refiner"), data)
     planner = Planner(phase1, refiner, settings)
-    rows_of = [data.rows_of(layout)[: settings.n_per_layout] for layout in range(len(data.layouts))]
+    rows_of = {layout: data.rows_of(layout)[: settings.n_per_layout] for layout in data.occurring}
     rows, samples = [], []
-    work = [(seed, layout) for seed in settings.seeds for layout in range(len(data.layouts))]
+    work = [(seed, layout) for seed in settings.seeds for layout in rows_of]
     for seed, layout in stage.progress(work, "plans", unit="layout"):
         chosen = rows_of[layout]
         part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))

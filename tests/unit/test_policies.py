@@ -68,3 +68,12 @@ def test_rows_are_drawn_equally_of_every_layout_in_order(data):
     assert data.layout[rows].tolist() == [0] * 4 + [1] * 4
     assert torch.cat(data.chunks(2)).tolist() == list(range(N))
     assert [len(chunk) for chunk in data.chunks(2)] == [2, 1, 2, 1]
+
+
+def test_layouts_without_rows_are_not_drawn_and_of_many_some_are(data):
+    generator = torch.Generator().manual_seed(0)
+    only = data.subset(data.rows_of(1))
+    assert only.occurring == [1]
+    assert set(only.random_rows(6, generator).tolist()) <= {0, 1, 2}
+    drawn = [data.layout[data.random_rows(2, generator)].unique().tolist() for _ in range(20)]
+    assert {tuple(layouts) for layouts in drawn} == {(0,), (1,)}  # two of one layout each time
