@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,11 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from interdiff.provenance import topological
+from interdiff.errors import InputError
+from interdiff.files import file_sha256, read_csv
+from interdiff.manifest import Manifest
+from interdiff.provenance import rule, topological
+from interdiff.runs import usage
 
 ROW, LEFT, WIDTH = 26, 230, 460
 
@@ -24,6 +30,63 @@ def embedded(path: str | Path) -> str:
     """A PNG or GIF as the address of an image that carries its own content."""
     path = Path(path)
     return f"data:image/{path.suffix[1:]};base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+@dataclass
+class Figures:
+    """Numbered pictures with where they come from; Figure 1 is a chart of the page's own.
+
+    results: root folder, artifacts: by folder, as in the record of variants, records: of the files' makers by path.
+    """
+
+    results: Path
+    artifacts: Mapping[str, Any]
+    records: Mapping[str, Manifest]
+    count: int = 1
+
+    def add(self, path: str, caption: str) -> dict[str, Any]:
+        """The next figure: a picture by its path below the results root.
+
+        Raises:
+            InputError: no stage recorded that it made the picture.
+        """
+        file = self.results / path
+        if path not in self.records:
+            raise InputError(f"{file}: no record of how it was made; make it again by: snakemake --force {file}")
+        self.count += 1
+        inputs = [(item, self.artifacts.get(os.path.dirname(item), {})) for item in self.records[path].inputs]
+        return {
+            "number": self.count,
+            "path": str(file),
+            "image": embedded(file),
+            "caption": caption,
+            "digest": file_sha256(file)[:16],
+            "rule": rule(self.records[path]),
+            "inputs": [(item, artifact.get("identity", "")[:16]) for item, artifact in inputs],
+            "command": f"snakemake --force {file}",
+        }
+
+
+def timings(folder: Path) -> list[dict[str, Any]]:
+    """Jobs, time and memory by rule, from its benchmark files in or below a folder, the longest first."""
+    rules: dict[str, list[dict[str, str]]] = {}
+    for path in sorted(folder.rglob("*.tsv")):
+        name = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        rules.setdefault(name, []).extend(read_csv(path, delimiter="\t"))
+    rows = [{"rule": name, "jobs": len(rows)} | usage(rows) for name, rows in rules.items() if rows]
+    return sorted(rows, key=lambda row: -row["job_seconds"])
+
+
+def shared_artifacts(record: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Each artifact of a record of variants: which of them use it, its identity and its settings' digest."""
+    for folder, artifact in record["artifacts"].items():
+        users = [name for name, variant in record["variants"].items() if folder in variant["artifacts"].values()]
+        yield {
+            "artifact": folder,
+            "used by": ", ".join(users),
+            "identity": artifact["identity"][:16],
+            "spec": artifact["spec"],
+        }
 
 
 def number(value: float | None) -> str:
