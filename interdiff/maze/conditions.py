@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from interdiff.maze.layouts import OFFSET, Layout, occupancy, signed_distance
+from interdiff.maze.layouts import OFFSET, Layout, cell_steps, occupancy, signed_distance
 from interdiff.maze.networks import Condition
 
 
@@ -22,6 +22,7 @@ def condition_of(
         InputError: the layout does not fit the grid.
     """
     start = np.concatenate([(states[:, :2] + OFFSET) / cells, states[:, 2:]], axis=1)
-    maps = occupancy(layout, cells)[None], signed_distance(layout, cells, resolution)[None]
+    walls = occupancy(layout, cells)
+    maps = walls[None], signed_distance(layout, cells, resolution)[None], cell_steps(walls)[None]
     values = (*maps, start, (goals + OFFSET) / cells)
     return Condition(*(torch.as_tensor(value, dtype=torch.float32, device=device) for value in values))

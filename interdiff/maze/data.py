@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from interdiff.distributed import processes
 from interdiff.errors import InputError
 from interdiff.files import load_arrays
+from interdiff.maze.layouts import cell_steps
 from interdiff.maze.networks import Condition
 
 FEWEST_PER_LAYOUT = 2
@@ -32,6 +34,7 @@ class Prepared:
     layout: Tensor
     occupancy: Tensor
     sdf: Tensor
+    steps: Tensor
     layouts: list[str]
 
     @property
@@ -93,7 +96,9 @@ class Prepared:
     def condition(self, rows: Tensor) -> Condition:
         """The condition of rows that are ordered by layout, equally many of each layout that occurs."""
         layouts = torch.unique_consecutive(self.layout[rows])
-        return Condition(self.occupancy[layouts], self.sdf[layouts], self.start[rows], self.goal[rows])
+        return Condition(
+            self.occupancy[layouts], self.sdf[layouts], self.steps[layouts], self.start[rows], self.goal[rows]
+        )
 
     def chunks(self, size: int) -> list[Tensor]:
         """All rows in order, in chunks of one layout each."""
@@ -114,5 +119,6 @@ def load_prepared(path: Path, device: torch.device) -> Prepared:
         layout=tensor("layout", torch.int64),
         occupancy=tensor("occupancy"),
         sdf=tensor("sdf"),
+        steps=torch.as_tensor(np.stack([cell_steps(walls) for walls in arrays["occupancy"]]), device=device),
         layouts=[str(name) for name in arrays["layouts"]],
     )

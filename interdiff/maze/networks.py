@@ -9,6 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.maze.layouts import FAR
 from interdiff.networks import Context, FourierFeatures, Transformer, mlp
 
 STATE_CHANNELS = 4
@@ -21,18 +22,20 @@ ROUTE_WIDTH = 512
 ROUTE_DEPTH = 2
 ROUTE_TIMES = 16
 MAP_SUMMARY = 32
+ROUTE_SCALE = 3.0
 
 
 @dataclass(frozen=True)
 class Condition:
     """What a plan is conditioned on; B samples ordered by group, B / G of each group.
 
-    occupancy [G, cells, cells] float, sdf [G, R, R] world units, start [B, 4] (normalised position, world velocity),
-    goal [B, 2] normalised.
+    occupancy [G, cells, cells] float, sdf [G, R, R] world units, steps [G, cells^2, cells^2] between cells, start [B, 4]
+    (normalised position, world velocity), goal [B, 2] normalised.
     """
 
     occupancy: Tensor
     sdf: Tensor
+    steps: Tensor
     start: Tensor
     goal: Tensor
 
@@ -106,6 +109,41 @@ class Encoded:
     bias: Tensor
 
 
+class Waypoints(nn.Module):
+    """Where the shortest ways from start to goal are at S times: positions [B, S, 2] and their length in cells [B, 1].
+
+    A position is a mean over free cells, each weighted by how far a way through it is from the shortest (its detour) and
+    by how far along it lies. It is what value iteration networks (Tamar et al. 2016) compute on the map; here the steps
+    between cells are known, and only the weights are learned. So it holds in any maze, where an encoding of the map
+    would have to learn to search.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.tensor([1.0, 0.5]))
+        self.times = nn.Parameter(torch.linspace(0, 1, ROUTE_TIMES))
+
+    def forward(self, condition: Condition) -> tuple[Tensor, Tensor]:
+        cells, groups = condition.cells, len(condition.occupancy)
+        group = torch.arange(groups, device=condition.goal.device).repeat_interleave(len(condition.goal) // groups)
+
+        def steps_to(points: Tensor) -> Tensor:
+            row, col = (points * cells).long().clamp(0, cells - 1).unbind(-1)
+            return condition.steps[group, row * cells + col].to(points.dtype)
+
+        from_start, to_goal = steps_to(condition.start[:, :2]), steps_to(condition.goal)
+        free = condition.occupancy.flatten(1)[group] == 0
+        total = from_start + to_goal
+        length = total.masked_fill(~free, 2.0 * FAR).amin(1, keepdim=True)
+        detour, progress = (total - length)[:, None], from_start / total.clamp_min(1)
+        lag = (progress[:, None] - self.times[:, None]) * (length[:, None] + 1)
+        sharpness = F.softplus(self.sharpness) * 2
+        logits = -sharpness[0] * detour - sharpness[1] * lag.square()
+        weights = logits.masked_fill(~free[:, None], -torch.inf).softmax(-1)
+        side = (torch.arange(cells, device=free.device, dtype=weights.dtype) + 0.5) / cells
+        return weights @ torch.cartesian_prod(side, side), length
+
+
 class RouteEncoder(nn.Module):
     """Residual MLP from start, goal and a summary of the map to one vector and to features at S times.
 
@@ -142,7 +180,8 @@ class Backbone(nn.Module):
         self.map_encoder = MapEncoder(d_model)
         self.map_summary = nn.Linear(d_model, MAP_SUMMARY)
         self.fourier = FourierFeatures(POSITION_OCTAVES)
-        self.route = RouteEncoder(2 * self.fourier.width(2) + 5 + MAP_SUMMARY, d_model)
+        self.waypoints = Waypoints()
+        self.route = RouteEncoder(2 * self.fourier.width(2) + 6 + 6 * ROUTE_TIMES + MAP_SUMMARY, d_model)
         self.heat = nn.Linear(2, heads, bias=False)
         self.transformer = Transformer(d_model, depth, heads)
 
@@ -152,12 +191,19 @@ class Backbone(nn.Module):
         summary = self.map_summary(map_tokens.mean(1))
         position, goal = condition.start[:, :2], condition.goal
         offset = goal - position
+        waypoints, length = self.waypoints(condition)
+        away = (waypoints - position[:, None]) * ROUTE_SCALE
+        headings = torch.diff(waypoints, dim=1, append=goal[:, None]) * ROUTE_SCALE * ROUTE_SCALE
         features = [
             self.fourier(position),
             self.fourier(goal),
             condition.start[:, 2:] / TOP_SPEED,
             offset,
             offset.norm(dim=-1, keepdim=True),
+            length / 20,
+            waypoints.flatten(1),
+            away.flatten(1),
+            headings.flatten(1),
             summary.repeat_interleave(len(position) // len(summary), dim=0),
         ]
         points = torch.stack([position, goal], dim=1)

@@ -126,13 +126,13 @@ class MaskedAnchors:
 
 
 def sample_weights(degraded_btc: Tensor, clean_btc: Tensor) -> Tensor:
-    """Weights [B, 1, 1] of mean one, over the root of each sample's squared position error before refinement.
+    """Weights [B, 1, 1] of mean one, over the root of each sample's position error before refinement.
 
     Errors span two orders of magnitude, from exact anchors in a small maze to phase 1's in a large one. Unweighted, the
     large ones leave the refiner blunt where interpolation is already good.
     """
     before = (to_network(degraded_btc) - to_network(clean_btc))[..., :2].square().mean((1, 2), keepdim=True)
-    weights = (before + ERROR_FLOOR).rsqrt()
+    weights = (before + ERROR_FLOOR) ** -0.25
     return weights / weights.mean()
 
 

@@ -98,6 +98,7 @@ class TwoPhasePlanner:
             layout=torch.zeros(count, dtype=torch.int64, device=like.device),
             occupancy=condition.occupancy,
             sdf=condition.sdf,
+            steps=condition.steps,
             layouts=[layout.name],
         )
 

@@ -8,6 +8,7 @@ other tokens, one model for all layouts, so that methods are compared and not ne
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +169,7 @@ def segment_loss(
         noisy, level = noisy_keyframes(scheduler, clean, segment_ends(clean), generator)
         rows, world, clean, noisy, level = share(rows, world, clean, noisy, level)
         maps, known = data.condition(rows), segment_ends(clean)
-        condition = segment_condition(maps.occupancy, maps.sdf, world[:, 0], world[:, -1], model.grid)
+        condition = segment_condition(maps, world[:, 0], world[:, -1])
         predicted = network(noisy, level, steps.expand(len(rows), -1), no_difficulty(clean), known, condition)
         return prediction_error(predicted, clean, known)
 
@@ -187,9 +188,10 @@ def no_difficulty(z_bkc: Tensor) -> Tensor:
     return z_bkc.new_zeros(len(z_bkc), z_bkc.shape[1] - 1)
 
 
-def segment_condition(occupancy: Tensor, sdf: Tensor, start: Tensor, end: Tensor, grid: int) -> Condition:
-    """The condition of segments between world states [B, 4]."""
-    return Condition(occupancy, sdf, torch.cat([start[:, :2] / grid, start[:, 2:]], dim=-1), end[:, :2] / grid)
+def segment_condition(maps: Condition, start: Tensor, end: Tensor) -> Condition:
+    """The condition of segments between world states [B, 4], on the maps of another condition."""
+    cells = maps.cells
+    return replace(maps, start=torch.cat([start[:, :2] / cells, start[:, 2:]], dim=-1), goal=end[:, :2] / cells)
 
 
 @torch.no_grad()
@@ -225,7 +227,7 @@ def fill_segments(
     values = torch.zeros(len(start), model.frames, ends.shape[-1], device=ends.device)
     values[:, [0, -1]] = ends
     indices = torch.arange(model.frames, device=ends.device).expand(len(values), -1)
-    condition = segment_condition(condition.occupancy, condition.sdf, start, end, model.grid)
+    condition = segment_condition(condition, start, end)
     known, hardness = segment_ends(values), no_difficulty(values)
     z = denoised(model, scheduler, values, known, indices, hardness, condition, steps, generator)
     filled = model.from_local(z, start)[:, :-1].reshape(batch, (count - 1) * model.interval, -1)

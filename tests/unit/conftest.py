@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from interdiff.maze.data import Prepared
-from interdiff.maze.layouts import load_layout, occupancy, signed_distance
+from interdiff.maze.layouts import cell_steps, load_layout, occupancy, signed_distance
 
 CELLS = 5
 
@@ -28,6 +28,7 @@ def prepared_data() -> Callable[[int], Prepared]:
             layout=torch.arange(2).repeat_interleave(3),
             occupancy=torch.tensor(np.stack([occupancy(layout, CELLS) for layout in layouts])).float(),
             sdf=torch.tensor(np.stack([signed_distance(layout, CELLS, 8) for layout in layouts])).float(),
+            steps=torch.tensor(np.stack([cell_steps(occupancy(layout, CELLS)) for layout in layouts])),
             layouts=["umaze", "umaze_eval"],
         )
 

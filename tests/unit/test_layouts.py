@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.layouts import MAPS, cell_distances, load_layout, occupancy, parse_layout, signed_distance
+from interdiff.maze.layouts import (
+    FAR,
+    MAPS,
+    cell_distances,
+    cell_steps,
+    load_layout,
+    occupancy,
+    parse_layout,
+    signed_distance,
+)
 
 SIZES = {"umaze": (5, 5, 7), "medium": (8, 8, 26), "large": (9, 12, 46)}
 GOALS = {
@@ -101,3 +110,14 @@ def test_cell_distances_follow_corridors():
     distances = cell_distances(load_layout("umaze").walls, (1, 1))
     assert distances[3, 1] == 6
     assert np.isinf(distances[2, 2])
+
+
+@pytest.mark.parametrize("name", ["umaze", "large"])
+def test_steps_between_cells_are_those_of_a_search_from_each(name):
+    layout, grid = load_layout(name), 13
+    walls = occupancy(layout, grid)
+    steps = cell_steps(walls).reshape(grid, grid, grid, grid)
+    for cell in layout.free_cells:
+        distances = np.minimum(cell_distances(walls.astype(bool), cell), FAR)
+        np.testing.assert_array_equal(steps[cell], distances)
+    assert (steps[0, 0].ravel()[1:] == FAR).all()

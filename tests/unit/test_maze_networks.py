@@ -1,5 +1,5 @@
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,9 +11,10 @@ from interdiff.errors import InputError
 from interdiff.interpolation import interpolate
 from interdiff.keyframe_crf import log_partition, marginals, path_potential
 from interdiff.keyframe_dp import max_gap, optimal_indices
+from interdiff.maze import conditions
 from interdiff.maze.keypoints import KeypointDenoiser, known_entries, sample_keypoints
-from interdiff.maze.layouts import load_layout, occupancy, signed_distance
-from interdiff.maze.networks import Condition, from_network, sample_sdf, to_network
+from interdiff.maze.layouts import cell_steps, load_layout, occupancy, signed_distance
+from interdiff.maze.networks import Condition, Waypoints, from_network, sample_sdf, to_network
 from interdiff.maze.refiner import ERROR_FLOOR, Refiner, project_out_of_walls, sample_weights, wall_penetration
 from interdiff.maze.segment_cost import SegmentCostModel, random_pairs
 from interdiff.maze.selector import KeyframeSelector, level_costs
@@ -51,7 +52,9 @@ def condition_of(samples=range(B)):
     walls = np.stack([occupancy(layout, CELLS) for layout in layouts])[groups]
     sdf = np.stack([signed_distance(layout, CELLS, 8) for layout in layouts])[groups]
     rows = list(samples)
-    return Condition(torch.tensor(walls).float(), torch.tensor(sdf).float(), STATES[rows, 0], STATES[rows, -1, :2])
+    steps = np.stack([cell_steps(w) for w in walls])
+    maps = (torch.tensor(values).float() for values in (walls, sdf, steps))
+    return Condition(*maps, STATES[rows, 0], STATES[rows, -1, :2])
 
 
 def in_double(condition):
@@ -108,7 +111,7 @@ def test_a_grouped_batch_gives_what_its_samples_give_alone(kind):
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_the_map_matters(kind):
     network, condition = made(kind), condition_of()
-    other = Condition(condition.occupancy.flip(0), condition.sdf, condition.start, condition.goal)
+    other = replace(condition, occupancy=condition.occupancy.flip(0))
     assert not torch.allclose(output(kind, network, condition), output(kind, network, other))
 
 
@@ -150,6 +153,19 @@ def test_the_sdf_is_sampled_per_layout():
     assert (distance[PER_LAYOUT:, 1] > 0.3).all()  # umaze_eval: it is free
 
 
+def test_waypoints_follow_the_way_around_the_wall():
+    layout = load_layout("umaze")
+    states, goals = np.array([[1.0, 1, 0, 0]]), np.array([[3.0, 1]])  # both ends of the U
+    condition = conditions.condition_of(layout, states, goals, CELLS, 8, torch.device("cpu"))
+    positions, length = Waypoints()(condition)
+    assert length.tolist() == [[6]]
+    cells = positions[0] * CELLS
+    assert cells[0].tolist() == pytest.approx([1.5, 1.5], abs=0.2)
+    assert cells[-1].tolist() == pytest.approx([3.5, 1.5], abs=0.2)
+    assert cells[8].tolist() == pytest.approx([2.5, 3.5], abs=0.4)  # the middle of the bend
+    assert (cells[:, 0].diff() > -0.05).all()
+
+
 def test_samples_weigh_by_the_root_of_their_error():
     clean = torch.zeros(3, T, 4)
     degraded = clean.clone()
@@ -159,8 +175,8 @@ def test_samples_weigh_by_the_root_of_their_error():
     assert weights.shape == (3, 1, 1)
     assert weights.mean() == pytest.approx(1)
     error = 0.25 + ERROR_FLOOR  # 0.1 in network units is 0.5
-    assert (weights[0] / weights[1]).item() == pytest.approx((error / ERROR_FLOOR) ** 0.5, rel=1e-4)
-    assert (weights[1] / weights[2]).item() == pytest.approx(2, rel=1e-2)
+    assert (weights[0] / weights[1]).item() == pytest.approx((error / ERROR_FLOOR) ** 0.25, rel=1e-4)
+    assert (weights[1] / weights[2]).item() == pytest.approx(2**0.5, rel=1e-2)
 
 
 def test_a_new_refiner_is_the_identity():
