@@ -92,7 +92,8 @@ def test_fixed_is_empty_under_20_plans(smoke):
 def test_rows_of_one_variant_without_refiner_do_not_change(smoke):
     rows = [row for row in table(smoke, "metrics.csv")[1] if row["variant"] == "identity"]
     assert rows
-    assert all(row["mse_interp"] == row["mse_refined"] for row in rows)
+    # Two levels may round apart.
+    assert all(float(row["mse_refined"]) == pytest.approx(float(row["mse_interp"]), rel=1e-5) for row in rows)
 
 
 def test_pictures_and_tables_are_there(smoke, config):
