@@ -25,7 +25,7 @@ class Prepared:
     """A split of prepared data on one device.
 
     states [N, T, 4] normalised positions and d position / d tau, start [N, 4], goal [N, 2], layout [N] int64 (sorted),
-    occupancy [L, G, G], sdf [L, R, R], layouts: their names.
+    occupancy [L, G, G], sdf [L, R, R], steps [L, G * G, G * G] between cells, layouts: their names.
     """
 
     states: Tensor

@@ -9,12 +9,11 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import shortest_path
 
 from interdiff.errors import InputError
 
 FAR = 255
+"""Steps between cells that no way joins."""
 OFFSET = 0.7
 """Grid coordinates minus joint positions (qpos), in cells, which are world units."""
 
@@ -105,18 +104,10 @@ def occupancy(layout: Layout, grid: int) -> np.ndarray:
 def cell_steps(walls: np.ndarray) -> np.ndarray:
     """Steps over adjoining free cells between all pairs: walls [G, G] -> uint8 [G * G, G * G], FAR where there is no way."""
     grid = len(walls)
-    free = ~walls.astype(bool)
-    number = np.arange(grid * grid).reshape(grid, grid)
-    pairs = [
-        np.stack([a[both], b[both]])
-        for a, b, both in (
-            (number[1:], number[:-1], free[1:] & free[:-1]),
-            (number[:, 1:], number[:, :-1], free[:, 1:] & free[:, :-1]),
-        )
-    ]
-    first, second = np.concatenate(pairs, axis=1)
-    graph = csr_array((np.ones(len(first)), (first, second)), shape=(grid * grid, grid * grid))
-    return np.minimum(shortest_path(graph, directed=False, unweighted=True), FAR).astype(np.uint8)
+    steps = np.full((grid, grid, grid, grid), FAR, dtype=np.uint8)
+    for row, col in np.argwhere(walls == 0):
+        steps[row, col] = np.minimum(cell_distances(walls.astype(bool), (int(row), int(col))), FAR)
+    return steps.reshape(grid * grid, grid * grid)
 
 
 def signed_distance(layout: Layout, grid: int, resolution: int) -> np.ndarray:
