@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Annotated, Any, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -58,6 +58,8 @@ def _nested(field: FieldInfo) -> Iterator[tuple[type[BaseModel], str]]:
     if isinstance(kind, type) and issubclass(kind, Section):
         yield kind, ""
     for part in getattr(kind, "__args__", ()):
+        if get_origin(part) is Annotated:
+            part = part.__origin__
         if isinstance(part, type) and issubclass(part, Section):
             yield part, ".NAME" if get_origin(kind) is dict else ""
 
@@ -80,8 +82,8 @@ def _cell(field: FieldInfo) -> str:
 def _type(item: dict[str, Any]) -> str:
     if "$ref" in item:
         return "group, below"
-    if "anyOf" in item:
-        return " or ".join(_type(part) for part in item["anyOf"])
+    if kinds := item.get("anyOf", item.get("oneOf")):
+        return " or ".join(_type(part) for part in kinds)
     if "enum" in item:
         return ", ".join(f"`{value}`" for value in item["enum"])
     if item.get("type") == "array":

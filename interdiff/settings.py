@@ -87,7 +87,7 @@ def validated(model: type[Model], values: Any, prefix: str = "") -> Model:
 
 
 def _problem(item: Mapping[str, Any], prefix: str) -> str:
-    key = ".".join(part for part in [prefix, *map(str, item["loc"])] if part and part != "[key]")
+    key = ".".join(part for part in [prefix, *map(str, item["loc"])] if part and not part.startswith("["))
     if item["type"] == "extra_forbidden":
         return f"{key}: unknown key"
     if item["type"] == "value_error":

@@ -173,12 +173,34 @@ def planner_checkpoints(stage):
     return [f"{CONFIG.results}/{artifact(stage, item.variant)}/{name}" for item in planners for name in names]
 
 
+def planner_tests():
+    """The held-out sequences of each of our planners in the simulator, sorted by their names."""
+    planners = [item for _, item in sorted(CONFIG.maze.report.rollouts.planners.items())]
+    return [f"{CONFIG.results}/{artifact('prepare', item.variant)}/test.npz" for item in planners]
+
+
 def rollouts_spec(wildcards):
     """Params function: the identity text of the rollouts, with the planners' sampling settings and the peers."""
     rollouts, peers = CONFIG.maze.report.rollouts, CONFIG.maze.report.peers
     sampling = {name: MAZE.section("samples", item.variant) for name, item in rollouts.planners.items()}
     settings = rollouts.model_dump() | {"sampling": sampling, "peers": peers.model_dump()}
     return stage_spec("rollouts", settings, CONFIG.threads)
+
+
+def unseen_input(stage, *names):
+    """Files of a stage that the planner of unseen.csv uses."""
+    folder = f"{CONFIG.results}/{artifact(stage, CONFIG.maze.report.unseen.planner.variant)}"
+    return [f"{folder}/{name}" for name in names]
+
+
+def unseen_spec(wildcards):
+    """Params function: the identity text of the plans in unseen mazes."""
+    unseen = CONFIG.maze.report.unseen
+    settings = unseen.model_dump() | {
+        "sampling": MAZE.section("samples", unseen.planner.variant),
+        "tracker": CONFIG.maze.report.rollouts.tracker.model_dump(),
+    }
+    return stage_spec("unseen", settings, CONFIG.threads)
 
 
 def ablated_variants():

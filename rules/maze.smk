@@ -451,6 +451,7 @@ rule report:
             "rollouts/compute.png",
             "rollouts/plan.gif",
         ),
+        unseen=included("unseen", "unseen.csv"),
         ablations=included("ablations", "ablations.csv"),
         diagnostics=included(
             "diagnostics",
@@ -478,7 +479,8 @@ rule report:
         "python -m stages.maze.report --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in record={input.record:q} selection={input.selection:q} pictures={input.pictures:q}"
-        " rollouts={input.rollouts:q} ablations={input.ablations:q} diagnostics={input.diagnostics:q}"
+        " rollouts={input.rollouts:q} unseen={input.unseen:q} ablations={input.ablations:q}"
+        " diagnostics={input.diagnostics:q}"
         " --out report={output.report:q}"
 
 
@@ -546,7 +548,7 @@ rule segment_fill:
 
 rule rollouts:
     input:
-        test=lambda wildcards: f"{CONFIG.results}/{artifact('prepare', 'base')}/test.npz",
+        test=planner_tests(),
         segment_cost=planner_checkpoints("segment_cost"),
         selector=planner_checkpoints("selector"),
         keypoints=planner_checkpoints("keypoints"),
@@ -609,6 +611,37 @@ rule rollout_pictures:
         " --log {log:q} --results {params.results:q}"
         " --in rollouts={input.rollouts:q} driven={input.driven:q} plan={input.plan:q}"
         " --out driven={output.driven:q} compute={output.compute:q} plan={output.plan:q}"
+
+
+rule unseen:
+    input:
+        test=unseen_input("prepare", "test.npz"),
+        segment_cost=unseen_input("segment_cost", "model.safetensors", "config.json"),
+        selector=unseen_input("selector", "model.safetensors", "config.json"),
+        keypoints=unseen_input("keypoints", "model.safetensors", "config.json"),
+        refiner=unseen_input("refiner", "model.safetensors", "config.json"),
+    output:
+        unseen="<results>/maze/unseen.csv",
+    log:
+        "<results>/maze/logs/unseen.txt",
+    benchmark:
+        "<results>/maze/benchmarks/unseen.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=unseen_spec,
+        results=results_root,
+    shell:
+        "python -m stages.maze.unseen --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in test={input.test:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
+        " keypoints={input.keypoints:q} refiner={input.refiner:q}"
+        " --out unseen={output.unseen:q}"
 
 
 rule ablations:

@@ -103,11 +103,21 @@ def occupancy(layout: Layout, grid: int) -> np.ndarray:
 
 def cell_steps(walls: np.ndarray) -> np.ndarray:
     """Steps over adjoining free cells between all pairs: walls [G, G] -> uint8 [G * G, G * G], FAR where there is no way."""
-    grid = len(walls)
-    steps = np.full((grid, grid, grid, grid), FAR, dtype=np.uint8)
-    for row, col in np.argwhere(walls == 0):
-        steps[row, col] = np.minimum(cell_distances(walls.astype(bool), (int(row), int(col))), FAR)
-    return steps.reshape(grid * grid, grid * grid)
+    free = walls == 0
+    rows, cols = np.nonzero(free)
+    reached = np.full((len(rows), *walls.shape), FAR, dtype=np.uint8)
+    front = np.zeros((len(rows), *(side + 2 for side in walls.shape)), dtype=bool)
+    front[np.arange(len(rows)), rows + 1, cols + 1] = True
+    inner = front[:, 1:-1, 1:-1]
+    for distance in range(FAR):
+        if not inner.any():
+            break
+        reached[inner] = distance
+        beside = front[:, :-2, 1:-1] | front[:, 2:, 1:-1] | front[:, 1:-1, :-2] | front[:, 1:-1, 2:]
+        inner[:] = beside & free & (reached == FAR)
+    steps = np.full((*walls.shape, *walls.shape), FAR, dtype=np.uint8)
+    steps[rows, cols] = reached
+    return steps.reshape(walls.size, walls.size)
 
 
 def signed_distance(layout: Layout, grid: int, resolution: int) -> np.ndarray:

@@ -11,20 +11,16 @@ from interdiff.maze.settings import RandomMapsSettings
 def random_layouts(settings: RandomMapsSettings, name: str) -> list[Layout]:
     """The family's mazes, called `name`-0, `name`-1, ...; the same settings give the same mazes."""
     rng = np.random.default_rng(settings.seed)
-    return [random_layout(f"{name}-{n}", settings.sides, settings.wall_share, rng) for n in range(settings.count)]
+    return [random_layout(f"{name}-{n}", settings, rng) for n in range(settings.count)]
 
 
-def random_layout(
-    name: str, sides: tuple[int, int], wall_share: tuple[float, float], rng: np.random.Generator
-) -> Layout:
-    """One maze of `sides[0]` to `sides[1]` cells per side, borders included, with a random goal.
-
-    wall_share: bounds of the share of inner cells to wall up; where connectedness forbids it, there are fewer.
-    """
-    rows, cols = rng.integers(sides[0], sides[1] + 1, size=2)
+def random_layout(name: str, settings: RandomMapsSettings, rng: np.random.Generator) -> Layout:
+    """One maze with a random goal; where connectedness forbids the share of walls that was drawn, it has fewer."""
+    least, greatest = settings.sides
+    rows, cols = rng.integers(least, greatest + 1, size=2)
     walls = np.pad(np.zeros((rows - 2, cols - 2), dtype=bool), 1, constant_values=True)
     cells = rng.permutation(np.argwhere(~walls))
-    left = round(rng.uniform(*wall_share) * len(cells))
+    left = round(rng.uniform(*settings.wall_share) * len(cells))
     for row, col in cells:
         if not left:
             break
@@ -33,6 +29,10 @@ def random_layout(
             left -= 1
         else:
             walls[row, col] = False
+    if settings.grid is not None:
+        before = [rng.integers(settings.grid - side + 1) for side in (rows, cols)]
+        around = [(n, settings.grid - side - n) for n, side in zip(before, (rows, cols), strict=True)]
+        walls = np.pad(walls, around, constant_values=True)
     free = np.argwhere(~walls)
     goal = free[rng.integers(len(free))]
     return Layout(name, walls, (int(goal[0]), int(goal[1])))

@@ -38,6 +38,14 @@ SECTIONS: dict[str, tuple[str, dict[str, str]]] = {
             "plan.gif": "One plan being made and driven: keypoints of phase 1, interpolated, refined by phase 2, then driven.",
         },
     ),
+    "unseen": (
+        "Mazes never trained on",
+        {
+            "unseen.csv": "Plans in random mazes that no network was trained on, driven between random cells by the same "
+            "tracker, beside policies that see the map and the state at every step; from unseen.csv. success: share of "
+            "episodes that touch the goal, with its standard error over mazes; crossed: share of plans that leave free space."
+        },
+    ),
     "ablations": (
         "One change at a time",
         {

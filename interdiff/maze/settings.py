@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 
 from interdiff.errors import InputError
 from interdiff.maze.d4rl_package import PREFIX, dataset_path
@@ -24,26 +24,38 @@ class RandomMapsSettings(Section):
 
     count: Count = Field(description="number of mazes")
     sides: tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]] = Field(
-        (5, 12), description="least and greatest number of cells per side, borders included"
+        (5, 12), strict=False, description="least and greatest number of cells per side, borders included"
     )
     wall_share: tuple[Fraction, Fraction] = Field(
-        (0.15, 0.5), description="least and greatest share of inner cells to wall up"
+        (0.15, 0.5), strict=False, description="least and greatest share of inner cells to wall up"
+    )
+    grid: Count | None = Field(
+        None, description="side of a square of wall in which each maze lies anywhere; null puts nothing around it"
     )
     seed: int = Field(0, ge=0, description="seed of the mazes")
 
     @model_validator(mode="after")
-    def _ordered(self) -> RandomMapsSettings:
+    def _consistent(self) -> RandomMapsSettings:
         for name in ("sides", "wall_share"):
             least, greatest = getattr(self, name)
             if least > greatest:
                 raise ValueError(f"{name}=[{least}, {greatest}] must not decrease")
+        if self.grid is not None and self.grid < self.sides[1]:
+            raise ValueError(f"grid={self.grid} is smaller than sides={list(self.sides)}")
         return self
+
+
+Map = Annotated[
+    Annotated[str, Tag("[text]")] | Annotated[RandomMapsSettings, Tag("[family]")],
+    Discriminator(lambda value: "[text]" if isinstance(value, str) else "[family]"),
+]
+"""Pydantic reports the problems of the kind that was meant alone; the tags' brackets keep them out of the keys."""
 
 
 class LayoutSettings(Section):
     """One maze, or a family of mazes, and the demonstrations."""
 
-    map: str | RandomMapsSettings = Field(
+    map: Map = Field(
         description="a D4RL name (umaze, medium, large, *_eval), an ASCII map of '#', 'O' and 'G', or a random family"
     )
     rows: Count = Field(100_000, description="rows (steps of 0.01 s) of demonstrations to simulate, in each maze")
@@ -443,6 +455,26 @@ class RolloutsSettings(RolloutSettings):
     peers: PeersSettings = Field(description="learned planners to compare with")
 
 
+class UnseenSettings(Section):
+    """Plans in random mazes that no network was trained on, unseen.csv."""
+
+    planner: TwoPhaseSettings = Field(default_factory=TwoPhaseSettings, description="our planner")
+    families: dict[Name, RandomMapsSettings] = Field(
+        default_factory=lambda: {"as_trained": RandomMapsSettings(count=200, seed=1000)},
+        description="mazes by name; with other seeds than those trained on",
+    )
+    episodes: Count = Field(5, description="episodes per maze, from and to random free cells")
+    steps: Count = Field(1500, description="steps of 0.01 s per episode")
+    seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
+
+
+class UnseenStageSettings(UnseenSettings):
+    """What the stage is told: also how the planner samples, and what follows its plans."""
+
+    sampling: SamplingSettings = Field(description="sampling settings of the planner's variant")
+    tracker: TrackerSettings = Field(description="what follows all plans")
+
+
 class AblationsStageSettings(Section):
     """What ablations.csv is told: folders are below the results root."""
 
@@ -474,24 +506,32 @@ class ReportSettings(Section):
     gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
     peers: PeersSettings = Field(default_factory=PeersSettings, description="learned planners to compare with")
     rollouts: RolloutSettings = Field(default_factory=RolloutSettings, description="planners in the simulator")
+    unseen: UnseenSettings = Field(
+        default_factory=UnseenSettings, description="plans in mazes that no network was trained on"
+    )
     ablations: dict[Name, list[Name]] = Field(
         default_factory=dict, description="variants of ablations.csv, by what they change"
     )
     diagnostics: DiagnosticsSettings = Field(
         default_factory=DiagnosticsSettings, description="what goes on in the plans of a variant"
     )
-    include: list[Literal["rollouts", "ablations", "diagnostics"]] = Field(
+    include: list[Literal["rollouts", "unseen", "ablations", "diagnostics"]] = Field(
         [], description="what report.html shows beside metrics.csv and selection.csv; it is made if it is not there"
     )
 
+    def driven_variants(self) -> list[tuple[str, str]]:
+        """Keys and the variants whose plans are driven."""
+        planners = {f"rollouts.planners.{name}": planner for name, planner in self.rollouts.planners.items()}
+        planners["unseen.planner"] = self.unseen.planner
+        return [(f"{key}.variant", planner.variant) for key, planner in planners.items()]
+
     def named_variants(self) -> list[tuple[str, str]]:
         """Keys and the variants that they name, but for the peers': a configuration may do without."""
-        planners = {name: planner.variant for name, planner in self.rollouts.planners.items()}
         return [
             *(("variants", name) for name in self.variants),
             *(("gallery.variants", name) for name in self.gallery.variants),
             *((f"ablations.{group}", name) for group, names in self.ablations.items() for name in names),
-            *((f"rollouts.planners.{name}.variant", variant) for name, variant in planners.items()),
+            *self.driven_variants(),
         ]
 
 
@@ -546,10 +586,9 @@ class MazeConfig(Section):
         for key, name in self.report.named_variants():
             if name not in settings:
                 raise InputError(f"report.{key}: unknown variant {name!r}; expected one of {', '.join(settings)}")
-        for name, planner in self.report.rollouts.planners.items():
-            if settings[planner.variant]["sampling"]["policy"] == "dp":
-                key = f"report.rollouts.planners.{name}.variant"
-                raise InputError(f"{key}: {planner.variant} takes keyframes from the ground truth (policy dp)")
+        for key, name in self.report.driven_variants():
+            if settings[name]["sampling"]["policy"] == "dp":
+                raise InputError(f"report.{key}: {name} takes keyframes from the ground truth (policy dp)")
         for k in self.report.selection.counts:
             if k not in self.base.masks.levels:
                 raise InputError(f"report.selection.counts: K={k} is not among base.masks.levels")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,10 +15,12 @@ from interdiff.maze.data import Prepared
 from interdiff.maze.layouts import OFFSET, Layout
 from interdiff.maze.metrics import crossed
 from interdiff.maze.networks import Condition
+from interdiff.maze.phase1 import load_phase1
 from interdiff.maze.plans import Planner
+from interdiff.maze.refiner import load_refiner
 from interdiff.maze.retiming import retimed
 from interdiff.maze.rollouts import Reference
-from interdiff.maze.settings import TwoPhaseSettings
+from interdiff.maze.settings import SamplingSettings, TwoPhaseSettings
 from interdiff.maze.simulator import MAX_SPEED, TIMESTEP
 
 
@@ -132,3 +136,11 @@ class TwoPhasePlanner:
         tau = np.linspace(0, 1, len(path))
         sampled = [np.stack([np.interp(at, tau, x) for x in y.T], axis=1) for y in (positions, slopes / duration)]
         return Reference(*sampled)
+
+
+def load_two_phase(
+    folder: Callable[[str], Path], data: Prepared, settings: TwoPhaseSettings, sampling: SamplingSettings, name: str
+) -> TwoPhasePlanner:
+    """A planner from its four checkpoints, whose folders `folder` gives by their stages' names."""
+    planner = Planner(load_phase1(folder, data), load_refiner(folder("refiner"), data), sampling)
+    return TwoPhasePlanner(planner, data, settings, name)

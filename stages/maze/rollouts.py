@@ -1,44 +1,27 @@
 """results/maze/rollouts.csv: every planner drives the ball from the same starts to the same goals."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-import torch
 
 from interdiff.files import write_arrays, write_csv
+from interdiff.maze.contenders import NO_COSTS, DrivenPlanner, costs, feedback_policies, tracked
 from interdiff.maze.data import load_prepared
 from interdiff.maze.layouts import Layout, load_layout
 from interdiff.maze.peers import load_peers
-from interdiff.maze.phase1 import load_phase1
-from interdiff.maze.plans import Planner
-from interdiff.maze.refiner import load_refiner
-from interdiff.maze.rollouts import (
-    STEPS,
-    Episodes,
-    Policy,
-    at_goal,
-    controller_policy,
-    episodes,
-    roll,
-    scores,
-    shortest_path_policy,
-    tracker,
-)
+from interdiff.maze.rollouts import STEPS, Episodes, Policy, at_goal, episodes, roll, scores, tracker
 from interdiff.maze.settings import RolloutsSettings
-from interdiff.maze.two_phase import TwoPhasePlanner
-from interdiff.timing import median_milliseconds
+from interdiff.maze.two_phase import TwoPhasePlanner, load_two_phase
 from stages.runner import Stage, run_stage
 
 COLUMNS = (
     "planner", "task", "layout", "seed", "n", "return_mean", "score", "score_se", "success", "first_reach", "plan_ms",
     "token_evals", "params_m",
 )  # fmt: skip
-FEEDBACK = {"shortest_path": shortest_path_policy, "controller": controller_policy}
 
 
 def main(stage: Stage) -> None:
-    """Reads the `test` split for its sizes, our planners' networks and the peers'; writes `rollouts`, `driven`, `plan`."""
+    """Reads our planners' `test` splits (for their sizes) and networks, and the peers'; writes `rollouts`, `driven`, `plan`."""
     settings: RolloutsSettings = stage.settings
     ours = list(_ours(stage))
     planners = [*ours, *load_peers(settings.peers, stage.folder, stage.device)]
@@ -46,10 +29,10 @@ def main(stage: Stage) -> None:
     rows, drawn = [], {}
     for task, layout in stage.progress(cells, "episodes", unit="cell"):
         cases = episodes(layout, task, settings.episodes, stage.seed)
-        for name, policies, costs in [*_feedback(stage, layout, cases), *_tracked(stage, planners, layout, cases)]:
+        for name, policies, cost in _contenders(stage, planners, layout, cases):
             positions = roll(layout, cases, policies, STEPS[layout.name])
             cell = {"planner": name, "task": task, "layout": layout.name, "seed": stage.seed}
-            rows.append(cell | scores(at_goal(positions, cases.goals), layout.name) | costs)
+            rows.append(cell | scores(at_goal(positions, cases.goals), layout.name) | cost)
             if task == settings.drawn.task and _is_drawn(name, settings):
                 drawn[name, layout.name] = positions[: settings.drawn.episodes].astype(np.float32)
     write_arrays(stage.outputs["driven"], _driven(stage, drawn))
@@ -59,49 +42,29 @@ def main(stage: Stage) -> None:
 
 
 def _ours(stage: Stage) -> Iterator[TwoPhasePlanner]:
-    data = load_prepared(stage.path("test"), stage.device)
     weights = {
         name: [path.parent for path in stage.inputs[name] if path.suffix == ".safetensors"]
         for name in ("segment_cost", "selector", "keypoints", "refiner")
     }
+    prepared = {path: load_prepared(path, stage.device) for path in dict.fromkeys(stage.inputs["test"])}
     for number, (name, settings) in enumerate(sorted(stage.settings.planners.items())):
         folders = {stage_name: paths[number] for stage_name, paths in weights.items()}
-        phase1, refiner = load_phase1(folders.__getitem__, data), load_refiner(folders["refiner"], data)
-        yield TwoPhasePlanner(Planner(phase1, refiner, stage.settings.sampling[name]), data, settings, name)
+        data = prepared[stage.inputs["test"][number]]
+        yield load_two_phase(folders.__getitem__, data, settings, stage.settings.sampling[name], name)
 
 
-def _feedback(stage: Stage, layout: Layout, cases: Episodes) -> Iterator[tuple[str, list[Policy], dict[str, Any]]]:
-    """Policies that see the map and the state at every step: they make no plan to time."""
-    for name, policy in FEEDBACK.items():
-        rng = stage.rng(1)
-        policies = [policy(layout, state, goal, rng) for state, goal in zip(cases.states, cases.goals, strict=True)]
-        yield name, policies, {"token_evals": 0, "params_m": 0.0}
-
-
-def _tracked(
-    stage: Stage, planners: list[Any], layout: Layout, cases: Episodes
-) -> Iterator[tuple[str, list[Policy], dict[str, Any]]]:
-    """Plans made once and followed by each tracker; further ones are in the planner's name."""
+def _contenders(
+    stage: Stage, planners: list[DrivenPlanner], layout: Layout, cases: Episodes
+) -> Iterator[tuple[str, list[Policy], dict[str, float]]]:
+    """Names, a policy per episode, and what a plan costs; plans with further trackers have these in their names."""
+    for name, policies in feedback_policies(layout, cases, lambda: stage.rng(1)).items():
+        yield name, policies, NO_COSTS
     for planner in planners:
         references = planner.plan(layout, cases.states, cases.goals, stage.generator(2))
-        costs = {
-            "plan_ms": _plan_milliseconds(planner.plan, layout, cases, stage.generator(3)),
-            "token_evals": planner.evaluations(layout),
-            "params_m": planner.parameters / 1e6,
-        }
+        cost = costs(planner, layout, cases, stage.generator(3))
         others = {f"{planner.name}/{name}": gains for name, gains in stage.settings.other_trackers.items()}
-        for name, gains in ({planner.name: stage.settings.tracker} | others).items():
-            yield name, [tracker(reference, gains) for reference in references], costs
-
-
-def _plan_milliseconds(plan: Callable, layout: Layout, cases: Episodes, generator: torch.Generator) -> float:
-    """Median wall time of a plan at batch 1."""
-    count = len(cases.states)
-
-    def one(n: int) -> object:
-        return plan(layout, cases.states[n % count, None], cases.goals[n % count, None], generator)
-
-    return median_milliseconds(one)
+        for name, policies in tracked(references, {planner.name: stage.settings.tracker} | others).items():
+            yield name, policies, cost
 
 
 def _is_drawn(name: str, settings: RolloutsSettings) -> bool:

@@ -103,11 +103,19 @@ def test_pictures_and_tables_are_there(smoke, config):
             assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert table(smoke, "selection.csv")[1]
     assert {row["variant"] for row in table(smoke, "ablations.csv")[1]} == {"k4", "identity"}
+    unseen = [(row["planner"], row["family"]) for row in table(smoke, "unseen.csv")[1]]
+    planners = ("shortest_path", "controller", "two_phase")
+    assert unseen == [(name, family) for family in config.maze.report.unseen.families for name in planners]
     for name in ("levels", "indices", "failures"):
         assert table(smoke, f"diagnostics/base/{name}.csv")[1]
         assert (smoke / RESULTS / f"diagnostics/base/{name}.png").read_bytes().startswith(b"\x89PNG")
     page = (smoke / RESULTS / "report.html").read_text()
-    for heading in ("Ways to choose keyframes", "One change at a time", "What goes on in the plans"):
+    for heading in (
+        "Ways to choose keyframes",
+        "Mazes never trained on",
+        "One change at a time",
+        "What goes on in the plans",
+    ):
         assert heading in page
     assert (smoke / "results-smoke/mlflow.db").exists()
     # What a stage needs to go on is gone once it has ended.

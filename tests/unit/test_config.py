@@ -37,6 +37,14 @@ from interdiff.variants import merge
             {"maze": {"layouts": {"cave": {"map": "#####\\#O#O#\\#####"}}}},
             r"layouts\.cave\.map: .*cannot be reached",
         ),
+        (
+            {"maze": {"layouts": {"caves": {"map": {"count": 3, "sides": [5]}}}}},
+            r"maze\.layouts\.caves\.map\.sides\.1: Field required",
+        ),
+        (
+            {"maze": {"layouts": {"caves": {"map": {"count": 3, "grid": 8}}}}},
+            r"maze\.layouts\.caves\.map: grid=8 is smaller than sides=\[5, 12\]",
+        ),
         ({"maze": {"variants": {"Up": {}}}}, r"maze\.variants\.Up: String should match pattern"),
         ({"maze": {"variants": {"base": {}}}}, r"maze\.variants\.base: this name is taken"),
         ({"maze": {"variants": {"a": {"from": "b"}}}}, r"maze\.variants\.a\.from: unknown variant 'b'"),

@@ -32,3 +32,16 @@ def test_the_share_of_walls(share):
     layouts = random_layouts(family(wall_share=(share, share)), "random")
     inner = [layout.walls[1:-1, 1:-1].mean() for layout in layouts]
     assert np.mean(inner) == pytest.approx(share, abs=0.05)
+
+
+def test_mazes_lie_anywhere_in_their_grid():
+    layouts = random_layouts(family(grid=12), "random")
+    assert {layout.walls.shape for layout in layouts} == {(12, 12)}
+    corners = {tuple(np.argwhere(~layout.walls).min(axis=0)) for layout in layouts}
+    assert len(corners) > 10
+    assert all(load_layout(layout.ascii).goal == layout.goal for layout in layouts)
+
+
+def test_a_grid_smaller_than_its_mazes_is_refused():
+    with pytest.raises(ValueError, match=r"grid=8 is smaller than sides=\[5, 9\]"):
+        family(grid=8)

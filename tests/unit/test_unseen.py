@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from interdiff.maze.contenders import NO_COSTS, costs, feedback_policies, tracked
+from interdiff.maze.layouts import load_layout
+from interdiff.maze.random_layouts import random_layouts
+from interdiff.maze.rollouts import Reference, episodes
+from interdiff.maze.settings import RandomMapsSettings, TrackerSettings
+from interdiff.maze.unseen import Driven, drive, share_through_walls, summary
+
+
+def line(start, end, steps=150):
+    """A straight plan at even speed."""
+    positions = np.linspace(start, end, steps)
+    return Reference(positions, np.gradient(positions, 0.01, axis=0))
+
+
+class StraightPlanner:
+    """Goes straight to the goal, through walls."""
+
+    name = "straight"
+    parameters = 2_000_000
+
+    def evaluations(self, layout):
+        return 7
+
+    def plan(self, layout, states, goals, generator):
+        return [line(state[:2], goal) for state, goal in zip(states, goals, strict=True)]
+
+
+def test_policies_that_see_every_step_reach_goals_in_random_mazes():
+    for layout in random_layouts(RandomMapsSettings(count=3, sides=(5, 9), seed=7), "random"):
+        cases = episodes(layout, "multi", 4, 0)
+        for policies in feedback_policies(layout, cases, lambda: np.random.default_rng(0)).values():
+            assert drive(layout, cases, policies, 1000).success.all()
+
+
+def test_each_kind_of_policy_draws_from_a_generator_of_its_own():
+    made = []
+
+    def rng():
+        made.append(np.random.default_rng(0))
+        return made[-1]
+
+    layout = load_layout("umaze")
+    assert len(feedback_policies(layout, episodes(layout, "multi", 2, 0), rng)) == len(made) == 2
+
+
+def test_plans_through_walls_are_counted_and_do_not_arrive():
+    layout = load_layout("#####\\#OOO#\\###O#\\#OOO#\\#####", "bend")
+    cells = [(1.0, 1.0), (1.0, 3.0), (3.0, 1.0)]
+    along, across = line(cells[0], cells[1]), line(cells[0], cells[2])
+    assert share_through_walls(layout, [along, across]) == 0.5
+    cases = type(episodes(layout, "multi", 2, 0))(np.array([[1.0, 1.0, 0, 0]] * 2), np.array(cells[1:]))
+    policies = tracked([along, across], {"pd": TrackerSettings(p_gain=10, d_gain=1)})["pd"]
+    driven = drive(layout, cases, policies, 400)
+    assert driven.success.tolist() == [True, False]
+    assert 0 < driven.first_reach[0] < 200
+
+
+def test_the_standard_error_is_over_mazes():
+    mazes = [Driven(np.array([True, True]), np.array([10, 20])), Driven(np.array([False, True]), np.array([0, 60]))]
+    figures = summary(mazes)
+    assert figures["mazes"] == 2
+    assert figures["n"] == 4
+    assert figures["success"] == 0.75
+    assert figures["success_se"] == pytest.approx(0.25)
+    assert figures["first_reach"] == 30
+    assert np.isnan(summary([Driven(np.array([False]), np.array([0]))] * 2)["first_reach"])
+
+
+def test_what_a_plan_costs():
+    layout = load_layout("umaze")
+    figures = costs(StraightPlanner(), layout, episodes(layout, "multi", 2, 0), torch.Generator())
+    assert figures.keys() == {"plan_ms", *NO_COSTS}
+    assert (figures["token_evals"], figures["params_m"]) == (7, 2.0)
+    assert figures["plan_ms"] > 0
