@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from interdiff.maze.layouts import Layout
+from interdiff.maze.layouts import Layout, signed_distance
+from interdiff.maze.retiming import fastest_clear, timings
 from interdiff.maze.rollouts import (
     Episodes,
     Policy,
@@ -17,12 +18,14 @@ from interdiff.maze.rollouts import (
     shortest_path_policy,
     tracker,
 )
-from interdiff.maze.settings import TrackerSettings
+from interdiff.maze.settings import RetimingSettings, TrackerSettings
 from interdiff.timing import median_milliseconds
 
 FEEDBACK = {"shortest_path": shortest_path_policy, "controller": controller_policy}
 NO_COSTS = {"token_evals": 0.0, "params_m": 0.0}
 """Of policies that make no plan."""
+SDF_RESOLUTION = 8
+"""Samples of the distance to walls per cell."""
 
 
 class DrivenPlanner(Protocol):
@@ -59,6 +62,19 @@ def feedback_policies(
 def tracked(references: Sequence[Reference], trackers: Mapping[str, TrackerSettings]) -> dict[str, list[Policy]]:
     """Plans followed by each tracker, by its name."""
     return {name: [tracker(reference, gains) for reference in references] for name, gains in trackers.items()}
+
+
+def driven_fast(
+    references: Sequence[Reference], layout: Layout, cases: Episodes, settings: RetimingSettings
+) -> list[Reference]:
+    """The same paths as fast as the motors allow, as our planner's are: it tells path from pace."""
+    cells = max(layout.walls.shape)
+    distance = signed_distance(layout, cells, SDF_RESOLUTION)
+    fast = []
+    for state, reference in zip(cases.states, references, strict=True):
+        options = timings(reference.positions, state[2:], settings)
+        fast.append(options[fastest_clear(options, distance, cells, settings.clearance)])
+    return fast
 
 
 def costs(planner: DrivenPlanner, layout: Layout, cases: Episodes, generator: torch.Generator) -> dict[str, float]:

@@ -30,7 +30,8 @@ SECTIONS: dict[str, tuple[str, dict[str, str]]] = {
             "rollouts.csv": "Every planner drives the ball from the same starts to the same goals with the same tracker; from "
             "rollouts.csv. score: D4RL's normalised score with its standard error; success: share of episodes that touch the "
             "goal; first_reach: their first step there; plan_ms: median time of a plan at batch 1; token_evals: tokens "
-            "through all networks per plan. name/tracker: the same plans with another tracker.",
+            "through all networks per plan. name/tracker: the same plans with another tracker; "
+            "name_retimed: a peer's paths driven as fast as the motors allow.",
             "driven.png": "What each planner drove in the first episodes of a task, not picked; a row per layout. Dot: start. "
             "Star: goal.",
             "compute.png": "Score against token evaluations per plan, means over layouts with their standard errors. Lines: "

@@ -7,12 +7,17 @@ fastest y(u) is what both a forward and a backward pass at the limits allow (Bob
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numba
 import numpy as np
 from scipy.interpolate import splev, splprep
+from scipy.ndimage import map_coordinates
 
 from interdiff.errors import InputError
+from interdiff.maze.layouts import OFFSET
 from interdiff.maze.rollouts import DAMPING, MASS, MAX_FORCE, Reference
+from interdiff.maze.settings import RetimingSettings
 from interdiff.maze.simulator import MAX_SPEED, TIMESTEP
 
 KNOTS = 400
@@ -48,6 +53,27 @@ def retimed(path: np.ndarray, velocity: np.ndarray, effort: float, smoothing: fl
     at, rate_at = _at_steps(u, rate, times)
     positions, slopes = (np.stack(splev(at, spline, der=order), axis=1) for order in (0, 1))
     return Reference(positions, slopes * rate_at[:, None])
+
+
+def timings(path: np.ndarray, velocity: np.ndarray, settings: RetimingSettings) -> list[Reference]:
+    """A path [n, 2] retimed with each of the smoothings; `velocity` [2] is the ball's."""
+    return [retimed(path, velocity, settings.effort, smoothing) for smoothing in settings.smoothings]
+
+
+def fastest_clear(references: Sequence[Reference], distance: np.ndarray, cells: int, clearance: float) -> int:
+    """Which reference takes the least time, each unit of clearance that one lacks counting as ten seconds.
+
+    Args:
+        distance: [R, R] signed distance to walls, in units, on a grid of `cells` cells per side.
+    """
+    resolution = len(distance) / cells
+
+    def cost(reference: Reference) -> float:
+        at = (reference.positions + OFFSET).T * resolution - 0.5
+        nearest = map_coordinates(distance, at, order=1, mode="nearest").min()
+        return len(reference.positions) * TIMESTEP + 10 * max(0.0, clearance - nearest)
+
+    return int(np.argmin([cost(reference) for reference in references]))
 
 
 def _at_steps(u: np.ndarray, rate: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,8 +16,9 @@ from interdiff.maze.settings import TrackerSettings
 from interdiff.maze.simulator import TIMESTEP, PointMaze
 
 GOAL_RADIUS = 0.5
-MASS = 1000 * 4 / 3 * math.pi * 0.1**3
-"""Of the ball, by its density and radius in the model."""
+BALL_RADIUS = 0.1
+MASS = 1000 * 4 / 3 * math.pi * BALL_RADIUS**3
+"""Of the ball, by its density in the model."""
 MAX_FORCE = 100.0
 """Of each motor: its gear at control 1."""
 DAMPING = 1.0

@@ -392,17 +392,29 @@ class TrackerSettings(Section):
     feed_forward: bool = Field(True, description="add the action that the reference's acceleration takes")
 
 
+class RetimingSettings(Section):
+    """Driving along a path as fast as the motors allow."""
+
+    effort: float = Field(1.0, gt=0, le=1, description="share of force and speed to use")
+    smoothings: list[Annotated[float, Field(ge=0)]] = Field(
+        [0.02, 0.05, 0.1, 0.2, 0.3],
+        min_length=1,
+        description="deviations from the path, in units, that may be smoothed away; each makes a candidate",
+    )
+    clearance: float = Field(
+        0.1, ge=0, description="distance to walls, in units, that a candidate should keep; the ball's radius is 0.1"
+    )
+
+
 class TwoPhaseSettings(Section):
     """One of our planners in the simulator."""
 
     variant: Name = Field(BASE, description="variant whose networks plan")
     candidates: Count = Field(3, description="plans to choose from, by time and clearance")
-    retime: bool = Field(
-        True, description="drive as fast as the motors allow along the path, or at the demonstrations' pace"
+    retiming: RetimingSettings | None = Field(
+        default_factory=RetimingSettings,
+        description="drive as fast as the motors allow along the path; null: at the demonstrations' pace",
     )
-    effort: float = Field(0.9, gt=0, le=1, description="share of force and speed that retiming uses")
-    smoothing: float = Field(0.02, ge=0, description="deviation from the path, in units, that retiming may smooth away")
-    clearance: float = Field(0.12, ge=0, description="distance to walls, in units, that a candidate should keep")
 
 
 class DrawnSettings(Section):
@@ -432,6 +444,9 @@ class RolloutSettings(Section):
     tracker: TrackerSettings = Field(default_factory=TrackerSettings, description="what follows all plans")
     other_trackers: dict[Name, TrackerSettings] = Field(
         default_factory=dict, description="further ones by name, which a planner's rows with them carry too"
+    )
+    peers_retiming: RetimingSettings | None = Field(
+        None, description="rows of the learned peers' paths driven as fast as the motors allow, too; null: none"
     )
     drawn: DrawnSettings = Field(default_factory=DrawnSettings, description="episodes in the pictures")
 

@@ -8,18 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.ndimage import map_coordinates
 
 from interdiff.maze.conditions import condition_of
 from interdiff.maze.data import Prepared
 from interdiff.maze.layouts import OFFSET, Layout
-from interdiff.maze.metrics import crossed
 from interdiff.maze.networks import Condition
 from interdiff.maze.phase1 import load_phase1
 from interdiff.maze.plans import Planner
 from interdiff.maze.refiner import load_refiner
-from interdiff.maze.retiming import retimed
-from interdiff.maze.rollouts import Reference
+from interdiff.maze.retiming import fastest_clear, timings
+from interdiff.maze.rollouts import BALL_RADIUS, Reference
 from interdiff.maze.settings import SamplingSettings, TwoPhaseSettings
 from interdiff.maze.simulator import MAX_SPEED, TIMESTEP
 
@@ -80,10 +78,10 @@ class TwoPhasePlanner:
         indices, ranks = (x[copies] for x in self.planner.keyframes(one, None, np.random.default_rng(0)))
         plans = self.planner.plan(many, many.all_rows, indices, ranks, generator, oracle=False)
         refined = plans.refined.numpy(force=True).astype(np.float64)
-        maps = condition.occupancy[0].numpy(force=True), condition.sdf[0].numpy(force=True)
+        distance = condition.sdf[0].numpy(force=True)
         traced = []
         for n, state in enumerate(states):
-            best, reference = self._best(maps, state, refined[n * count : (n + 1) * count])
+            best, reference = self._best(distance, state, refined[n * count : (n + 1) * count])
             keypoints, interpolated, path = (
                 made[n * count + best, :, :2].numpy(force=True) * cells - OFFSET
                 for made in (plans.keypoints, plans.interpolated, plans.refined)
@@ -106,36 +104,25 @@ class TwoPhasePlanner:
             layouts=[layout.name],
         )
 
-    def _best(
-        self, maps: tuple[np.ndarray, np.ndarray], state: np.ndarray, candidates: np.ndarray
-    ) -> tuple[int, Reference]:
-        """The candidate [C, T, 4] with the least time, each lacking unit of clearance counting as ten seconds.
+    def _best(self, distance: np.ndarray, state: np.ndarray, candidates: np.ndarray) -> tuple[int, Reference]:
+        """The best of plans [C, T, 4] in normalised units, put on the clock."""
+        cells, retiming = self.prepared.cells, self.settings.retiming
+        if retiming is None:
+            references = [_own_pace(plan, cells) for plan in candidates]
+            return (best := fastest_clear(references, distance, cells, BALL_RADIUS)), references[best]
+        paths = candidates[..., :2] * cells - OFFSET
+        references = [reference for path in paths for reference in timings(path, state[2:], retiming)]
+        best = fastest_clear(references, distance, cells, retiming.clearance)
+        return best // len(retiming.smoothings), references[best]
 
-        maps: occupancy [G, G] and signed distance [R, R].
-        """
-        walls, distance = maps
-        resolution = len(distance) // len(walls)
-        references = [self._timed(path, state, len(walls)) for path in candidates]
-        costs = []
-        for reference, is_crossed in zip(references, crossed(candidates[..., :2], walls), strict=True):
-            at = (reference.positions + OFFSET).T * resolution - 0.5
-            clearance = map_coordinates(distance, at, order=1, mode="nearest").min()
-            lacking = max(0.0, self.settings.clearance - clearance)
-            costs.append(len(reference.positions) * TIMESTEP + 10 * lacking + 10 * is_crossed)
-        best = int(np.argmin(costs))
-        return best, references[best]
 
-    def _timed(self, path: np.ndarray, state: np.ndarray, grid: int) -> Reference:
-        positions = path[:, :2] * grid - OFFSET
-        if self.settings.retime:
-            return retimed(positions, state[2:], self.settings.effort, self.settings.smoothing)
-        # The demonstrations' own pace: the plan's fastest moment is at the speed limit, as theirs is.
-        slopes = path[:, 2:] * grid
-        duration = np.abs(slopes).max() / MAX_SPEED
-        at = np.linspace(0, 1, max(2, round(duration / TIMESTEP) + 1))
-        tau = np.linspace(0, 1, len(path))
-        sampled = [np.stack([np.interp(at, tau, x) for x in y.T], axis=1) for y in (positions, slopes / duration)]
-        return Reference(*sampled)
+def _own_pace(plan: np.ndarray, cells: int) -> Reference:
+    """A plan [T, 4] at the demonstrations' pace: its fastest moment is at the speed limit, as theirs is."""
+    positions, slopes = plan[:, :2] * cells - OFFSET, plan[:, 2:] * cells
+    duration = np.abs(slopes).max() / MAX_SPEED
+    at = np.linspace(0, 1, max(2, round(duration / TIMESTEP) + 1))
+    tau = np.linspace(0, 1, len(plan))
+    return Reference(*(np.stack([np.interp(at, tau, x) for x in y.T], axis=1) for y in (positions, slopes / duration)))
 
 
 def load_two_phase(

@@ -1,11 +1,11 @@
 """results/maze/rollouts.csv: every planner drives the ball from the same starts to the same goals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from interdiff.files import write_arrays, write_csv
-from interdiff.maze.contenders import NO_COSTS, DrivenPlanner, costs, feedback_policies, tracked
+from interdiff.maze.contenders import FEEDBACK, NO_COSTS, DrivenPlanner, costs, driven_fast, feedback_policies, tracked
 from interdiff.maze.data import load_prepared
 from interdiff.maze.layouts import Layout, load_layout
 from interdiff.maze.peers import load_peers
@@ -24,16 +24,17 @@ def main(stage: Stage) -> None:
     """Reads our planners' `test` splits (for their sizes) and networks, and the peers'; writes `rollouts`, `driven`, `plan`."""
     settings: RolloutsSettings = stage.settings
     ours = list(_ours(stage))
-    planners = [*ours, *load_peers(settings.peers, stage.folder, stage.device)]
+    peers = load_peers(settings.peers, stage.folder, stage.device)
+    shown = {settings.drawn.planner, *FEEDBACK, *(peer.name for peer in peers)}
     cells = [(task, load_layout(name)) for task, names in settings.tasks.items() for name in names]
     rows, drawn = [], {}
     for task, layout in stage.progress(cells, "episodes", unit="cell"):
         cases = episodes(layout, task, settings.episodes, stage.seed)
-        for name, policies, cost in _contenders(stage, planners, layout, cases):
+        for name, policies, cost in _contenders(stage, ours, peers, layout, cases):
             positions = roll(layout, cases, policies, STEPS[layout.name])
             cell = {"planner": name, "task": task, "layout": layout.name, "seed": stage.seed}
             rows.append(cell | scores(at_goal(positions, cases.goals), layout.name) | cost)
-            if task == settings.drawn.task and _is_drawn(name, settings):
+            if task == settings.drawn.task and name in shown:
                 drawn[name, layout.name] = positions[: settings.drawn.episodes].astype(np.float32)
     write_arrays(stage.outputs["driven"], _driven(stage, drawn))
     (animated,) = (planner for planner in ours if planner.name == settings.drawn.planner)
@@ -54,22 +55,25 @@ def _ours(stage: Stage) -> Iterator[TwoPhasePlanner]:
 
 
 def _contenders(
-    stage: Stage, planners: list[DrivenPlanner], layout: Layout, cases: Episodes
+    stage: Stage, ours: Sequence[DrivenPlanner], peers: Sequence[DrivenPlanner], layout: Layout, cases: Episodes
 ) -> Iterator[tuple[str, list[Policy], dict[str, float]]]:
-    """Names, a policy per episode, and what a plan costs; plans with further trackers have these in their names."""
+    """Names, a policy per episode, and what a plan costs.
+
+    Further trackers are in the name; peers' paths that are driven fast are `{peer}_retimed`, whose time nobody measured.
+    """
+    settings: RolloutsSettings = stage.settings
     for name, policies in feedback_policies(layout, cases, lambda: stage.rng(1)).items():
         yield name, policies, NO_COSTS
-    for planner in planners:
+    for planner in [*ours, *peers]:
         references = planner.plan(layout, cases.states, cases.goals, stage.generator(2))
         cost = costs(planner, layout, cases, stage.generator(3))
-        others = {f"{planner.name}/{name}": gains for name, gains in stage.settings.other_trackers.items()}
-        for name, policies in tracked(references, {planner.name: stage.settings.tracker} | others).items():
+        others = {f"{planner.name}/{name}": gains for name, gains in settings.other_trackers.items()}
+        for name, policies in tracked(references, {planner.name: settings.tracker} | others).items():
             yield name, policies, cost
-
-
-def _is_drawn(name: str, settings: RolloutsSettings) -> bool:
-    """Whether a planner is in the pictures: one of ours, the others once each."""
-    return name == settings.drawn.planner or (name not in settings.planners and "/" not in name)
+        if planner in peers and settings.peers_retiming:
+            fast = driven_fast(references, layout, cases, settings.peers_retiming)
+            known = {key: value for key, value in cost.items() if key != "plan_ms"}
+            yield f"{planner.name}_retimed", [tracker(reference, settings.tracker) for reference in fast], known
 
 
 def _driven(stage: Stage, drawn: dict[tuple[str, str], np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.retiming import retimed
-from interdiff.maze.rollouts import DAMPING, MASS, MAX_FORCE
+from interdiff.maze.layouts import load_layout, signed_distance
+from interdiff.maze.retiming import fastest_clear, retimed, timings
+from interdiff.maze.rollouts import DAMPING, MASS, MAX_FORCE, Reference
+from interdiff.maze.settings import RetimingSettings
 from interdiff.maze.simulator import MAX_SPEED, TIMESTEP, PointMaze
 
 REST = np.zeros(2)
@@ -67,3 +68,23 @@ def test_velocities_are_those_of_the_positions():
 def test_a_path_without_length_is_bad_input():
     with pytest.raises(InputError, match="cannot be retimed"):
         retimed(np.zeros((20, 2)), REST, 0.9, 0.001)
+
+
+def test_the_fastest_reference_that_keeps_clear_is_taken():
+    layout = load_layout("####\\#OO#\\#OO#\\####", "room")
+    distance = signed_distance(layout, 4, 8)
+
+    def passing(row, steps):
+        positions = np.linspace([row, 1.0], [row, 1.6], steps)
+        return Reference(positions, np.zeros_like(positions))
+
+    middle, edge, slower = passing(1.3, 100), passing(0.32, 80), passing(1.3, 120)
+    assert fastest_clear([slower, middle, edge], distance, 4, clearance=0.0) == 2
+    assert fastest_clear([slower, middle, edge], distance, 4, clearance=0.1) == 1
+
+
+def test_a_path_is_timed_with_every_smoothing():
+    corner = np.concatenate([LINE, LINE[-1] + np.linspace([0, 0.08], [0, 4], 49)])
+    settings = RetimingSettings(effort=0.9, smoothings=[0.01, 0.2])
+    sharp, round_ = timings(corner, REST, settings)
+    assert len(round_.positions) < len(sharp.positions)

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.maze.contenders import NO_COSTS, costs, feedback_policies, tracked
+from interdiff.maze.contenders import NO_COSTS, costs, driven_fast, feedback_policies, tracked
 from interdiff.maze.layouts import load_layout
 from interdiff.maze.random_layouts import random_layouts
 from interdiff.maze.rollouts import Reference, episodes
-from interdiff.maze.settings import RandomMapsSettings, TrackerSettings
+from interdiff.maze.settings import RandomMapsSettings, RetimingSettings, TrackerSettings
 from interdiff.maze.unseen import Driven, drive, share_through_walls, summary
 
 
@@ -68,6 +68,15 @@ def test_the_standard_error_is_over_mazes():
     assert figures["success_se"] == pytest.approx(0.25)
     assert figures["first_reach"] == 30
     assert np.isnan(summary([Driven(np.array([False]), np.array([0]))] * 2)["first_reach"])
+
+
+def test_paths_of_peers_can_be_driven_fast():
+    layout = load_layout("umaze")
+    cases = episodes(layout, "multi", 2, 0)
+    slow = StraightPlanner().plan(layout, cases.states, cases.goals, torch.Generator())
+    for fast, plan in zip(driven_fast(slow, layout, cases, RetimingSettings()), slow, strict=True):
+        assert len(fast.positions) < len(plan.positions)
+        np.testing.assert_allclose(fast.positions[[0, -1]], plan.positions[[0, -1]], atol=0.01)
 
 
 def test_what_a_plan_costs():

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+
+from interdiff.diffusion import keyframe_scheduler
+from interdiff.maze.keypoints import KeypointDenoiser
+from interdiff.maze.layouts import load_layout
+from interdiff.maze.phase1 import Phase1
+from interdiff.maze.plans import Planner
+from interdiff.maze.refiner import Refiner
+from interdiff.maze.rollouts import episodes
+from interdiff.maze.segment_cost import SegmentCostModel
+from interdiff.maze.selector import KeyframeSelector
+from interdiff.maze.settings import RetimingSettings, SamplingSettings, TwoPhaseSettings
+from interdiff.maze.simulator import MAX_SPEED
+from interdiff.maze.two_phase import TwoPhasePlanner
+
+FRAMES = 32
+SIZE = {"d_model": 16, "depth": 1, "heads": 2}
+LAYOUT = load_layout("umaze")
+CASES = episodes(LAYOUT, "multi", 3, 1)
+
+
+@pytest.fixture(scope="module")
+def make(prepared_data):
+    torch.manual_seed(0)
+    phase1 = Phase1(
+        SegmentCostModel(FRAMES, 8, 4, **SIZE),
+        KeyframeSelector(FRAMES, 8, 4, "none", (4, 8, 16), 2.5, **SIZE),
+        KeypointDenoiser(FRAMES, **SIZE),
+        keyframe_scheduler(),
+    )
+    refiner = Refiner(FRAMES, 2, "linear", 0.0, **SIZE).eval()
+    sampling = SamplingSettings(k=4, keypoint_steps=3, refiner_steps=2, noise="none")
+
+    def planner(**settings):
+        return TwoPhasePlanner(
+            Planner(phase1, refiner, sampling), prepared_data(FRAMES), TwoPhaseSettings(**settings), "x"
+        )
+
+    return planner
+
+
+def plans(planner, seed=0):
+    return planner.plan(LAYOUT, CASES.states, CASES.goals, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("retiming", [RetimingSettings(), None])
+def test_plans_lead_from_the_start_to_the_goal_within_the_speed_limit(make, retiming):
+    for reference, state, goal in zip(plans(make(retiming=retiming)), CASES.states, CASES.goals, strict=True):
+        np.testing.assert_allclose(reference.positions[0], state[:2], atol=0.01)
+        np.testing.assert_allclose(reference.positions[-1], goal, atol=0.01)
+        assert np.abs(reference.velocities).max() <= MAX_SPEED * 1.01
+
+
+def test_plans_follow_their_seed(make):
+    first, again, other = (plans(make(), seed)[0].positions for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert first.shape != other.shape or not np.allclose(first, other)
+
+
+def test_smoothing_may_only_save_time(make):
+    def total(smoothings):
+        planner = make(candidates=1, retiming=RetimingSettings(smoothings=smoothings, clearance=0))
+        return sum(len(plan.positions) for plan in plans(planner))
+
+    assert total([0.02, 0.3]) <= total([0.02])
+
+
+def test_candidates_are_paid_for_but_their_keyframes_chosen_once(make):
+    one, three = (make(candidates=count).evaluations(LAYOUT) for count in (1, 3))
+    each = 4 * 3 + 2 * FRAMES // 2
+    assert three - one == 2 * each
+    assert one - each == 3 * FRAMES // 8
+
+
+def test_the_trace_is_that_of_the_plan(make):
+    planner = make()
+    traced = planner.traced(LAYOUT, CASES.states, CASES.goals, torch.Generator().manual_seed(0))
+    for trace, plan in zip(traced, plans(planner), strict=True):
+        np.testing.assert_array_equal(trace.reference.positions, plan.positions)
+        assert trace.keypoints.shape == (4, 2)
+        assert trace.interpolated.shape == trace.refined.shape == (FRAMES, 2)
