@@ -22,7 +22,7 @@ COLORS = {
 SHAPES = ("circle", "square", "triangle")
 DIRECTIONS = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}
 """Unit vectors (x, y); y runs down."""
-SPEEDS = {"slowly": 0.25, "quickly": 0.6}
+SPEEDS = {"slowly": 0.3, "quickly": 0.8}
 """Widths of the picture per clip at an even pace."""
 TIMES = {"early": (0.15, 0.30), "midway": (0.42, 0.58), "late": (0.70, 0.85)}
 """When an event happens, as shares of the clip."""
@@ -102,7 +102,7 @@ def _random_mover(color: str, rng: np.random.Generator) -> Mover:
 def paths(scene: Scene, frames: int) -> np.ndarray:
     """Centres of the objects in shares of the picture: [objects, frames, 2] as (x, y). They bounce off the borders."""
     t = np.linspace(0, 1, frames)
-    return np.stack([_path(mover, t) for mover in scene.movers])
+    return np.array([_path(mover, t) for mover in scene.movers]).reshape(-1, frames, 2)
 
 
 def _path(mover: Mover, t: np.ndarray) -> np.ndarray:
@@ -119,8 +119,8 @@ def _path(mover: Mover, t: np.ndarray) -> np.ndarray:
 def render(scene: Scene, frames: int, side: int) -> np.ndarray:
     """The video [frames, side, side, 3], uint8; edges are smoothed over a pixel."""
     video = _background(scene, frames, side)
-    y, x = np.meshgrid(*[(np.arange(side) + 0.5) / side] * 2, indexing="ij")
-    for mover, path in zip(scene.movers, paths(scene, frames), strict=True):
+    y, x = np.meshgrid(*[(np.arange(side, dtype=np.float32) + 0.5) / side] * 2, indexing="ij")
+    for mover, path in zip(scene.movers, paths(scene, frames).astype(np.float32), strict=True):
         offset = np.stack([x, y], -1) - path[:, None, None]
         coverage = np.clip(0.5 - side * _distance(mover.shape, offset, mover.size), 0, 1)[..., None]
         video = video * (1 - coverage) + np.array(COLORS[mover.color], dtype=np.float32) * coverage
@@ -130,7 +130,7 @@ def render(scene: Scene, frames: int, side: int) -> np.ndarray:
 def _distance(shape: str, offset: np.ndarray, size: float) -> np.ndarray:
     """Distance to a shape's edge, negative inside: offsets [..., 2] from its centre."""
     if shape == "circle":
-        return np.linalg.norm(offset, axis=-1) - size
+        return np.hypot(offset[..., 0], offset[..., 1]) - np.float32(size)
     if shape == "square":
         return np.abs(offset).max(-1) - 0.89 * size
     slanted = 0.866 * np.abs(offset[..., 0]) - 0.5 * offset[..., 1]
@@ -146,4 +146,4 @@ def _background(scene: Scene, frames: int, side: int) -> np.ndarray:
     at = (np.arange(side) + 0.5) / side + np.linspace(0, 1, frames)[:, None] * shift[:, None, None]
     waves = 2 * np.pi * rng.integers(1, 3, 2)[:, None, None] * at
     x, y = swing[:, None, None] * np.sin(waves[..., None] + phase[:, None, None])
-    return (base + x[:, None, :] + y[:, :, None]).astype(np.float32)
+    return np.clip(base + x[:, None, :] + y[:, :, None], 0, 1).astype(np.float32)

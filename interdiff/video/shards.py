@@ -130,11 +130,11 @@ def write_index(path: Path, shards: Sequence[Path], columns: Mapping[str, Column
         "shard": np.array([number for number, _ in found.values()]),
     }
     for name, column in columns.items():
-        places = [sample[name] for _, sample in found.values()]
-        arrays[f"{name}.offset"] = np.array([place.offset for place in places])
-        arrays[f"{name}.bytes"] = np.array([place.bytes for place in places])
+        at = [sample[name] for _, sample in found.values()]
+        arrays[f"{name}.offset"] = np.array([place.offset for place in at])
+        arrays[f"{name}.bytes"] = np.array([place.bytes for place in at])
         arrays[f"{name}.dtype"] = np.array(column.dtype or "text")
-        arrays[f"{name}.shape"] = np.array([place.shape for place in places])
+        arrays[f"{name}.shape"] = np.array([place.shape for place in at])
     write_arrays(path, arrays)
 
 
@@ -190,11 +190,12 @@ def _members(shard: Path, stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
 def _place(stream: BinaryIO, member: tarfile.TarInfo, column: Column, where: str) -> _Place:
     if column.is_text:
         return _Place(member.offset_data, member.size, ())
-    part = _Part(stream, member.offset_data, member.size)
+    part: Any = _Part(stream, member.offset_data, member.size)
     try:
-        tensor = torch.load(part, map_location="meta", weights_only=True)
         with zipfile.ZipFile(part) as archive:
             records = [record for record in archive.infolist() if "/data/" in record.filename]
+        part.seek(0)
+        tensor = torch.load(part, map_location="meta", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{where}: not a file of one tensor ({str(error).splitlines()[0]})") from error
     if not isinstance(tensor, Tensor) or len(records) != 1 or records[0].compress_type != zipfile.ZIP_STORED:
@@ -204,14 +205,14 @@ def _place(stream: BinaryIO, member: tarfile.TarInfo, column: Column, where: str
             f"{where}: strides {tensor.stride()} of shape {tuple(tensor.shape)}; expected a contiguous tensor"
         )
     _check_tensor(tuple(tensor.shape), tensor.dtype, column, where)
-    start = tensor.storage_offset() * tensor.element_size()
+    start = int(tensor.storage_offset()) * tensor.element_size()
     length = tensor.numel() * tensor.element_size()
     if start + length > records[0].file_size:
         raise InputError(f"{where}: {records[0].file_size} bytes of numbers; expected {start + length}")
     return _Place(member.offset_data + _content_offset(part, records[0]) + start, length, tuple(tensor.shape))
 
 
-def _content_offset(part: _Part, record: zipfile.ZipInfo) -> int:
+def _content_offset(part: BinaryIO, record: zipfile.ZipInfo) -> int:
     """Where a zip record's content begins: its local header says how long name and padding are."""
     part.seek(record.header_offset)
     header = part.read(_ZIP_HEADER)

@@ -1,0 +1,149 @@
+"""Interpolation along motion: both endpoints are warped towards the moment asked for, blended and corrected.
+
+One pass over the pair finds features and the motion from each endpoint to the other; a small network then looks at the
+endpoints warped to every moment and decides which to believe, what is left to correct and how far off it expects to be.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from interdiff.networks import FourierFeatures
+from interdiff.video.interpolators import Between, blend
+
+TIME_OCTAVES = 3
+LOG_GAP = 3.0
+SMALLEST_ERROR = 1e-3
+
+
+def warp(z: Tensor, flow: Tensor) -> Tensor:
+    """Samples z [N, C, H, W] bilinearly at each place plus flow [N, 2, H, W] (x, y in latent pixels); borders repeat."""
+    height, width = z.shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=z.device, dtype=z.dtype),
+        torch.arange(width, device=z.device, dtype=z.dtype),
+        indexing="ij",
+    )
+    at = torch.stack([(x + flow[:, 0] + 0.5) * 2 / width - 1, (y + flow[:, 1] + 0.5) * 2 / height - 1], -1)
+    return F.grid_sample(z, at, padding_mode="border", align_corners=False)
+
+
+def cost_volume(first: Tensor, last: Tensor, radius: int, scale: int) -> Tensor:
+    """How alike places are within `radius`: [N, C, H, W] twice -> [N, (2 radius + 1)^2, H, W].
+
+    Cosine similarities of latents averaged over `scale` by `scale` places, brought back to full size.
+    """
+    small = [F.normalize(F.avg_pool2d(z, scale, ceil_mode=True), dim=1) for z in (first, last)]
+    shifted = F.unfold(small[1], 2 * radius + 1, padding=radius)
+    shifted = rearrange(shifted, "n (c k) (h w) -> n k c h w", c=first.shape[1], h=small[1].shape[2])
+    volume = (small[0][:, None] * shifted).sum(2)
+    return F.interpolate(volume, size=first.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def zero(layer: nn.Conv2d | nn.Linear) -> None:
+    """Makes a layer answer zero until it has learned something else."""
+    assert layer.bias is not None
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions added to their input."""
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, channels)
+        self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
+
+
+class FlowInterpolator(nn.Module):
+    """Latent flow both ways, a blend mask, a residual and an expected error.
+
+    Args:
+        channels: of the latents.
+        width: of the features.
+        pair_blocks, time_blocks: residual blocks that see the pair, and each moment.
+        gap_conditioning: tell the network how many frames lie between.
+        time_mask: the mask knows the moment, and starts as linear interpolation's; otherwise one mask serves all moments.
+        cost_radius, cost_scale: of the cost volume; radius 0 leaves it out.
+        residual: add a learned correction, which vanishes at both ends.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        pair_blocks: int,
+        time_blocks: int,
+        gap_conditioning: bool,
+        time_mask: bool,
+        cost_radius: int,
+        cost_scale: int,
+        residual: bool,
+    ) -> None:
+        super().__init__()
+        self.gap_conditioning, self.time_mask, self.residual = gap_conditioning, time_mask, residual
+        self.cost_radius, self.cost_scale = cost_radius, cost_scale
+        self.times = FourierFeatures(TIME_OCTAVES)
+        similarities = (2 * cost_radius + 1) ** 2 if cost_radius else 0
+        self.pair_in = nn.Conv2d(2 * channels + similarities + int(gap_conditioning), width, 3, padding=1)
+        self.pair = nn.Sequential(*(ResidualBlock(width, 1 + n % 2) for n in range(pair_blocks)))
+        self.flow = nn.Conv2d(width, 4, 3, padding=1)
+        self.time_in = nn.Conv2d(width + 3 * channels + self.times.width(1), width, 3, padding=1)
+        self.time = nn.Sequential(*(ResidualBlock(width) for _ in range(time_blocks)))
+        self.out = nn.Conv2d(width, 1 + channels + 1, 3, padding=1)
+        for layer in (self.flow, self.out):
+            zero(layer)
+
+    def forward(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
+        """As `Interpolator` says."""
+        features, flows = self.motion(first, last, gap)
+        return self.at(first, last, tau, features, flows)
+
+    def motion(self, first: Tensor, last: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of the pair [B, width, H, W] and its flows [B, 4, H, W]: where a place of `first` is in `last`, and back."""
+        inputs = [first, last]
+        if self.cost_radius:
+            inputs.append(cost_volume(first, last, self.cost_radius, self.cost_scale))
+        if self.gap_conditioning:
+            inputs.append((gap.log() / LOG_GAP)[:, None, None, None].expand(-1, 1, *first.shape[-2:]).to(first.dtype))
+        features = self.pair(self.pair_in(torch.cat(inputs, 1)))
+        return features, self.flow(F.silu(features))
+
+    def at(self, first: Tensor, last: Tensor, tau: Tensor, features: Tensor, flows: Tensor) -> Between:
+        """What lies at times tau [B, M], from `motion`'s features and flows.
+
+        A place moves evenly, so that at time t it shows what `first` shows t of the way back along the backward flow, and
+        what `last` shows 1 - t of the way on along the forward one (Jiang et al. 2018, equation 3, without its products).
+        """
+        moments = tau.shape[1]
+
+        def each(x: Tensor) -> Tensor:
+            return repeat(x, "b c h w -> (b m) c h w", m=moments)
+
+        t = rearrange(tau, "b m -> (b m) 1 1 1")
+        forward, backward = each(flows).chunk(2, 1)
+        early, late = warp(each(first), t * backward), warp(each(last), (1 - t) * forward)
+        straight = rearrange(blend(first, last, tau), "b m c h w -> (b m) c h w")
+        times = self.times(t[:, 0, 0] if self.time_mask else torch.full_like(t[:, 0, 0], 0.5))
+        times = times[..., None, None].expand(-1, -1, *first.shape[-2:])
+        hidden = self.time(self.time_in(torch.cat([each(features), early, late, straight, times], 1)))
+        mask, correction, spread = self.out(F.silu(hidden)).split([1, first.shape[1], 1], 1)
+        prior = (t / (1 - t)).log() if self.time_mask else torch.zeros_like(t)
+        z = torch.lerp(early, late, torch.sigmoid(mask + prior))
+        bridge = 4 * t * (1 - t)
+        if self.residual:
+            z = z + bridge * correction
+        error = (F.softplus(spread - 1.0) + SMALLEST_ERROR) * bridge.sqrt()
+        shape = {"b": len(first), "m": moments}
+        return Between(
+            rearrange(z, "(b m) c h w -> b m c h w", **shape), rearrange(error, "(b m) 1 h w -> b m h w", **shape)
+        )

@@ -1,0 +1,101 @@
+"""What lies between two latents: one interface for all interpolators, and the two without parameters.
+
+An interpolator is given both endpoints, times between them and the gap, and answers with latents and with how far off it
+expects to be at every place. `fill` runs one over all missing frames of a clip at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from interdiff.interpolation import neighbours
+
+
+@dataclass(frozen=True)
+class Between:
+    """Latents z [B, M, C, H, W] at M times between two endpoints, and the expected absolute error [B, M, H, W]."""
+
+    z: Tensor
+    error: Tensor
+
+
+class Interpolator(Protocol):
+    """What lies between two latents."""
+
+    def __call__(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor, /) -> Between:
+        """Latents between `first` and `last`.
+
+        Args:
+            first, last: [B, C, H, W].
+            tau: [B, M] in (0, 1), 0 at `first`.
+            gap: [B] latent frames from `first` to `last`, float.
+        """
+        ...
+
+
+def blend(first: Tensor, last: Tensor, share: Tensor) -> Tensor:
+    """(1 - share) first + share last: [B, C, H, W] twice, [B, M] -> [B, M, C, H, W]."""
+    return torch.lerp(first[:, None], last[:, None], share[..., None, None, None])
+
+
+def expected_error(first: Tensor, last: Tensor, tau: Tensor) -> Tensor:
+    """What an interpolator without parameters can say: how much changes, times a Brownian bridge: [B, M, H, W]."""
+    change = (last - first).abs().mean(1)
+    return change[:, None] * (tau * (1 - tau)).sqrt()[..., None, None]
+
+
+def lerp(first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
+    """Linear in time."""
+    return Between(blend(first, last, tau), expected_error(first, last, tau))
+
+
+def smooth(first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
+    """Along the same line, at rest at both ends (smoothstep)."""
+    return Between(blend(first, last, tau**2 * (3 - 2 * tau)), expected_error(first, last, tau))
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The missing frames of clips [B, T], one row each: which clip [N], frame [N], anchors on either side [N]."""
+
+    clip: Tensor
+    frame: Tensor
+    left: Tensor
+    right: Tensor
+
+    @property
+    def tau(self) -> Tensor:
+        return (self.frame - self.left) / (self.right - self.left)
+
+
+def missing_frames(mask_bt: Tensor) -> Gaps:
+    """The frames that a mask with both ends set leaves out."""
+    left, right = neighbours(mask_bt)
+    clip, frame = (~mask_bt).nonzero(as_tuple=True)
+    return Gaps(clip, frame, left[clip, frame], right[clip, frame])
+
+
+def fill(z_bcthw: Tensor, mask_bt: Tensor, interpolator: Interpolator) -> tuple[Tensor, Tensor]:
+    """Keeps the frames of the mask and fills the others between the anchors on either side.
+
+    Args:
+        z_bcthw: [B, C, T, H, W]; only the frames in the mask are read.
+        mask_bt: [B, T] bool; both ends set.
+
+    Returns:
+        [B, C, T, H, W], and the expected absolute error [B, T, H, W], zero at anchors.
+    """
+    gaps = missing_frames(mask_bt)
+    filled = z_bcthw.movedim(2, 1).clone()
+    error = filled.new_zeros(filled[:, :, 0].shape)
+    if len(gaps.clip):
+        first, last = filled[gaps.clip, gaps.left], filled[gaps.clip, gaps.right]
+        width = (gaps.right - gaps.left).to(filled.dtype)
+        between = interpolator(first, last, gaps.tau[:, None].to(filled.dtype), width)
+        filled[gaps.clip, gaps.frame] = between.z[:, 0]
+        error[gaps.clip, gaps.frame] = between.error[:, 0].to(error.dtype)
+    return filled.movedim(1, 2), error

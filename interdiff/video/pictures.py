@@ -1,0 +1,62 @@
+"""Latents as pictures: MP4, GIF and PNG contact sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from interdiff.files import atomic_path
+
+FRAMES_PER_SECOND = 16
+"""Wan's, and the laptop clips'."""
+LABEL = 12
+
+
+def contact_sheet(rows: Mapping[str, np.ndarray], frames: Sequence[int], scale: int = 1) -> Image.Image:
+    """Videos [T, H, W, 3] uint8 by name, one row each, at the same frames."""
+    sheets = []
+    for name, video in rows.items():
+        strip = np.concatenate([video[frame] for frame in frames], axis=1)
+        picture = Image.fromarray(strip).resize(
+            (strip.shape[1] * scale, strip.shape[0] * scale), Image.Resampling.NEAREST
+        )
+        labelled = Image.new("RGB", (picture.width, picture.height + LABEL), "white")
+        labelled.paste(picture, (0, LABEL))
+        ImageDraw.Draw(labelled).text((2, 0), name, fill="black")
+        sheets.append(labelled)
+    sheet = Image.new("RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), "white")
+    top = 0
+    for strip_picture in sheets:
+        sheet.paste(strip_picture, (0, top))
+        top += strip_picture.height
+    return sheet
+
+
+def write_png(path: Path, picture: Image.Image) -> None:
+    """A picture as PNG, whole or not at all."""
+    with atomic_path(path) as temporary:
+        picture.save(temporary)
+
+
+def write_gif(path: Path, video: np.ndarray, scale: int = 1) -> None:
+    """A video [T, H, W, 3] uint8 as an endless GIF."""
+    frames = [Image.fromarray(frame) for frame in video]
+    frames = [f.resize((f.width * scale, f.height * scale), Image.Resampling.NEAREST) for f in frames]
+    with atomic_path(path) as temporary:
+        frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=1000 / FRAMES_PER_SECOND, loop=0)
+
+
+def write_mp4(path: Path, video: np.ndarray) -> None:
+    """A video [T, H, W, 3] uint8 as H.264; both sides even."""
+    import av
+
+    with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
+        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
+        stream.height, stream.width = video.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in video:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))

