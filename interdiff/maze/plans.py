@@ -91,12 +91,14 @@ class Planner:
     def _noise(self) -> float:
         return {"none": 0.0, "constant": self.settings.noise_scale, "level": self.refiner.noise}[self.settings.noise]
 
+    @torch.no_grad()
     def _refine(self, condition: Condition, exact_b: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
         if self.settings.refiner == "identity":
             return lambda x, mask: x
         if self.settings.refiner == "projection":
             return lambda x, mask: project_out_of_walls(x, condition)
-        return lambda x, mask: self.refiner(x, mask, exact_b, condition)
+        encoded = self.refiner.backbone.encode(condition)
+        return lambda x, mask: self.refiner(x, mask, exact_b, condition, encoded)
 
 
 def _keeps_ends(condition: Condition) -> Callable[[Tensor], Tensor]:

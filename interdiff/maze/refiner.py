@@ -22,6 +22,7 @@ from interdiff.maze.networks import (
     STATE_SCALE,
     Backbone,
     Condition,
+    Encoded,
     sample_sdf,
     to_network,
 )
@@ -67,12 +68,15 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x_btc: Tensor, mask_bt: Tensor, exact_b: Tensor, condition: Condition) -> Tensor:
+    def forward(
+        self, x_btc: Tensor, mask_bt: Tensor, exact_b: Tensor, condition: Condition, encoded: Encoded | None = None
+    ) -> Tensor:
         """Clean states [B, T, 4] from degraded ones, both in normalised units.
 
         Args:
             mask_bt: [B, T] bool, the anchors.
             exact_b: [B] bool, whether a sample's anchors are exact.
+            encoded: `self.backbone.encode(condition)`, for several passes.
         """
         points = x_btc[:, :, None, :2] + self.offsets / condition.cells
         distance = sample_sdf(condition.sdf, points.flatten(1, 2)).view(*x_btc.shape[:2], -1)
@@ -91,7 +95,7 @@ class Refiner(nn.Module):
         anchors = mask_bt.to(x_btc.dtype).mean(1, keepdim=True)
         modulation = self.level(torch.cat([anchors, anchors.sqrt(), exact_b[:, None].to(x_btc.dtype)], dim=-1))
         times = torch.linspace(0, 1, tokens.shape[1], dtype=tokens.dtype, device=tokens.device)
-        encoded = self.backbone.encode(condition)
+        encoded = encoded or self.backbone.encode(condition)
         hidden = self.norm(self.backbone(self.embed(tokens) + self.position, times, encoded, modulation))
         change = rearrange(self.head(hidden), "b n (f c) -> b (n f) c", f=self.frames_per_token)
         return x_btc + change / x_btc.new_tensor(STATE_SCALE)
