@@ -7,13 +7,18 @@ from collections.abc import Callable
 from statistics import median
 
 
-def median_milliseconds(run: Callable[[int], object], repeats: int = 20, warm_up: int = 2) -> float:
-    """The median wall time of `run(n)` over n = 0..repeats - 1, after calls with n = 0 to warm up."""
+def median_milliseconds(
+    run: Callable[[int], object], repeats: int = 20, warm_up: int = 2, most_seconds: float = 5.0, fewest: int = 3
+) -> float:
+    """The median wall time of `run(n)` over n = 0..repeats - 1, after calls with n = 0 to warm up.
+
+    Of slow calls there are fewer: no more, but for the `fewest`, than fit into `most_seconds`.
+    """
     for _ in range(warm_up):
         run(0)
-    times = []
-    for n in range(repeats):
+    times: list[float] = []
+    while len(times) < repeats and (len(times) < fewest or sum(times) < most_seconds):
         started = time.perf_counter()
-        run(n)
-        times.append(1000 * (time.perf_counter() - started))
-    return median(times)
+        run(len(times))
+        times.append(time.perf_counter() - started)
+    return 1000 * median(times)
