@@ -19,6 +19,10 @@ $(VENV)/stamp: pyproject.toml
 	$(PIP_INSTALL) '.[dev]'
 	touch $@
 
+$(VENV)/stamp-video: $(VENV)/stamp
+	$(PIP_INSTALL) '.[dev,video]'
+	touch $@
+
 $(VENV)/stamp-ui: $(VENV)/stamp
 	$(PIP_INSTALL) '.[dev,ui]'
 	touch $@
@@ -39,10 +43,10 @@ why: $(VENV)/stamp ## what would run, why, and what it will cost (ARGS='options 
 verify: $(VENV)/stamp ## check results/ against what was recorded when it was made (ARGS=another-folder)
 	@python -m interdiff.verify $(ARGS)
 
-test: $(VENV)/stamp ## run the tests
+test: $(VENV)/stamp-video ## run the tests
 	python -m pytest -n 2 --dist loadfile -m 'not full and not slurm'
 
-test-full: $(VENV)/stamp ## run the tests with their long versions
+test-full: $(VENV)/stamp-video ## run the tests with their long versions
 	python -m pytest -n 2 --dist loadfile -m 'not slurm'
 
 test-slurm: $(VENV)/stamp-slurm ## run the pipeline through a SLURM of this machine alone

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -51,8 +52,6 @@ def write_gif(path: Path, video: np.ndarray, scale: int = 1) -> None:
 
 def write_mp4(path: Path, video: np.ndarray) -> None:
     """A video [T, H, W, 3] uint8 as H.264; both sides even."""
-    import av
-
     with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
         stream.height, stream.width = video.shape[1:3]

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import AutoConfig, AutoModel, AutoTokenizer, UMT5EncoderModel
 
 from interdiff.errors import InputError
 
@@ -43,8 +44,6 @@ def load_text_encoder(folder: Path | None, rows: int, device: torch.device) -> T
     Raises:
         InputError: the folder, or the package, is not there.
     """
-    from transformers import AutoConfig, AutoModel, AutoTokenizer, UMT5EncoderModel
-
     folder = folder or minilm_folder()
     try:
         kind = UMT5EncoderModel if AutoConfig.from_pretrained(folder).model_type == "umt5" else AutoModel

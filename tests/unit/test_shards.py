@@ -5,6 +5,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+import webdataset as wds
 
 from interdiff.errors import InputError
 from interdiff.video.shards import (
@@ -118,7 +119,6 @@ def test_nested_keys_are_read(tmp_path):
 
 
 def test_webdataset_reads_what_we_write_and_we_what_it_writes(tmp_path, shards):
-    wds = pytest.importorskip("webdataset")
     read = list(wds.WebDataset(str(shards[0]), shardshuffle=False))
     assert [item["__key__"] for item in read] == [f"{number:09d}" for number in (4, 1, 2)]
     assert torch.equal(torch.load(io.BytesIO(read[1]["latent.pt"]), weights_only=True), sample(1)["latent"])

@@ -1,0 +1,93 @@
+import av
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from interdiff.errors import InputError
+from interdiff.video.pictures import LABEL, contact_sheet, write_gif, write_mp4, write_png
+from interdiff.video.scenes import random_scene, render
+from interdiff.video.text import load_text_encoder, masked_mean
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def video():
+    return render(random_scene(np.random.default_rng(0)), 9, 32)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_text_encoder(None, 64, CPU)
+
+
+def test_prompts_become_rows_and_what_follows_is_zero(encoder):
+    prompts = ["A red circle moves right.", "A red circle moves right slowly and turns up late."]
+    embed = encoder(prompts)
+    assert embed.shape == (2, 64, 384)
+    lengths = (embed != 0).any(-1).sum(1)
+    assert 5 < lengths[0] < lengths[1] < 20
+    torch.testing.assert_close(encoder(prompts[:1])[0], embed[0], atol=1e-4, rtol=1e-3)
+
+
+def test_like_prompts_are_alike(encoder):
+    prompts = ["A red circle turns up early.", "A red disc turns up early.", "The stock market fell."]
+    first, like, other = torch.nn.functional.normalize(masked_mean(encoder(prompts)), dim=-1)
+    assert first @ like > first @ other + 0.2
+
+
+def test_long_prompts_are_cut(encoder):
+    assert encoder(["word " * 200]).shape == (1, 64, 384)
+
+
+def test_the_mean_leaves_padding_out():
+    embed = torch.zeros(1, 4, 2)
+    embed[0, :2] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert masked_mean(embed).tolist() == [[2.0, 3.0]]
+    assert masked_mean(torch.zeros(1, 4, 2)).tolist() == [[0.0, 0.0]]
+
+
+def test_a_folder_without_an_encoder_is_named(tmp_path):
+    with pytest.raises(InputError, match="not a text encoder in transformers' layout"):
+        load_text_encoder(tmp_path, 64, CPU)
+
+
+def test_umt5_loads_from_a_folder(tmp_path):
+    words = {"<pad>": 0, "</s>": 1, "<unk>": 2, "red": 3, "circle": 4}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(tmp_path)
+    config = transformers.UMT5Config(vocab_size=8, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
+    torch.manual_seed(0)
+    transformers.UMT5EncoderModel(config).save_pretrained(tmp_path)
+    embed = load_text_encoder(tmp_path, 12, CPU)(["red circle", "red"])
+    assert embed.shape == (2, 12, 16)
+    assert (embed != 0).any(-1).sum(1).tolist() == [2, 1]
+
+
+def test_contact_sheets_show_each_video_at_the_same_frames(tmp_path, video):
+    sheet = contact_sheet({"truth": video, "copy": video}, [0, 4, 8], scale=2)
+    assert sheet.size == (3 * 64, 2 * (64 + LABEL))
+    write_png(tmp_path / "sheet.png", sheet)
+    again = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert (again[LABEL : LABEL + 64 : 2, 64:128:2] == video[4]).all()
+
+
+def test_gifs_hold_every_frame(tmp_path, video):
+    write_gif(tmp_path / "clip.gif", video, scale=2)
+    with Image.open(tmp_path / "clip.gif") as picture:
+        assert picture.n_frames == 9
+        assert picture.size == (64, 64)
+
+
+def test_mp4_can_be_read_again(tmp_path, video):
+    write_mp4(tmp_path / "clip.mp4", video)
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    assert frames.shape == video.shape
+    assert np.abs(frames.astype(int) - video).mean() < 12
