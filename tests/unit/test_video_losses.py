@@ -1,0 +1,98 @@
+import pytest
+import torch
+
+from interdiff.video.flow import FlowInterpolator
+from interdiff.video.interpolator_loss import (
+    Moments,
+    absolute,
+    edges,
+    flow_losses,
+    laplace,
+    random_moments,
+    scales,
+    straightness,
+)
+from interdiff.video.interpolators import Between
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def clips(frames=21):
+    """Clips [5, 2, T, 4, 4] that say where they are: channel 0 the clip, channel 1 the frame."""
+    z = torch.zeros(5, 2, frames, 4, 4)
+    z[:, 0] = torch.arange(5.0)[:, None, None, None]
+    z[:, 1] = torch.arange(float(frames))[:, None, None]
+    return z
+
+
+def between(z, error=None):
+    return Between(z, torch.ones(z[:, :, 0].shape) if error is None else error)
+
+
+def test_moments_lie_inside_their_gap_and_gaps_are_equally_likely():
+    rows = torch.arange(5).repeat(800)
+    drawn = random_moments(clips(), rows, 3, seeded())
+    first, last = drawn.first[:, 1, 0, 0], drawn.last[:, 1, 0, 0]
+    assert torch.equal(drawn.first[:, 0, 0, 0].long(), rows)
+    assert torch.equal(last - first, drawn.gap)
+    torch.testing.assert_close(drawn.truth[:, :, 1, 0, 0], first[:, None] + drawn.tau * drawn.gap[:, None])
+    assert (drawn.tau > 0).all()
+    assert (drawn.tau < 1).all()
+    counts = torch.bincount(drawn.gap.long(), minlength=21)
+    assert counts[:2].sum() == 0
+    assert counts[2:].min() > 0.6 * counts[2:].float().mean()
+
+
+def test_a_clip_of_three_frames_has_one_moment():
+    drawn = random_moments(clips(3), torch.tensor([2]), 2, seeded())
+    assert drawn.tau.tolist() == [[0.5, 0.5]]
+
+
+def test_the_likelihood_is_best_at_the_true_error_and_leaves_latents_alone():
+    z = torch.zeros(1, 1, 2, 4, 4, requires_grad=True)
+    truth = torch.full((1, 1, 2, 4, 4), 0.3)
+    likelihoods = [float(laplace(between(z, torch.full((1, 1, 4, 4), e)), truth)) for e in (0.1, 0.3, 0.9)]
+    assert min(likelihoods) == likelihoods[1]
+    error = torch.full((1, 1, 4, 4), 0.1, requires_grad=True)
+    laplace(between(z, error), truth).backward()
+    assert z.grad is None
+    assert (error.grad < 0).all()
+
+
+def test_edges_do_not_see_an_even_offset_and_scales_do():
+    truth = torch.randn(2, 3, 2, 8, 8, generator=seeded())
+    moved = between(truth + 0.5)
+    assert float(edges(moved, truth)) == pytest.approx(0, abs=1e-6)
+    assert float(scales(moved, truth)) == pytest.approx(1.0, abs=1e-5)
+    assert float(edges(between(truth * 2), truth)) > 0.1
+
+
+def test_long_gaps_weigh_more_on_request():
+    truth = torch.zeros(2, 1, 2, 4, 4)
+    z = truth.clone()
+    z[1] = 1.0
+    gap = torch.tensor([2.0, 18.0])
+    assert float(absolute(between(z), truth, gap, 0.0)) == pytest.approx(0.5)
+    assert float(absolute(between(z), truth, gap, 1.0)) == pytest.approx(0.9)
+
+
+def test_flows_that_lead_back_and_fit_cost_nothing():
+    model = FlowInterpolator(2, 8, 1, 1, True, True, 0, 2, True)
+    z = torch.randn(2, 2, 6, 6, generator=seeded())
+    still = Moments(z, z, torch.full((2, 1), 0.5), torch.tensor([4.0, 4.0]), z[:, None])
+    losses = dict(flow_losses(model, still))
+    assert losses.keys() == {"endpoint", "consistency"}
+    assert all(float(value) == pytest.approx(0, abs=1e-5) for value in losses.values())
+    with torch.no_grad():
+        model.flow.bias.fill_(1.0)
+    assert all(float(value) > 0.1 for value in dict(flow_losses(model, still)).values())
+
+
+def test_a_straight_line_costs_nothing():
+    first, last = torch.zeros(1, 2, 3, 3), torch.ones(1, 2, 3, 3)
+    tau = torch.tensor([[0.25, 0.5]])
+    line = tau[..., None, None, None].expand(1, 2, 2, 3, 3)
+    assert float(straightness(line, first, last, tau)) == 0
+    assert float(straightness(line + 0.1, first, last, tau)) == pytest.approx(0.01)
