@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -105,7 +106,7 @@ def test_pictures_and_tables_are_there(smoke, config):
     assert {row["variant"] for row in table(smoke, "ablations.csv")[1]} == {"k4", "identity"}
     unseen = [(row["planner"], row["family"]) for row in table(smoke, "unseen.csv")[1]]
     planners = ("shortest_path", "controller", "two_phase")
-    assert unseen == [(name, family) for family in config.maze.report.unseen.families for name in planners]
+    assert unseen == [(name, family) for family in sorted(config.maze.report.unseen.families) for name in planners]
     for name in ("levels", "indices", "failures"):
         assert table(smoke, f"diagnostics/base/{name}.csv")[1]
         assert (smoke / RESULTS / f"diagnostics/base/{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -130,6 +131,16 @@ def test_checkpoints_are_complete(smoke, stage):
     run = json.loads((folder / "run.json").read_text())
     assert run["stage"] == f"maze.{stage}"
     assert run["mlflow_run_id"]
+
+
+@pytest.mark.full
+def test_a_family_of_mazes_is_trained_on_and_whole_mazes_are_held_out(smoke):
+    code, text = snakemake(smoke, "--quiet", "rules", "--", RESULTS / "refiner/unseen/model.safetensors")
+    assert code == 0, text
+    splits = [np.load(smoke / RESULTS / f"prepared/unseen/{name}.npz") for name in ("train", "val", "test")]
+    mazes = [set(split["layout"].tolist()) for split in splits]
+    assert [len(numbers) for numbers in mazes] == [4, 2, 2]
+    assert len(set.union(*mazes)) == 8
 
 
 def test_a_second_run_does_nothing(smoke):
