@@ -4,6 +4,7 @@ from interdiff.identity import spec
 from interdiff.variants import difference
 
 MAZE = CONFIG.maze.resolved()
+WEIGHTS = ("model.safetensors", "config.json")
 
 
 def results_root(wildcards):
@@ -67,7 +68,7 @@ def maze(stage, *names):
 
 def checkpoint_of(stage):
     """Input function: what it takes to rebuild a stage's network."""
-    return maze(stage, "model.safetensors", "config.json")
+    return maze(stage, *WEIGHTS)
 
 
 def owners(stage):
@@ -156,27 +157,29 @@ def variants_spec(wildcards):
     return stage_spec("variants", settings)
 
 
+def variant_files(stage, variant, *names):
+    """Files of what a variant uses of a stage."""
+    return [f"{CONFIG.results}/{artifact(stage, variant)}/{name}" for name in names]
+
+
 def peer_checkpoint(stage, planner):
     """Input function: what it takes to rebuild a network of a learned peer, a key of `report.peers`."""
 
     def paths(wildcards):
-        folder = f"{CONFIG.results}/{artifact(stage, getattr(CONFIG.maze.report.peers, planner).variant)}"
-        return [f"{folder}/model.safetensors", f"{folder}/config.json"]
+        return variant_files(stage, getattr(CONFIG.maze.report.peers, planner).variant, *WEIGHTS)
 
     return paths
 
 
-def planner_checkpoints(stage):
-    """What it takes to rebuild a stage's network for each of our planners in the simulator, sorted by their names."""
+def planner_files(stage, *names):
+    """Files of a stage for each of our planners in the simulator, sorted by their names."""
     planners = [item for _, item in sorted(CONFIG.maze.report.rollouts.planners.items())]
-    names = ("model.safetensors", "config.json")
-    return [f"{CONFIG.results}/{artifact(stage, item.variant)}/{name}" for item in planners for name in names]
+    return [path for item in planners for path in variant_files(stage, item.variant, *names)]
 
 
-def planner_tests():
-    """The held-out sequences of each of our planners in the simulator, sorted by their names."""
-    planners = [item for _, item in sorted(CONFIG.maze.report.rollouts.planners.items())]
-    return [f"{CONFIG.results}/{artifact('prepare', item.variant)}/test.npz" for item in planners]
+def unseen_files(stage, *names):
+    """Files of a stage that the planner of unseen.csv uses."""
+    return variant_files(stage, CONFIG.maze.report.unseen.planner.variant, *names)
 
 
 def rollouts_spec(wildcards):
@@ -185,12 +188,6 @@ def rollouts_spec(wildcards):
     sampling = {name: MAZE.section("samples", item.variant) for name, item in rollouts.planners.items()}
     settings = rollouts.model_dump() | {"sampling": sampling, "peers": peers.model_dump()}
     return stage_spec("rollouts", settings, CONFIG.threads)
-
-
-def unseen_input(stage, *names):
-    """Files of a stage that the planner of unseen.csv uses."""
-    folder = f"{CONFIG.results}/{artifact(stage, CONFIG.maze.report.unseen.planner.variant)}"
-    return [f"{folder}/{name}" for name in names]
 
 
 def unseen_spec(wildcards):

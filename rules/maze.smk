@@ -548,11 +548,11 @@ rule segment_fill:
 
 rule rollouts:
     input:
-        test=planner_tests(),
-        segment_cost=planner_checkpoints("segment_cost"),
-        selector=planner_checkpoints("selector"),
-        keypoints=planner_checkpoints("keypoints"),
-        refiner=planner_checkpoints("refiner"),
+        test=planner_files("prepare", "test.npz"),
+        segment_cost=planner_files("segment_cost", *WEIGHTS),
+        selector=planner_files("selector", *WEIGHTS),
+        keypoints=planner_files("keypoints", *WEIGHTS),
+        refiner=planner_files("refiner", *WEIGHTS),
         full_sequence=peer_checkpoint("window_diffusion", "full_sequence"),
         few_steps=peer_checkpoint("window_diffusion", "few_steps"),
         subgoals=peer_checkpoint("window_diffusion", "hierarchical"),
@@ -615,11 +615,11 @@ rule rollout_pictures:
 
 rule unseen:
     input:
-        test=unseen_input("prepare", "test.npz"),
-        segment_cost=unseen_input("segment_cost", "model.safetensors", "config.json"),
-        selector=unseen_input("selector", "model.safetensors", "config.json"),
-        keypoints=unseen_input("keypoints", "model.safetensors", "config.json"),
-        refiner=unseen_input("refiner", "model.safetensors", "config.json"),
+        test=unseen_files("prepare", "test.npz"),
+        segment_cost=unseen_files("segment_cost", *WEIGHTS),
+        selector=unseen_files("selector", *WEIGHTS),
+        keypoints=unseen_files("keypoints", *WEIGHTS),
+        refiner=unseen_files("refiner", *WEIGHTS),
     output:
         unseen="<results>/maze/unseen.csv",
     log:
