@@ -43,6 +43,13 @@ def last_linear(module: nn.Module) -> nn.Linear:
     return layer
 
 
+def zero(layer: nn.Conv2d | nn.Linear) -> None:
+    """Makes a layer answer zero until it has learned something else."""
+    assert layer.bias is not None
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
 @dataclass(frozen=True)
 class Context:
     """Keys and values of every cross-attention layer, each [G, H, M, E], made once by `Transformer.encode_context`."""
@@ -101,8 +108,7 @@ class Block(nn.Module):
             nn.Linear(d_model, 4 * d_model), nn.GELU(approximate="tanh"), nn.Linear(4 * d_model, d_model)
         )
         self.modulation = nn.Linear(d_model, 7 * d_model)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        zero(self.modulation)
 
     def forward(self, x: Tensor, condition: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
         scale1, shift1, gate1, gate2, scale3, shift3, gate3 = self.modulation(F.silu(condition))[:, None].chunk(7, -1)

@@ -27,7 +27,7 @@ from interdiff.maze.networks import (
     to_network,
 )
 from interdiff.maze.settings import RefinerSettings
-from interdiff.networks import FourierFeatures, mlp
+from interdiff.networks import FourierFeatures, mlp, zero
 from interdiff.training import Loss
 
 ERROR_FLOOR = 1e-4
@@ -65,8 +65,7 @@ class Refiner(nn.Module):
         self.backbone = Backbone(d_model, depth, heads)
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, frames_per_token * STATE_CHANNELS)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        zero(self.head)
 
     def forward(
         self, x_btc: Tensor, mask_bt: Tensor, exact_b: Tensor, condition: Condition, encoded: Encoded | None = None

@@ -18,7 +18,7 @@ from interdiff.maze.masks import Masks
 from interdiff.maze.networks import Condition, Encoded, MapEncoder
 from interdiff.maze.segment_cost import SegmentCostModel, costs_of_chunks
 from interdiff.maze.settings import SelectorSettings
-from interdiff.networks import last_linear, mlp
+from interdiff.networks import last_linear, mlp, zero
 from interdiff.training import Loss
 
 # The precision learns this much faster than the weights: it must follow what they can tell apart.
@@ -62,8 +62,7 @@ class KeyframeSelector(SegmentCostModel):
             self.map_bias = MapEncoder(d_model)
             self.bias = mlp(6 + d_model, 2 * d_model, d_model)
         for layer in (self.level, *([] if condition_bias == "none" else [self.bias])):
-            nn.init.zeros_(last_linear(layer).weight)
-            nn.init.zeros_(last_linear(layer).bias)
+            zero(last_linear(layer))
 
     def forward(self, condition: Condition, k: int) -> Tensor:  # type: ignore[override]
         """D_phi's kind of output [B, T, 2 + 2 H], for level K."""

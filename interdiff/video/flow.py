@@ -11,7 +11,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from interdiff.networks import FourierFeatures
+from interdiff.networks import FourierFeatures, zero
 from interdiff.video.interpolators import Between, blend
 
 TIME_OCTAVES = 3
@@ -41,13 +41,6 @@ def cost_volume(first: Tensor, last: Tensor, radius: int, scale: int) -> Tensor:
     shifted = rearrange(shifted, "n (c k) (h w) -> n k c h w", c=first.shape[1], h=small[1].shape[2])
     volume = (small[0][:, None] * shifted).sum(2)
     return F.interpolate(volume, size=first.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def zero(layer: nn.Conv2d | nn.Linear) -> None:
-    """Makes a layer answer zero until it has learned something else."""
-    assert layer.bias is not None
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
 
 
 class ResidualBlock(nn.Module):

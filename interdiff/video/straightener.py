@@ -14,8 +14,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from interdiff.networks import Attention
-from interdiff.video.flow import ResidualBlock, zero
+from interdiff.networks import Attention, zero
+from interdiff.video.flow import ResidualBlock
 from interdiff.video.interpolators import Between, Interpolator
 
 
