@@ -30,7 +30,7 @@ KEYS = {
     "gallery": "report.gallery",
     "metrics": "report",
     "selection": "report.selection",
-    "rollouts": "report.rollouts",
+    "drive": "report.rollouts",
 }
 """Place in the configuration of the settings of stages that no variant changes."""
 

@@ -182,12 +182,23 @@ def unseen_files(stage, *names):
     return variant_files(stage, CONFIG.maze.report.unseen.planner.variant, *names)
 
 
-def rollouts_spec(wildcards):
-    """Params function: the identity text of the rollouts, with the planners' sampling settings and the peers."""
+def drive_spec(wildcards):
+    """Params function: the identity text of one task and map, with the planners' sampling settings and the peers."""
     rollouts, peers = CONFIG.maze.report.rollouts, CONFIG.maze.report.peers
     sampling = {name: MAZE.section("samples", item.variant) for name, item in rollouts.planners.items()}
-    settings = rollouts.model_dump() | {"sampling": sampling, "peers": peers.model_dump()}
-    return stage_spec("rollouts", settings, CONFIG.threads)
+    settings = rollouts.model_dump(exclude={"tasks", "drawn_task"}) | {
+        "task": wildcards.task,
+        "layout": wildcards.map,
+        "sampling": sampling,
+        "peers": peers.model_dump(),
+    }
+    return stage_spec("drive", settings, CONFIG.threads)
+
+
+def driven(tasks, suffix):
+    """Files of the stage drive, one per task and map."""
+    maps = CONFIG.maze.report.rollouts.tasks
+    return [f"{CONFIG.results}/maze/rollouts/{task}/{name}{suffix}" for task in tasks for name in maps[task]]
 
 
 def unseen_spec(wildcards):

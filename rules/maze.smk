@@ -4,6 +4,7 @@ localrules:
     gallery,
     curves,
     variants,
+    rollouts,
     report,
 
 
@@ -546,7 +547,7 @@ rule segment_fill:
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
 
 
-rule rollouts:
+rule drive:
     input:
         test=planner_files("prepare", "test.npz"),
         segment_cost=planner_files("segment_cost", *WEIGHTS),
@@ -558,13 +559,14 @@ rule rollouts:
         subgoals=peer_checkpoint("window_diffusion", "hierarchical"),
         segments=peer_checkpoint("segment_fill", "hierarchical"),
     output:
-        rollouts="<results>/maze/rollouts.csv",
-        driven="<results>/maze/rollouts/driven.npz",
-        plan="<results>/maze/rollouts/plan.npz",
+        scores="<results>/maze/rollouts/{task}/{map}.csv",
+        driven="<results>/maze/rollouts/{task}/{map}.npz",
     log:
-        "<results>/maze/logs/rollouts.txt",
+        "<results>/maze/logs/drive/{task}.{map}.txt",
     benchmark:
-        "<results>/maze/benchmarks/rollouts.tsv"
+        "<results>/maze/benchmarks/drive/{task}.{map}.tsv"
+    wildcard_constraints:
+        task="single|multi|heldout",
     conda:
         "../envs/torch.yaml"
     threads: CONFIG.threads
@@ -573,22 +575,46 @@ rule rollouts:
         mem_mb=memory(4000),
         runtime="4h",
     params:
-        spec=rollouts_spec,
+        spec=drive_spec,
         results=results_root,
     shell:
-        "python -m stages.maze.rollouts --spec {params.spec:q} --gpus {resources.gpu}"
+        "python -m stages.maze.drive --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
         " --in test={input.test:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
         " keypoints={input.keypoints:q} refiner={input.refiner:q} full_sequence={input.full_sequence:q}"
         " few_steps={input.few_steps:q} subgoals={input.subgoals:q} segments={input.segments:q}"
-        " --out rollouts={output.rollouts:q} driven={output.driven:q} plan={output.plan:q}"
+        " --out scores={output.scores:q} driven={output.driven:q}"
+
+
+rule rollouts:
+    input:
+        scores=driven(CONFIG.maze.report.rollouts.tasks, ".csv"),
+    output:
+        rollouts="<results>/maze/rollouts.csv",
+    log:
+        "<results>/maze/logs/rollouts.txt",
+    benchmark:
+        "<results>/maze/benchmarks/rollouts.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=lambda wildcards: stage_spec("rollouts", {}),
+        results=results_root,
+    shell:
+        "python -m stages.maze.rollouts --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in scores={input.scores:q}"
+        " --out rollouts={output.rollouts:q}"
 
 
 rule rollout_pictures:
     input:
         rollouts="<results>/maze/rollouts.csv",
-        driven="<results>/maze/rollouts/driven.npz",
-        plan="<results>/maze/rollouts/plan.npz",
+        driven=driven([CONFIG.maze.report.rollouts.drawn_task], ".npz"),
     output:
         driven="<results>/maze/rollouts/driven.png",
         compute="<results>/maze/rollouts/compute.png",
@@ -609,7 +635,7 @@ rule rollout_pictures:
     shell:
         "python -m stages.maze.rollout_pictures --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
-        " --in rollouts={input.rollouts:q} driven={input.driven:q} plan={input.plan:q}"
+        " --in rollouts={input.rollouts:q} driven={input.driven:q}"
         " --out driven={output.driven:q} compute={output.compute:q} plan={output.plan:q}"
 
 

@@ -33,25 +33,24 @@ def draw_map(panel: Axes, ascii_map: str) -> None:
     panel.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
 
 
-def driven_picture(driven: Mapping[str, np.ndarray], path: Path) -> None:
-    """The first episodes of each layout (rows) as each planner drove them (columns), as a PNG.
+def driven_picture(driven: Sequence[Mapping[str, np.ndarray]], path: Path) -> None:
+    """The first episodes on each map (rows) as each planner drove them (columns), as a PNG.
 
     Args:
-        driven: arrays of `driven.npz`: planners [P], maps [L], goals [L, E, 2], positions [P, L, E, steps, 2] in joint
-            coordinates, NaN past the end of an episode.
+        driven: arrays of the stage `drive` by map, of the same planners [P]: goals [E, 2], positions [P, E, steps, 2] in
+            joint coordinates.
     """
-    maps, planners = driven["maps"], driven["planners"]
-    size = (2.2 * len(planners), 2.3 * len(maps))
-    figure, panels = plt.subplots(len(maps), len(planners), figsize=size, squeeze=False)
-    for row, ascii_map in enumerate(maps):
+    planners = driven[0]["planners"]
+    size = (2.2 * len(planners), 2.3 * len(driven))
+    figure, panels = plt.subplots(len(driven), len(planners), figsize=size, squeeze=False)
+    for row, cell in enumerate(driven):
         for column, name in enumerate(planners):
             panel = panels[row, column]
-            draw_map(panel, str(ascii_map))
-            for n, positions in enumerate(driven["positions"][column, row]):
+            draw_map(panel, str(cell["map"]))
+            for n, (positions, goal) in enumerate(zip(cell["positions"][column], cell["goals"], strict=True)):
                 x, y = positions.T
                 panel.plot(y, x, lw=1.2, color=f"C{n}")
                 panel.scatter(y[0], x[0], s=14, color=f"C{n}", zorder=3)
-                goal = driven["goals"][row, n]
                 panel.scatter(goal[1], goal[0], marker="*", s=50, color=f"C{n}", edgecolor="k", lw=0.4, zorder=4)
             if not row:
                 panel.set_title(name, fontsize=9)
@@ -92,12 +91,13 @@ def animation(plan: Mapping[str, np.ndarray], path: Path) -> None:
     """One plan being made and driven, as a GIF.
 
     Args:
-        plan: arrays of `plan.npz`, in joint coordinates: map, goal [2], keypoints [K, 2], interpolated [T, 2],
-            refined [T, 2], driven [steps, 2].
+        plan: arrays of the stage `drive`, in joint coordinates: map, goals [E, 2] of which the first is the plan's,
+            keypoints [K, 2], interpolated [T, 2], refined [T, 2], driven [steps, 2].
     """
     figure, panel = plt.subplots(figsize=(4.2, 3.6))
     draw_map(panel, str(plan["map"]))
-    panel.scatter(plan["goal"][1], plan["goal"][0], marker="*", s=120, color="tab:red", zorder=4)
+    x, y = plan["goals"][0]
+    panel.scatter(y, x, marker="*", s=120, color="tab:red", zorder=4)
     (interpolated,) = panel.plot([], [], color="tab:orange", lw=1.2)
     (refined,) = panel.plot([], [], color="tab:blue", lw=1.6)
     (trail,) = panel.plot([], [], color="tab:green", lw=2.2)

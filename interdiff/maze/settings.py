@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 
@@ -421,23 +421,14 @@ class DrawnSettings(Section):
     """Episodes in the pictures of rollouts.csv: the first ones, whatever came of them."""
 
     planner: Name = Field("two_phase", description="our planner in the pictures; one plan of it is animated")
-    task: Task = Field("multi", description="task whose episodes are drawn")
     episodes: Count = Field(4, description="episodes per layout")
 
 
-class RolloutSettings(Section):
-    """Planners in the simulator, rollouts.csv."""
+class DrivingSettings(Section):
+    """Planners that drive the ball, all from the same starts to the same goals."""
 
     episodes: int = Field(200, ge=2, description="episodes per planner, task and layout")
     seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
-    tasks: dict[Task, list[Name]] = Field(
-        {
-            "single": ["umaze", "medium", "large"],
-            "multi": ["umaze", "medium", "large"],
-            "heldout": ["umaze_eval", "medium_eval", "large_eval"],
-        },
-        description="D4RL's maps by task: the map's goal, random goals, and the goal of maps never trained on",
-    )
     planners: dict[Name, TwoPhaseSettings] = Field(
         default_factory=lambda: {"two_phase": TwoPhaseSettings()}, description="our planners by name"
     )
@@ -451,21 +442,39 @@ class RolloutSettings(Section):
     drawn: DrawnSettings = Field(default_factory=DrawnSettings, description="episodes in the pictures")
 
     @model_validator(mode="after")
-    def _drawn_are_run(self) -> RolloutSettings:
-        for key, value, known in (
-            ("planner", self.drawn.planner, self.planners),
-            ("task", self.drawn.task, self.tasks),
-        ):
-            if value not in known:
-                raise ValueError(f"drawn.{key}: {value!r} is not among {', '.join(known)}")
+    def _drawn_are_driven(self) -> Self:
+        if self.drawn.planner not in self.planners:
+            raise ValueError(f"drawn.planner: {self.drawn.planner!r} is not among {', '.join(self.planners)}")
         if self.drawn.episodes > self.episodes:
             raise ValueError(f"drawn.episodes={self.drawn.episodes} of {self.episodes} episodes")
         return self
 
 
-class RolloutsSettings(RolloutSettings):
-    """What the stage is told: also how each of our planners samples, and the peers."""
+class RolloutsSettings(DrivingSettings):
+    """Planners in the simulator, rollouts.csv."""
 
+    tasks: dict[Task, list[Name]] = Field(
+        {
+            "single": ["umaze", "medium", "large"],
+            "multi": ["umaze", "medium", "large"],
+            "heldout": ["umaze_eval", "medium_eval", "large_eval"],
+        },
+        description="D4RL's maps by task: the map's goal, random goals, and the goal of maps never trained on",
+    )
+    drawn_task: Task = Field("multi", description="task whose episodes are drawn")
+
+    @model_validator(mode="after")
+    def _drawn_task_is_run(self) -> RolloutsSettings:
+        if not self.tasks.get(self.drawn_task):
+            raise ValueError(f"drawn_task: {self.drawn_task!r} has no maps among tasks")
+        return self
+
+
+class DriveSettings(DrivingSettings):
+    """What the stage of one task and map is told: also how each of our planners samples, and the peers."""
+
+    task: Task = Field(description="what the goals are")
+    layout: Name = Field(description="D4RL's map")
     sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
     peers: PeersSettings = Field(description="learned planners to compare with")
 
@@ -520,7 +529,7 @@ class ReportSettings(Section):
     )
     gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
     peers: PeersSettings = Field(default_factory=PeersSettings, description="learned planners to compare with")
-    rollouts: RolloutSettings = Field(default_factory=RolloutSettings, description="planners in the simulator")
+    rollouts: RolloutsSettings = Field(default_factory=RolloutsSettings, description="planners in the simulator")
     unseen: UnseenSettings = Field(
         default_factory=UnseenSettings, description="plans in mazes that no network was trained on"
     )

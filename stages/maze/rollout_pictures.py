@@ -7,10 +7,11 @@ from stages.runner import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Reads `rollouts`, `driven` and `plan`; writes the pictures `driven`, `compute` and `plan`."""
-    driven_picture(load_arrays(stage.path("driven")), stage.outputs["driven"])
+    """Reads `rollouts` and each map's `driven`; writes the pictures `driven`, `compute` and, of the last map, `plan`."""
+    maps = [load_arrays(path) for path in stage.inputs["driven"]]
+    driven_picture(maps, stage.outputs["driven"])
     compute_picture(read_csv(stage.path("rollouts")), stage.outputs["compute"])
-    animation(load_arrays(stage.path("plan")), stage.outputs["plan"])
+    animation(maps[-1], stage.outputs["plan"])
 
 
 if __name__ == "__main__":

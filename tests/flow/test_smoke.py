@@ -143,6 +143,22 @@ def test_a_family_of_mazes_is_trained_on_and_whole_mazes_are_held_out(smoke):
     assert len(set.union(*mazes)) == 8
 
 
+@pytest.mark.full
+def test_every_planner_drives_on_every_map(smoke, config):
+    code, text = snakemake(smoke, "--quiet", "rules", "--", RESULTS / "rollouts.csv", RESULTS / "rollouts/plan.gif")
+    assert code == 0, text
+    _, rows = table(smoke, "rollouts.csv")
+    rollouts = config.maze.report.rollouts
+    cells = [(task, name) for task, maps in rollouts.tasks.items() for name in maps]
+    planners = {row["planner"] for row in rows}
+    assert {*rollouts.planners, "full_sequence", "few_steps", "hierarchical", "shortest_path"} < planners
+    assert sorted((row["planner"], row["task"], row["layout"]) for row in rows) == sorted(
+        (planner, *cell) for planner in planners for cell in cells
+    )
+    for name in ("driven.png", "compute.png", "plan.gif"):
+        assert (smoke / RESULTS / "rollouts" / name).stat().st_size > 5000
+
+
 def test_a_second_run_does_nothing(smoke):
     before = artifacts(smoke)
     code, text = snakemake(smoke)

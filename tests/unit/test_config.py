@@ -62,6 +62,14 @@ from interdiff.variants import merge
             r"maze\.report\.rollouts\.planners\.two_phase\.variant: unknown variant 'a'",
         ),
         (
+            {"maze": {"report": {"rollouts": {"drawn": {"planner": "best"}}}}},
+            r"maze\.report\.rollouts\.drawn\.planner: 'best' is not among two_phase",
+        ),
+        (
+            {"maze": {"report": {"rollouts": {"tasks": {"single": ["umaze"]}}}}},
+            r"maze\.report\.rollouts\.drawn_task: 'multi' has no maps among tasks",
+        ),
+        (
             {
                 "maze": {
                     "variants": {"a": {"sampling": {"policy": "dp"}}},

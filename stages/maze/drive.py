@@ -1,0 +1,101 @@
+"""One task and map of rollouts.csv: every planner drives the ball from the same starts to the same goals."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from interdiff.files import write_arrays, write_csv
+from interdiff.maze.contenders import FEEDBACK, NO_COSTS, DrivenPlanner, costs, driven_fast, feedback_policies, tracked
+from interdiff.maze.data import load_prepared
+from interdiff.maze.layouts import Layout, load_layout
+from interdiff.maze.peers import load_peers
+from interdiff.maze.rollouts import STEPS, Episodes, Policy, at_goal, episodes, roll, scores, tracker
+from interdiff.maze.settings import DriveSettings
+from interdiff.maze.two_phase import TwoPhasePlanner, load_two_phase
+from stages.runner import Stage, run_stage
+
+COLUMNS = (
+    "planner", "task", "layout", "seed", "n", "return_mean", "score", "score_se", "success", "first_reach", "plan_ms",
+    "token_evals", "params_m",
+)  # fmt: skip
+
+
+def main(stage: Stage) -> None:
+    """Reads our planners' `test` splits (for their sizes) and networks, and the peers'; writes `scores` and `driven`.
+
+    `driven` has the paths [P, E, steps, 2] of the drawn episodes by planner, their goals [E, 2] and map, and the first
+    episode as it is planned alone and driven; all in joint coordinates.
+    """
+    settings: DriveSettings = stage.settings
+    ours = list(_ours(stage))
+    peers = load_peers(settings.peers, stage.folder, stage.device)
+    layout = load_layout(settings.layout)
+    cases = episodes(layout, settings.task, settings.episodes, stage.seed)
+    shown = {settings.drawn.planner, *FEEDBACK, *(peer.name for peer in peers)}
+    rows, drawn = [], {}
+    for name, policies, cost in _contenders(stage, ours, peers, layout, cases):
+        positions = roll(layout, cases, policies, STEPS[layout.name])
+        cell = {"planner": name, "task": settings.task, "layout": layout.name, "seed": stage.seed}
+        rows.append(cell | scores(at_goal(positions, cases.goals), layout.name) | cost)
+        if name in shown:
+            drawn[name] = positions[: settings.drawn.episodes].astype(np.float32)
+    (animated,) = (planner for planner in ours if planner.name == settings.drawn.planner)
+    arrays = {
+        "map": np.array(layout.ascii),
+        "planners": np.array(list(drawn)),
+        "goals": cases.goals[: settings.drawn.episodes],
+        "positions": np.stack(list(drawn.values())),
+    }
+    write_arrays(stage.outputs["driven"], arrays | _one_plan(stage, animated, layout, cases))
+    write_csv(stage.outputs["scores"], rows, COLUMNS)
+
+
+def _ours(stage: Stage) -> Iterator[TwoPhasePlanner]:
+    weights = {
+        name: [path.parent for path in stage.inputs[name] if path.suffix == ".safetensors"]
+        for name in ("segment_cost", "selector", "keypoints", "refiner")
+    }
+    prepared = {path: load_prepared(path, stage.device) for path in dict.fromkeys(stage.inputs["test"])}
+    for number, (name, settings) in enumerate(sorted(stage.settings.planners.items())):
+        folders = {stage_name: paths[number] for stage_name, paths in weights.items()}
+        data = prepared[stage.inputs["test"][number]]
+        yield load_two_phase(folders.__getitem__, data, settings, stage.settings.sampling[name], name)
+
+
+def _contenders(
+    stage: Stage, ours: Sequence[DrivenPlanner], peers: Sequence[DrivenPlanner], layout: Layout, cases: Episodes
+) -> Iterator[tuple[str, list[Policy], dict[str, float]]]:
+    """Names, a policy per episode, and what a plan costs.
+
+    Further trackers are in the name; peers' paths that are driven fast are `{peer}_retimed`, whose time nobody measured.
+    """
+    settings: DriveSettings = stage.settings
+    for name, policies in feedback_policies(layout, cases, lambda: stage.rng(1)).items():
+        yield name, policies, NO_COSTS
+    for planner in stage.progress([*ours, *peers], "planners", unit="planner"):
+        references = planner.plan(layout, cases.states, cases.goals, stage.generator(2))
+        cost = costs(planner, layout, cases, stage.generator(3))
+        others = {f"{planner.name}/{name}": gains for name, gains in settings.other_trackers.items()}
+        for name, policies in tracked(references, {planner.name: settings.tracker} | others).items():
+            yield name, policies, cost
+        if planner in peers and settings.peers_retiming:
+            fast = driven_fast(references, layout, cases, settings.peers_retiming)
+            known = {key: value for key, value in cost.items() if key != "plan_ms"}
+            yield f"{planner.name}_retimed", [tracker(reference, settings.tracker) for reference in fast], known
+
+
+def _one_plan(stage: Stage, planner: TwoPhasePlanner, layout: Layout, cases: Episodes) -> dict[str, np.ndarray]:
+    """The first episode from keypoints [K, 2] over interpolated and refined paths [T, 2] to what was driven [steps, 2]."""
+    first = Episodes(cases.states[:1], cases.goals[:1])
+    (traced,) = planner.traced(layout, first.states, first.goals, stage.generator(4))
+    policies = [tracker(traced.reference, stage.settings.tracker)]
+    return {
+        "keypoints": traced.keypoints,
+        "interpolated": traced.interpolated,
+        "refined": traced.refined,
+        "driven": roll(layout, first, policies, len(traced.reference.positions) + 20)[0],
+    }
+
+
+if __name__ == "__main__":
+    run_stage(main, DriveSettings)
