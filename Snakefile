@@ -24,6 +24,7 @@ wildcard_constraints:
 
 include: "rules/common.smk"
 include: "rules/maze.smk"
+include: "rules/video.smk"
 
 
 localrules:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from interdiff.maze.settings import MazeConfig
 from interdiff.settings import Count, Section, validated
+from interdiff.video.settings import VideoConfig
 
 
 class TrackingSettings(Section):
@@ -26,6 +27,7 @@ class Config(Section):
     threads: Count = Field(2, description="threads per job; part of every stage's identity, since results depend on it")
     tracking: TrackingSettings = Field(default_factory=TrackingSettings, description="experiment tracking")
     maze: MazeConfig = Field(default_factory=MazeConfig, description="the maze pipeline")
+    video: VideoConfig = Field(default_factory=VideoConfig, description="the video pipeline")
 
 
 def load_config(values: Mapping[str, Any]) -> Config:

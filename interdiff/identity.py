@@ -24,15 +24,21 @@ EXCLUDED = frozenset(
         "interdiff/state.py",
         "interdiff/tracking.py",
         "interdiff/variants.py",
+        "interdiff/video/settings.py",
         "stages/runner.py",
     }
 )
 """Modules that validate, track and store: they, and what only they import, have no part in results."""
 
 PACKAGES = frozenset(
-    {"accelerate", "diffusers", "einops", "h5py", "mujoco", "numba", "numpy", "safetensors", "scipy", "torch"}
+    {
+        *("accelerate", "diffusers", "einops", "h5py", "mujoco", "numba", "numpy", "safetensors", "scipy", "torch"),
+        *("av", "cv2", "transformers"),
+    }
 )
-"""Packages whose version can change the numbers of a stage that imports them."""
+"""Packages whose version can change the numbers of a stage that imports them, as they are imported."""
+DISTRIBUTIONS = {"cv2": "opencv-python-headless"}
+"""Of packages that are installed by another name."""
 
 
 def code_hashes(module: str, root: str | Path) -> dict[str, str]:
@@ -156,6 +162,6 @@ def _file(root: Path, dotted: str) -> str | None:
 @cache
 def _version(name: str) -> str:
     try:
-        return version(name).split("+")[0]
+        return version(DISTRIBUTIONS.get(name, name)).split("+")[0]
     except PackageNotFoundError:
         return "missing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -19,8 +19,8 @@ from matplotlib import pyplot as plt
 
 from interdiff.errors import InputError
 from interdiff.files import file_sha256, read_csv
-from interdiff.manifest import Manifest
-from interdiff.provenance import rule, topological
+from interdiff.manifest import Manifest, relative_to
+from interdiff.provenance import rule, rule_graph, topological
 from interdiff.runs import usage
 
 ROW, LEFT, WIDTH = 26, 230, 460
@@ -34,15 +34,16 @@ def embedded(path: str | Path) -> str:
 
 @dataclass
 class Figures:
-    """Numbered pictures with where they come from; Figure 1 is a chart of the page's own.
+    """Numbered pictures with where they come from.
 
-    results: root folder, artifacts: by folder, as in the record of variants, records: of the files' makers by path.
+    results: root folder, artifacts: by folder, as in the record of variants, records: of the files' makers by path,
+    count: of figures before the first of these.
     """
 
     results: Path
     artifacts: Mapping[str, Any]
     records: Mapping[str, Manifest]
-    count: int = 1
+    count: int = 0
 
     def add(self, path: str, caption: str) -> dict[str, Any]:
         """The next figure: a picture by its path below the results root.
@@ -65,6 +66,39 @@ class Figures:
             "inputs": [(item, artifact.get("identity", "")[:16]) for item, artifact in inputs],
             "command": f"snakemake --force {file}",
         }
+
+
+Sections = Mapping[str, tuple[str, Mapping[str, str]]]
+"""Section -> title, and caption by file name; a section is shown if the report is given its files."""
+Rows = Sequence[Mapping[str, str]]
+
+
+def section_parts(
+    sections: Sections,
+    inputs: Mapping[str, Sequence[Path]],
+    figures: Figures,
+    shortened: Mapping[str, Callable[[Rows], Iterable[Mapping[str, Any]]]],
+) -> Iterator[dict[str, Any]]:
+    """Of each section whose files are given: its tables by caption, and its pictures.
+
+    shortened: what is shown of the rows of a table, by file name; all of them where it has none.
+    """
+    for name, (title, captions) in sections.items():
+        if paths := inputs.get(name):
+            tables = {}
+            for path in (path for path in paths if path.suffix == ".csv"):
+                rows = shortened.get(path.name, lambda rows: rows)(read_csv(path))
+                tables[captions[path.name]] = rows_table({key: _value(row[key]) for key in row} for row in rows)
+            drawn = [path for path in paths if path.suffix != ".csv"]
+            own = [figures.add(relative_to(figures.results, path), captions[path.name]) for path in drawn]
+            yield {"name": name, "title": title, "tables": tables, "figures": own}
+
+
+def _value(content: Any) -> Any:
+    try:
+        return float(content)
+    except (TypeError, ValueError):
+        return content
 
 
 def timings(folder: Path) -> list[dict[str, Any]]:
@@ -150,13 +184,26 @@ def _arc(first: int, last: int) -> str:
     return f'<path class="arc" d="{path}" marker-end="url(#tip)"/>'
 
 
+def workflow_graph(
+    records: Mapping[str, Manifest], inputs: Sequence[str], times: Sequence[Mapping[str, Any]]
+) -> str | None:
+    """The rules behind a report's inputs as an inline SVG, each with its number of jobs; None where no record is left."""
+    edges = rule_graph(records, inputs, "report")
+    repeated = {row["rule"]: f"{row['jobs']} jobs" for row in times if row["jobs"] > 1}
+    return graph_svg(edges, repeated) if edges else None
+
+
 def page(**content: Any) -> str:
-    """The HTML page; see the template for what it is made of."""
+    """The HTML page; see the template for what it is made of.
+
+    A page without variants has no `summary`, `chart`, `variants` and `artifacts`.
+    """
+    absent = {"summary": None, "chart": None, "variants": None, "artifacts": None}
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["number"] = number
-    return environment.from_string(TEMPLATE).render(**content)
+    return environment.from_string(TEMPLATE).render(**(absent | content))
 
 
 def rows_table(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -217,9 +264,11 @@ code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 <pre>{{ figure.command }}</pre>
 </details></figcaption></figure>
 {% endmacro %}
-<nav>{% for part in ["comparison", "variants"] + sections | map(attribute="name") | list + ["workflow", "artifacts"] %}
+<nav>{% for part in (["comparison", "variants"] if variants else []) + sections | map(attribute="name") | list
+ + ["workflow"] + (["artifacts"] if artifacts else []) %}
 <a href="#{{ part }}">{{ part | capitalize }}</a>{% endfor %}</nav>
 
+{% if variants %}
 <h2 id="comparison">Comparison</h2>
 {{ table(summary, "Means over layouts and sampling seeds, from metrics.csv. interp: after phase 1 and interpolation;"
  ~ " refined: after phase 2.") }}
@@ -236,6 +285,7 @@ after phase 2, by layout. Drawn for this page from metrics.csv.</figcaption></fi
 {{ table(variant.table, "Means over sampling seeds, one row per layout.") }}
 {% for figure in variant.figures %}{{ picture(figure) }}{% endfor %}
 {% endfor %}
+{% endif %}
 
 {% for section in sections %}
 <h2 id="{{ section.name }}">{{ section.title }}</h2>
@@ -253,9 +303,11 @@ to each rule that reads its files. From Snakemake's records of the jobs that ran
 {% endif %}
 {{ table(timings, "Time and memory by rule, from the benchmark files; an interrupted job counts from its last start.") }}
 
+{% if artifacts %}
 <h2 id="artifacts">Artifacts</h2>
 {{ table(artifacts, "What the variants are made of, and which of them share it. Identity: settings, code, packages and"
  ~ " inputs of the stage where it writes run.json, else the content of its files. Spec: settings, code and packages.") }}
+{% endif %}
 </body>
 </html>
 """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interdiff.errors import InputError
+from interdiff.settings import Section, validated
 
 BASE = "base"
 
@@ -94,3 +95,16 @@ class Variants:
         for upstream in self.stages[stage].upstream:
             yield upstream
             yield from self._ancestors(upstream)
+
+
+def resolve(
+    base: Section, overrides: Mapping[str, Mapping[str, Any]], stages: Mapping[str, Node], prefix: str
+) -> Variants:
+    """All variants merged on their parents and validated as `base` was; InputError with the keys below `prefix`."""
+    ancestry = parents(overrides)
+    settings = {BASE: base.model_dump()}
+    for name, parent in ancestry.items():
+        own = {key: value for key, value in overrides[name].items() if key != "from"}
+        merged = validated(type(base), merge(settings[parent], own), f"{prefix}.{name}")
+        settings[name] = merged.model_dump()
+    return Variants(settings, ancestry, stages)

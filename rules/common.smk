@@ -2,8 +2,10 @@ import hashlib
 
 from interdiff.identity import spec
 from interdiff.variants import difference
+from interdiff.video.settings import TEACHER
 
-MAZE = CONFIG.maze.resolved()
+MAZE, VIDEO = CONFIG.maze.resolved(), CONFIG.video.resolved()
+VARIANTS = {"maze": MAZE, "video": VIDEO}
 WEIGHTS = ("model.safetensors", "config.json")
 
 
@@ -17,9 +19,16 @@ def maze_spec(stage, threads=CONFIG.threads):
     return lambda wildcards: stage_spec(stage, MAZE.section(stage, wildcards.variant), threads)
 
 
-def stage_spec(stage, settings, threads=1, sources=()):
+def video_spec(stage, threads=CONFIG.threads):
+    """Params function: the same of a stage of the video pipeline."""
+    return lambda wildcards: stage_spec(
+        stage, VIDEO.section(stage, wildcards.variant), threads, domain="video"
+    )
+
+
+def stage_spec(stage, settings, threads=1, sources=(), domain="maze"):
     return spec(
-        f"maze.{stage}",
+        f"{domain}.{stage}",
         settings,
         root=workflow.basedir,
         threads=threads,
@@ -50,20 +59,27 @@ def layout_demonstrations(wildcards):
     return [f"{CONFIG.results}/maze/demonstrations/{layout}.hdf5" for layout in layouts]
 
 
-def artifact(stage, variant):
+def artifact(stage, variant, domain="maze"):
     """The folder, below the results root, of what a variant uses of a stage."""
     folder = {"prepare": "prepared"}.get(stage, stage)
-    return f"maze/{folder}/{MAZE.owner(stage, variant)}"
+    return f"{domain}/{folder}/{VARIANTS[domain].owner(stage, variant)}"
 
 
-def maze(stage, *names):
+def variant_files(stage, variant, *names, domain="maze"):
+    """Files of what a variant uses of a stage."""
+    return [f"{CONFIG.results}/{artifact(stage, variant, domain)}/{name}" for name in names]
+
+
+def maze(stage, *names, domain="maze"):
     """Input function: files of a stage, from the variant that owns them."""
+    return lambda wildcards: [
+        path.format(**wildcards) for path in variant_files(stage, wildcards.variant, *names, domain=domain)
+    ]
 
-    def paths(wildcards):
-        folder = f"{CONFIG.results}/{artifact(stage, wildcards.variant)}"
-        return [f"{folder}/{name}".format(**wildcards) for name in names]
 
-    return paths
+def video(stage, *names):
+    """Input function: the same of the video pipeline."""
+    return maze(stage, *names, domain="video")
 
 
 def checkpoint_of(stage):
@@ -71,9 +87,10 @@ def checkpoint_of(stage):
     return maze(stage, *WEIGHTS)
 
 
-def owners(stage):
+def owners(stage, domain="maze"):
     """Wildcard constraint: the variants that have files of their own for a stage."""
-    return "|".join(name for name in MAZE.settings if MAZE.owner(stage, name) == name)
+    variants = VARIANTS[domain]
+    return "|".join(name for name in variants.settings if variants.owner(stage, name) == name)
 
 
 def sample_folder(variant):
@@ -157,11 +174,6 @@ def variants_spec(wildcards):
     return stage_spec("variants", settings)
 
 
-def variant_files(stage, variant, *names):
-    """Files of what a variant uses of a stage."""
-    return [f"{CONFIG.results}/{artifact(stage, variant)}/{name}" for name in names]
-
-
 def peer_checkpoint(stage, planner):
     """Input function: what it takes to rebuild a network of a learned peer, a key of `report.peers`."""
 
@@ -240,3 +252,149 @@ def diagnostics_spec(wildcards):
 def included(part, *names):
     """Files of a part that report.html shows on request, below the maze's results."""
     return [f"{CONFIG.results}/maze/{name}" for name in names if part in CONFIG.maze.report.include]
+
+
+def from_source(source):
+    """Wildcard constraint: numbers of shards, none of which match where shards come from elsewhere."""
+    return r"\d{5}" if CONFIG.video.data.source == source else "(?!)"
+
+
+def shards(folder, split):
+    """All shards of a split, in order, in a folder of the video's results."""
+    count = CONFIG.video.data.shards[split]
+    return [f"{CONFIG.results}/video/{folder}/{split}/{number:05d}.tar" for number in range(count)]
+
+
+def codec_files(wildcards):
+    """Input function: the codec's checkpoint, or the VAE's folder."""
+    codec = CONFIG.video.data.codec
+    if codec.kind == "wan_vae":
+        return [f"{codec.folder}/{name}" for name in ("diffusion_pytorch_model.safetensors", "config.json")]
+    return [f"{CONFIG.results}/video/codec/{name}" for name in WEIGHTS]
+
+
+def video_codec_spec(wildcards):
+    """Params function: the identity text of the laptop's codec."""
+    data = CONFIG.video.data
+    settings = {
+        "codec": data.codec.model_dump(),
+        "rendered": data.clips.model_dump(exclude={"per_shard"}),
+    }
+    return stage_spec("codec", settings, domain="video")
+
+
+def clips_spec(wildcards):
+    """Params function: the identity text of a shard of rendered clips."""
+    data = CONFIG.video.data
+    settings = {
+        "codec": data.codec.kind,
+        "rendered": data.clips.model_dump(),
+        "text": data.text.model_dump(),
+        "split": wildcards.split,
+        "number": int(wildcards.number),
+    }
+    return stage_spec("clips", settings, domain="video")
+
+
+def index_spec(columns):
+    """Params function: the identity text of an index of shards."""
+    return lambda wildcards: stage_spec("index", {"columns": columns}, domain="video")
+
+
+def teacher_spec(wildcards):
+    """Params function: the identity text of a shard of the teacher."""
+    settings = {
+        "codec": CONFIG.video.data.codec.kind,
+        "teacher": CONFIG.video.teacher.model_dump(),
+        "masks": CONFIG.video.masks.model_dump(),
+        "number": int(wildcards.number),
+    }
+    return stage_spec("teacher", settings, domain="video")
+
+
+def straightener_checkpoint(wildcards):
+    """Input function: the straightener, where an interpolator runs inside its space."""
+    inside = VIDEO.section("interpolator", wildcards.variant)["straightened"]
+    return video("straightener", *WEIGHTS)(wildcards) if inside else []
+
+
+def teacher_index(wildcards):
+    """Input function: the teacher's training shards, where an interpolator learns from them."""
+    weight = VIDEO.section("interpolator", wildcards.variant)["losses"]["teacher"]
+    return [f"{CONFIG.results}/video/index/teacher_train.npz"] if weight else []
+
+
+def interpolation_spec(wildcards):
+    """Params function: the identity text of an interpolator's figures."""
+    settings = {
+        "codec": CONFIG.video.data.codec.kind,
+        "masks": CONFIG.video.masks.model_dump(),
+        "clips": CONFIG.video.interpolation.clips,
+    }
+    return stage_spec("interpolation", settings, CONFIG.threads, domain="video")
+
+
+def held_out_index(prefix=""):
+    """The index of the split that figures are of."""
+    return f"{CONFIG.results}/video/index/{prefix}{CONFIG.video.interpolation.split}.npz"
+
+
+def interpolation_files(methods, name):
+    """A file of each method's figures: those of variants, and the teacher's."""
+    return [
+        (
+            f"{CONFIG.results}/video/interpolation/teacher/{name}"
+            if method == TEACHER
+            else variant_files("interpolation", method, name, domain="video")[0]
+        )
+        for method in methods
+    ]
+
+
+def interpolators_spec(methods):
+    """Params function: the identity text of a comparison of interpolators."""
+    settings = {
+        "methods": methods,
+        "reference": CONFIG.video.report.reference,
+        "split": CONFIG.video.interpolation.split,
+    }
+    return lambda wildcards: stage_spec("interpolators", settings, domain="video")
+
+
+def reported_interpolators(*names):
+    """Files of the compared interpolators' checkpoints, in their order."""
+    methods = [name for name in CONFIG.video.report.interpolators if name != TEACHER]
+    return [
+        path for method in methods for path in variant_files("interpolator", method, *names, domain="video")
+    ]
+
+
+def ablated_interpolators():
+    """The variants of interpolator_ablations.csv: after the reference, once each."""
+    shown = CONFIG.video.report
+    return list(dict.fromkeys([shown.reference, *shown.ablations]))
+
+
+def interpolation_pictures_spec(wildcards):
+    """Params function: the identity text of the interpolators' pictures."""
+    shown = CONFIG.video.report
+    settings = {
+        "methods": shown.interpolators,
+        "reference": shown.reference,
+        "drawn": shown.drawn,
+        "codec": CONFIG.video.data.codec.kind,
+        "masks": CONFIG.video.masks.model_dump(),
+    }
+    return stage_spec("interpolation_pictures", settings, domain="video")
+
+
+def interpolator_report():
+    """The comparison of interpolators, with its pictures."""
+    pictures = ("errors", "best", "median", "worst", "fields", "curves")
+    folder = f"{CONFIG.results}/video"
+    return [f"{folder}/interpolators.csv", *(f"{folder}/interpolation/{name}.png" for name in pictures)]
+
+
+def interpolator_ablations_report():
+    """The ablations of interpolators, where the report shows them."""
+    return [f"{CONFIG.results}/video/interpolator_ablations.csv"] if CONFIG.video.report.include else []

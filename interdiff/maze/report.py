@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from interdiff.files import read_csv
-from interdiff.manifest import relative_to
-from interdiff.maze.ablations import in_brief
-from interdiff.report import Figures, bars, rows_table
+from interdiff.report import Figures, Sections, bars, rows_table
 from interdiff.tracking import flat
 
 HEADLINE = ("collision_interp", "collision_refined", "crossed_interp", "crossed_refined", "mse_interp", "mse_refined")
 COSTS = ("cost_ratio", "nfe", "plan_ms")
 SUMMARY = (*HEADLINE, *COSTS)
 COLUMNS = (*HEADLINE, "mse_oracle_interp", "mse_oracle_refined", "fixed", "broken", *COSTS)
-SECTIONS: dict[str, tuple[str, dict[str, str]]] = {
+SECTIONS: Sections = {
     "selection": (
         "Ways to choose keyframes",
         {
@@ -66,8 +63,6 @@ SECTIONS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
 }
-"""Section -> title, and caption by file name; a section is shown if the report is given its files."""
-
 Means = Mapping[str, Mapping[str, float]]
 """Averages of each variant's rows of metrics.csv: over all by column, by layout by "column.layout"."""
 
@@ -101,29 +96,3 @@ def _caption(variant: str, path: str) -> str:
         f"{variant}: plans for the first held-out starts and goals in {name}, not picked. Dashed: the demonstration. "
         "Orange: phase 1's keypoints, interpolated. Blue: after phase 2."
     )
-
-
-def section_parts(inputs: Mapping[str, Sequence[Path]], figures: Figures) -> Iterator[dict[str, Any]]:
-    """Of each section whose files are given: its tables by caption, and its pictures."""
-    for name, (title, captions) in SECTIONS.items():
-        if paths := inputs.get(name):
-            tables = {captions[path.name]: _table(path) for path in paths if path.suffix == ".csv"}
-            drawn = [path for path in paths if path.suffix != ".csv"]
-            own = [figures.add(relative_to(figures.results, path), captions[path.name]) for path in drawn]
-            yield {"name": name, "title": title, "tables": tables, "figures": own}
-
-
-def _table(path: Path) -> dict[str, Any]:
-    rows = read_csv(path)
-    return rows_table(in_brief(rows) if path.stem == "ablations" else map(_values, rows))
-
-
-def _values(row: Mapping[str, str]) -> dict[str, float | str]:
-    return {key: _value(text) for key, text in row.items()}
-
-
-def _value(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text

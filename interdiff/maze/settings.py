@@ -10,8 +10,8 @@ from pydantic import Discriminator, Field, PrivateAttr, Tag, field_validator, mo
 from interdiff.errors import InputError
 from interdiff.maze.d4rl_package import PREFIX, dataset_path
 from interdiff.maze.layouts import load_layout
-from interdiff.settings import Count, Fraction, Name, NetworkSettings, Section, TrainingSettings, validated
-from interdiff.variants import BASE, Node, Variants, merge, parents
+from interdiff.settings import Count, Fraction, Name, NetworkSettings, Section, TrainingSettings
+from interdiff.variants import BASE, Node, Variants, resolve
 
 Policy = Literal["selector", "uniform", "random", "dp"]
 RankPolicy = Literal["selector", "uniform", "random_nested", "dp"]
@@ -593,12 +593,8 @@ class MazeConfig(Section):
     def _check(self) -> MazeConfig:
         for name, layout in self.layouts.items():
             _check_layout(name, layout)
-        ancestry = parents(self.variants)
-        settings = {BASE: self.base.model_dump()}
-        for name, parent in ancestry.items():
-            overrides = {key: value for key, value in self.variants[name].items() if key != "from"}
-            merged = merge(settings[parent], overrides)
-            settings[name] = validated(MazeSettings, merged, f"maze.variants.{name}").model_dump()
+        self._resolved = resolve(self.base, self.variants, MAZE_STAGES, "maze.variants")
+        settings = self._resolved.settings
         for name, merged in settings.items():
             for layout in merged["data"]["layouts"]:
                 if layout not in self.layouts:
@@ -616,7 +612,6 @@ class MazeConfig(Section):
         for k in self.report.selection.counts:
             if k not in self.base.masks.levels:
                 raise InputError(f"report.selection.counts: K={k} is not among base.masks.levels")
-        self._resolved = Variants(settings, ancestry, MAZE_STAGES)
         return self
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.distributed import processes, share
+from interdiff.interpolation import neighbours
+from interdiff.video.batches import TrainingClips
 from interdiff.video.flow import FlowInterpolator, warp
-from interdiff.video.interpolators import Between
+from interdiff.video.interpolators import Between, blend
+from interdiff.video.settings import InterpolatorSettings, StraightenerSettings
+from interdiff.video.straightener import Straightener
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,10 @@ class Moments:
     truth: Tensor
 
 
-def random_moments(clips_ncthw: Tensor, rows: Tensor, moments: int, generator: torch.Generator) -> Moments:
-    """For each of `rows` of clips [N, C, T, H, W]: a gap from 2 to T - 1, all equally likely, a place for it, and moments."""
-    frames, batch = clips_ncthw.shape[2], len(rows)
-    device = clips_ncthw.device
+def random_moments(z_bcthw: Tensor, moments: int, generator: torch.Generator) -> Moments:
+    """Of each clip of this process's share [B, C, T, H, W] a gap from 2 to T - 1, all equally likely, a place, and moments."""
+    frames, batch = z_bcthw.shape[2], len(z_bcthw) * processes()
+    device = z_bcthw.device
 
     def below(limit: Tensor, shape: tuple[int, ...]) -> Tensor:
         return (torch.rand(shape, generator=generator, device=device) * limit).long()
@@ -39,15 +43,36 @@ def random_moments(clips_ncthw: Tensor, rows: Tensor, moments: int, generator: t
     gap = 2 + below(torch.tensor(frames - 2, device=device), (batch,))
     first = below(frames - gap, (batch,))
     inside = 1 + below((gap - 1)[:, None], (batch, moments))
-    clips = clips_ncthw.movedim(2, 1)
-    at = first[:, None] + inside
+    gap, first, inside = share(gap, first, inside)
+    clips, rows = z_bcthw.movedim(2, 1), torch.arange(len(z_bcthw), device=device)
     return Moments(
         clips[rows, first].float(),
         clips[rows, first + gap].float(),
         inside / gap[:, None],
         gap.float(),
-        clips[rows[:, None], at].float(),
+        clips[rows[:, None], first[:, None] + inside].float(),
     )
+
+
+def taught_moments(filled_brcthw: Tensor, mask_brt: Tensor, generator: torch.Generator) -> Moments:
+    """Of each clip of this process's share a missing frame of one of its masks: what the teacher put there is the truth.
+
+    Args:
+        filled_brcthw: [B, R, C, T, H, W].
+        mask_brt: [B, R, T], nonzero where the teacher was given the frame.
+    """
+    shares = torch.rand(len(filled_brcthw) * processes(), generator=generator, device=filled_brcthw.device)
+    (own,) = share(shares)
+    missing = mask_brt.flatten(1) == 0
+    counts = missing.sum(1)
+    at = (missing.cumsum(1) <= (own * counts).long()[:, None]).sum(1)
+    frames = mask_brt.shape[2]
+    rows, choice, frame = torch.arange(len(at), device=at.device), at // frames, at % frames
+    left, right = (side[rows, frame] for side in neighbours(mask_brt[rows, choice] != 0))
+    clips = filled_brcthw[rows, choice].movedim(2, 1)
+    tau = ((frame - left) / (right - left))[:, None]
+    ends = clips[rows, left].float(), clips[rows, right].float()
+    return Moments(*ends, tau, (right - left).float(), clips[rows, frame][:, None].float())
 
 
 def laplace(between: Between, truth: Tensor) -> Tensor:
@@ -91,7 +116,52 @@ def absolute(between: Between, truth: Tensor, gap: Tensor, gap_power: float) -> 
     return (off * weight / weight.mean()).mean()
 
 
-def straightness(s_bmchw: Tensor, first: Tensor, last: Tensor, tau: Tensor) -> Tensor:
-    """Mean squared distance of straightened latents from the line between their endpoints."""
-    line = torch.lerp(first[:, None], last[:, None], rearrange(tau, "b m -> b m 1 1 1"))
-    return (s_bmchw - line).square().mean()
+def interpolator_loss(
+    clips: TrainingClips, settings: InterpolatorSettings
+) -> Callable[[nn.Module, torch.Generator, float], dict[str, Tensor]]:
+    """The weighted sum of all losses whose weight is not zero, each also by its name.
+
+    Args:
+        clips: of columns `latent` [B, C, T, H, W], and where the teacher's weight is not zero its `filled` and `mask`.
+    """
+    weights = settings.losses
+
+    def parts(
+        model: nn.Module, batch: Mapping[str, Tensor], generator: torch.Generator
+    ) -> Iterator[tuple[str, Tensor]]:
+        moments = random_moments(batch["latent"], settings.moments, generator)
+        between = model(moments.first, moments.last, moments.tau, moments.gap)
+        yield "absolute", absolute(between, moments.truth, moments.gap, weights.gap_power)
+        yield "likelihood", laplace(between, moments.truth)
+        yield "edges", edges(between, moments.truth)
+        yield "scales", scales(between, moments.truth)
+        if isinstance(model, FlowInterpolator) and (weights.endpoint or weights.consistency):
+            yield from flow_losses(model, moments)
+        if weights.teacher:
+            taught = taught_moments(batch["filled"], batch["mask"], generator)
+            between = model(taught.first, taught.last, taught.tau, taught.gap)
+            yield "teacher", absolute(between, taught.truth, taught.gap, weights.gap_power)
+
+    def loss(model: nn.Module, generator: torch.Generator, done: float) -> dict[str, Tensor]:
+        values = dict(parts(model, clips.batch(done), generator))
+        total = torch.stack([getattr(weights, name) * value for name, value in values.items()]).sum()
+        return {"loss": total} | {name: value.detach() for name, value in values.items()}
+
+    return loss
+
+
+def straightener_loss(
+    clips: TrainingClips, settings: StraightenerSettings
+) -> Callable[[Straightener, torch.Generator, float], dict[str, Tensor]]:
+    """How far lines in the straightened space are from the truth, in latents and, by its weight, in that space."""
+
+    def loss(model: Straightener, generator: torch.Generator, done: float) -> dict[str, Tensor]:
+        moments = random_moments(clips.batch(done)["latent"], settings.moments, generator)
+        s_truth = model(moments.truth.flatten(0, 1)).unflatten(0, moments.truth.shape[:2])
+        first, last = model(torch.cat([moments.first, moments.last])).chunk(2)
+        line = blend(first, last, moments.tau)
+        z = model.inverse(line.flatten(0, 1)).unflatten(0, line.shape[:2])
+        off, bent = (z - moments.truth).abs().mean(), (s_truth - line).square().mean()
+        return {"loss": off + settings.straightness * bent, "absolute": off.detach(), "straightness": bent.detach()}
+
+    return loss

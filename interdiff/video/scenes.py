@@ -81,6 +81,11 @@ def random_scene(rng: np.random.Generator) -> Scene:
     return Scene(movers, pan, int(rng.integers(2**31)))
 
 
+def split_scene(seed: int, split: str, number: int) -> Scene:
+    """A scene by its number in a split; no two of them share their random numbers."""
+    return random_scene(np.random.default_rng([seed, *split.encode(), number]))
+
+
 def _random_mover(color: str, rng: np.random.Generator) -> Mover:
     direction = str(rng.choice(list(DIRECTIONS)))
     across = [name for name in DIRECTIONS if np.dot(DIRECTIONS[name], DIRECTIONS[direction]) == 0]

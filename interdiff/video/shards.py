@@ -57,6 +57,11 @@ EMBED = Column("embed.pt", "bfloat16", (None, None))
 PROMPT = Column("prompt.txt")
 COLUMNS = {"latent": LATENT, "embed": EMBED, "prompt": PROMPT}
 """Of the Wan2.1-synthesised set: latents [16, T, H, W], embeddings [tokens, width] padded with zero rows, UTF-8 prompts."""
+TEACHER_COLUMNS = {
+    "filled": Column("filled.pt", "bfloat16", (None, 16, None, None, None)),
+    "mask": Column("mask.pt", "int64", (None, None)),
+}
+"""Of teacher shards: clips filled by it [R, 16, T, H, W], and which frames it was given [R, T]."""
 
 
 def write_shard(
@@ -294,12 +299,20 @@ class ShardDataset(torch.utils.data.Dataset):
         return [self[number] for number in numbers]
 
     def by_key(self, key: str) -> dict[str, Any]:
-        """The sample of a key, for joins with other shards whatever their order; InputError where there is none."""
+        """The sample of a key, for joins with other shards whatever their order."""
+        return self[self.number(key)]
+
+    def number(self, key: str) -> int:
+        """The number of a key; InputError where it is in none of the shards."""
         if key not in self.numbers:
             raise InputError(
                 f"key {key!r} is in none of {len(self.paths)} shards, the first of which is {self.paths[0]}"
             )
-        return self[self.numbers[key]]
+        return self.numbers[key]
+
+    def keys_in(self, shard: int) -> list[str]:
+        """The keys of one shard, in its order."""
+        return [key for key, number in zip(self.keys, self._arrays["shard"].tolist(), strict=True) if number == shard]
 
     def shape(self, column: str, number: int = 0) -> tuple[int, ...]:
         """The shape of a tensor, without reading it."""

@@ -7,12 +7,16 @@ from interdiff.video.interpolator_loss import (
     absolute,
     edges,
     flow_losses,
+    interpolator_loss,
     laplace,
     random_moments,
     scales,
-    straightness,
+    straightener_loss,
+    taught_moments,
 )
 from interdiff.video.interpolators import Between
+from interdiff.video.settings import InterpolatorSettings, LossSettings, StraightenerSettings
+from interdiff.video.straightener import Straightener
 
 
 def seeded(seed=0):
@@ -33,7 +37,7 @@ def between(z, error=None):
 
 def test_moments_lie_inside_their_gap_and_gaps_are_equally_likely():
     rows = torch.arange(5).repeat(800)
-    drawn = random_moments(clips(), rows, 3, seeded())
+    drawn = random_moments(clips()[rows], 3, seeded())
     first, last = drawn.first[:, 1, 0, 0], drawn.last[:, 1, 0, 0]
     assert torch.equal(drawn.first[:, 0, 0, 0].long(), rows)
     assert torch.equal(last - first, drawn.gap)
@@ -46,7 +50,7 @@ def test_moments_lie_inside_their_gap_and_gaps_are_equally_likely():
 
 
 def test_a_clip_of_three_frames_has_one_moment():
-    drawn = random_moments(clips(3), torch.tensor([2]), 2, seeded())
+    drawn = random_moments(clips(3)[2:3], 2, seeded())
     assert drawn.tau.tolist() == [[0.5, 0.5]]
 
 
@@ -91,9 +95,60 @@ def test_flows_that_lead_back_and_fit_cost_nothing():
     assert all(float(value) > 0.1 for value in moving.values())
 
 
-def test_a_straight_line_costs_nothing():
-    first, last = torch.zeros(1, 2, 3, 3), torch.ones(1, 2, 3, 3)
-    tau = torch.tensor([[0.25, 0.5]])
-    line = tau[..., None, None, None].expand(1, 2, 2, 3, 3)
-    assert float(straightness(line, first, last, tau)) == 0
-    assert float(straightness(line + 0.1, first, last, tau)) == pytest.approx(0.01)
+class Repeated:
+    """Batches that are always the same."""
+
+    def __init__(self, **columns):
+        self.columns = columns
+
+    def batch(self, done):
+        return self.columns
+
+
+def test_a_straightener_of_straight_clips_has_nothing_to_learn():
+    settings = StraightenerSettings(couplings=2)
+    model = Straightener(channels=2, couplings=2, form="convolutional", width=8, blocks=1)
+    straight = straightener_loss(Repeated(latent=clips()), settings)(model, seeded(), 0.0)
+    assert float(straight["loss"]) == pytest.approx(0, abs=1e-5)
+    bent = straightener_loss(Repeated(latent=clips() ** 2), settings)(model, seeded(), 0.0)
+    assert float(bent["loss"]) > 1
+    assert float(bent["loss"]) == pytest.approx(float(bent["absolute"] + 0.1 * bent["straightness"]))
+
+
+def masked():
+    """Clips of `clips` as two masks would have a teacher fill them: 100 more in every frame between."""
+    mask = torch.zeros(5, 2, 21, dtype=torch.int64)
+    mask[:, :, [0, 20]] = mask[:, 1, 5:12] = 1
+    filled = clips()[:, None].repeat(1, 2, 1, 1, 1, 1)
+    return filled + 100 * (mask == 0)[:, :, None, :, None, None], mask
+
+
+def test_what_the_teacher_made_of_missing_frames_is_the_truth():
+    filled, mask = masked()
+    rows = torch.arange(5).repeat(400)
+    taught = taught_moments(filled[rows], mask[rows], seeded())
+    first, last = taught.first[:, 1, 0, 0], taught.last[:, 1, 0, 0]
+    frame = taught.truth[:, 0, 1, 0, 0] - 100
+    assert torch.equal(taught.first[:, 0, 0, 0].long(), rows)
+    torch.testing.assert_close(frame, first + taught.tau[:, 0] * taught.gap)
+    assert set(taught.gap.tolist()) == {5.0, 9.0, 20.0}
+    assert torch.equal(last - first, taught.gap)
+    assert set(frame[taught.gap == 20].tolist()) == set(range(1, 20))
+
+
+def test_every_weighted_loss_counts():
+    filled, mask = masked()
+    batches = Repeated(latent=clips(), filled=filled, mask=mask)
+    torch.manual_seed(0)
+    model = FlowInterpolator(2, 8, 1, 1, True, True, 0, 2, True)
+    names = ("absolute", "likelihood", "edges", "scales", "endpoint", "consistency", "teacher")
+
+    def losses(**weights):
+        settings = InterpolatorSettings(losses=LossSettings(**dict.fromkeys(names, 0.0) | weights))
+        return interpolator_loss(batches, settings)(model, seeded(), 0.0)
+
+    every = losses(**dict.fromkeys(names, 1.0))
+    assert {"loss", *names} == every.keys()
+    for name in names:
+        assert float(losses(**{name: 2.0})["loss"]) == pytest.approx(2 * float(every[name]), rel=1e-4)
+    assert "teacher" not in losses(absolute=1.0)

@@ -1,0 +1,56 @@
+"""What the video's report.html shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from interdiff.report import Sections
+
+SECTIONS: Sections = {
+    "interpolators": (
+        "Interpolators",
+        {
+            "interpolators.csv": "What fills the missing frames of held-out clips, by gap (latent frames from "
+            "one known frame to the next); mean ± standard error over clips, from interpolators.csv. latent_l1: mean absolute "
+            "error; psnr, ssim: of decoded frames against the decoded truth; vs_reference: the relative change of latent_l1, "
+            "and the difference in dB, beside the first method on the same frames; worst: largest growth of a clip's squared "
+            "error; uncertainty_corr: Pearson's, of expected and true errors over all places; share: arithmetic of filling "
+            "a clip of Wan's size at 4 known frames, over that of one step of Wan2.1-1.3B.",
+            "errors.png": "Error and PSNR by gap, with standard errors over clips.",
+            "best.png": "The clip on which the drawn interpolator gains most on the reference: every fourth frame, from "
+            "the first to the last. Top: truth.",
+            "median.png": "The clip in the middle of that order.",
+            "worst.png": "The clip on which it gains least, or loses most.",
+            "fields.png": "The middle of the median clip's largest gap: the frames on either side with their flows, the truth, "
+            "what the interpolator makes of them, and the errors that it expects and makes.",
+            "curves.png": "Training loss of each network.",
+            "codec.json": "Reconstruction by the codec.",
+        },
+    ),
+    "ablations": (
+        "Interpolators, one change at a time",
+        {"interpolator_ablations.csv": "As above, over all gaps and for the largest ones."},
+    ),
+}
+BRIEF = ("latent_l1", "psnr", "ssim", "uncertainty_corr")
+
+
+def in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Rows of interpolators.csv with each figure and its standard error in one cell."""
+    return [
+        {"method": row["method"], "gap": row["gap"], "n": row["n"]}
+        | {name: _with_error(row, name) for name in BRIEF}
+        | {
+            "latent_l1 vs_reference": _with_error(row, "latent_l1_vs_reference"),
+            "psnr vs_reference": _with_error(row, "psnr_vs_reference"),
+            "worst": row["worst_vs_reference"],
+            "params_m": row["params_m"],
+            "ms_per_frame": row["ms_per_frame"],
+            "share": row["wan_step_share"],
+        }
+        for row in rows
+    ]
+
+
+def _with_error(row: Mapping[str, str], name: str) -> str:
+    return f"{float(row[name]):.3g} ± {float(row[f'{name}_se']):.1g}" if row[name] else ""

@@ -1,0 +1,372 @@
+localrules:
+    interpolators,
+    interpolator_ablations,
+    video_report,
+
+
+rule video_codec:
+    output:
+        model="<results>/video/codec/model.safetensors",
+        config="<results>/video/codec/config.json",
+        run="<results>/video/codec/run.json",
+        history="<results>/video/codec/history.csv",
+        metrics="<results>/video/codec/metrics.json",
+    log:
+        "<results>/video/logs/codec.txt",
+    benchmark:
+        "<results>/video/benchmarks/codec.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        spec=video_codec_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.codec --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q} metrics={output.metrics:q}"
+
+
+rule clips:
+    input:
+        codec=codec_files,
+    output:
+        shard="<results>/video/shards/{split}/{number}.tar",
+    log:
+        "<results>/video/logs/clips/{split}.{number}.txt",
+    benchmark:
+        "<results>/video/benchmarks/clips/{split}.{number}.tsv"
+    wildcard_constraints:
+        number=from_source("clips"),
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        spec=clips_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.clips --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in codec={input.codec:q}"
+        " --out shard={output.shard:q}"
+
+
+rule video_index:
+    input:
+        shards=lambda wildcards: shards("shards", wildcards.split),
+    output:
+        index="<results>/video/index/{split}.npz",
+    log:
+        "<results>/video/logs/index/{split}.txt",
+    benchmark:
+        "<results>/video/benchmarks/index/{split}.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=index_spec("video"),
+        results=results_root,
+    shell:
+        "python -m stages.video.index --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in shards={input.shards:q}"
+        " --out index={output.index:q}"
+
+
+rule teacher:
+    input:
+        index="<results>/video/index/{split}.npz",
+        codec=codec_files,
+    output:
+        shard="<results>/video/teacher/{split}/{number}.tar",
+    log:
+        "<results>/video/logs/teacher/{split}.{number}.txt",
+    benchmark:
+        "<results>/video/benchmarks/teacher/{split}.{number}.tsv"
+    wildcard_constraints:
+        number=r"\d{5}",
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=teacher_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.teacher --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} codec={input.codec:q}"
+        " --out shard={output.shard:q}"
+
+
+rule teacher_index:
+    input:
+        shards=lambda wildcards: shards("teacher", wildcards.split),
+    output:
+        index="<results>/video/index/teacher_{split}.npz",
+    log:
+        "<results>/video/logs/index/teacher_{split}.txt",
+    benchmark:
+        "<results>/video/benchmarks/index/teacher_{split}.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=index_spec("teacher"),
+        results=results_root,
+    shell:
+        "python -m stages.video.index --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in shards={input.shards:q}"
+        " --out index={output.index:q}"
+
+
+rule straightener:
+    input:
+        index="<results>/video/index/train.npz",
+    output:
+        model="<results>/video/straightener/{variant}/model.safetensors",
+        config="<results>/video/straightener/{variant}/config.json",
+        run="<results>/video/straightener/{variant}/run.json",
+        history="<results>/video/straightener/{variant}/history.csv",
+    log:
+        "<results>/video/logs/straightener/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/straightener/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("straightener", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=video_spec("straightener"),
+        results=results_root,
+    shell:
+        "python -m stages.video.straightener --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule interpolator:
+    input:
+        index="<results>/video/index/train.npz",
+        straightener=straightener_checkpoint,
+        teacher=teacher_index,
+    output:
+        model="<results>/video/interpolator/{variant}/model.safetensors",
+        config="<results>/video/interpolator/{variant}/config.json",
+        run="<results>/video/interpolator/{variant}/run.json",
+        history="<results>/video/interpolator/{variant}/history.csv",
+    log:
+        "<results>/video/logs/interpolator/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/interpolator/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("interpolator", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=video_spec("interpolator"),
+        results=results_root,
+    shell:
+        "python -m stages.video.interpolator --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} straightener={input.straightener:q} teacher={input.teacher:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule interpolation:
+    input:
+        index=held_out_index(),
+        codec=codec_files,
+        interpolator=video("interpolator", *WEIGHTS),
+    output:
+        figures="<results>/video/interpolation/{variant}/figures.npz",
+        costs="<results>/video/interpolation/{variant}/costs.json",
+    log:
+        "<results>/video/logs/interpolation/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/interpolation/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("interpolation", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        spec=interpolation_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.interpolation --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} codec={input.codec:q} interpolator={input.interpolator:q}"
+        " --out figures={output.figures:q} costs={output.costs:q}"
+
+
+rule teacher_interpolation:
+    input:
+        index=held_out_index(),
+        codec=codec_files,
+        teacher=held_out_index("teacher_"),
+    output:
+        figures="<results>/video/interpolation/teacher/figures.npz",
+        costs="<results>/video/interpolation/teacher/costs.json",
+    log:
+        "<results>/video/logs/interpolation/teacher.txt",
+    benchmark:
+        "<results>/video/benchmarks/interpolation/teacher.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        spec=interpolation_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.interpolation --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} codec={input.codec:q} teacher={input.teacher:q}"
+        " --out figures={output.figures:q} costs={output.costs:q}"
+
+
+rule interpolators:
+    input:
+        figures=interpolation_files(CONFIG.video.report.interpolators, "figures.npz"),
+        costs=interpolation_files(CONFIG.video.report.interpolators, "costs.json"),
+    output:
+        interpolators="<results>/video/interpolators.csv",
+    log:
+        "<results>/video/logs/interpolators.txt",
+    benchmark:
+        "<results>/video/benchmarks/interpolators.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=interpolators_spec(CONFIG.video.report.interpolators),
+        results=results_root,
+    shell:
+        "python -m stages.video.interpolators --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in figures={input.figures:q} costs={input.costs:q}"
+        " --out interpolators={output.interpolators:q}"
+
+
+rule interpolator_ablations:
+    input:
+        figures=interpolation_files(ablated_interpolators(), "figures.npz"),
+        costs=interpolation_files(ablated_interpolators(), "costs.json"),
+    output:
+        interpolators="<results>/video/interpolator_ablations.csv",
+    log:
+        "<results>/video/logs/interpolator_ablations.txt",
+    benchmark:
+        "<results>/video/benchmarks/interpolator_ablations.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=interpolators_spec(ablated_interpolators()),
+        results=results_root,
+    shell:
+        "python -m stages.video.interpolators --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in figures={input.figures:q} costs={input.costs:q}"
+        " --out interpolators={output.interpolators:q}"
+
+
+rule interpolation_pictures:
+    input:
+        index=held_out_index(),
+        codec=codec_files,
+        figures=interpolation_files(CONFIG.video.report.interpolators, "figures.npz"),
+        interpolators=reported_interpolators(*WEIGHTS),
+        histories=reported_interpolators("history.csv"),
+    output:
+        errors="<results>/video/interpolation/errors.png",
+        best="<results>/video/interpolation/best.png",
+        median="<results>/video/interpolation/median.png",
+        worst="<results>/video/interpolation/worst.png",
+        fields="<results>/video/interpolation/fields.png",
+        curves="<results>/video/interpolation/curves.png",
+    log:
+        "<results>/video/logs/interpolation_pictures.txt",
+    benchmark:
+        "<results>/video/benchmarks/interpolation_pictures.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        spec=interpolation_pictures_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.interpolation_pictures --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} codec={input.codec:q} figures={input.figures:q} interpolators={input.interpolators:q} histories={input.histories:q}"
+        " --out errors={output.errors:q} best={output.best:q} median={output.median:q} worst={output.worst:q} fields={output.fields:q} curves={output.curves:q}"
+
+
+rule video_report:
+    input:
+        interpolators=interpolator_report(),
+        ablations=interpolator_ablations_report(),
+    output:
+        report="<results>/video/report.html",
+    log:
+        "<results>/video/logs/report.txt",
+    benchmark:
+        "<results>/video/benchmarks/report.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=lambda wildcards: stage_spec("report", {}, domain="video"),
+        results=results_root,
+    shell:
+        "python -m stages.video.report --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in interpolators={input.interpolators:q} ablations={input.ablations:q}"
+        " --out report={output.report:q}"

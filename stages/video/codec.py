@@ -1,0 +1,34 @@
+"""Fit the laptop's codec on rendered clips, and measure how well it reconstructs others."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.files import write_json
+from interdiff.video.codecs import fit_linear_codec, reconstruction_psnr
+from interdiff.video.scenes import render, split_scene
+from interdiff.video.settings import CodecStageSettings
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Writes a checkpoint, and `metrics`: the PSNR of as many clips of the test split as it was fitted on."""
+    settings: CodecStageSettings = stage.settings
+    rendered = settings.rendered
+
+    def clips(split: str) -> Iterator[torch.Tensor]:
+        for number in stage.progress(range(settings.codec.clips), split, unit="clip"):
+            scene = split_scene(rendered.seed, split, number)
+            yield torch.from_numpy(render(scene, rendered.frames, rendered.side))[None]
+
+    codec = fit_linear_codec(clips("train"), settings.codec.factor)
+    save_checkpoint(stage.outputs, codec, {"kind": "linear_codec", "model": {"factor": settings.codec.factor}}, [])
+    decibels = [reconstruction_psnr(codec, video) for video in clips("test")]
+    spread = np.std(decibels, ddof=1) / np.sqrt(len(decibels))
+    write_json(stage.outputs["metrics"], {"psnr": float(np.mean(decibels)), "psnr_se": float(spread)})
+
+
+if __name__ == "__main__":
+    run_stage(main, CodecStageSettings)

@@ -1,0 +1,56 @@
+"""Figures of an interpolator, or of the teacher, on held-out clips: every missing frame of every mask."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdiff.files import write_arrays, write_json
+from interdiff.video.batches import clip_masks
+from interdiff.video.codecs import load_codec
+from interdiff.video.costs import costs
+from interdiff.video.evaluation import frame_figures
+from interdiff.video.interpolators import fill
+from interdiff.video.methods import load_interpolator
+from interdiff.video.settings import InterpolationStageSettings
+from interdiff.video.shards import ShardDataset
+from stages.runner import Stage, run_stage
+
+Filled = tuple[Tensor, Tensor | None]
+
+
+@torch.no_grad()
+def main(stage: Stage) -> None:
+    """Reads a split's `index`, the codec, and an `interpolator` or the index of the `teacher`'s shards.
+
+    Writes `figures`, arrays [clips, masks, T], and `costs`, empty for the teacher.
+    """
+    settings: InterpolationStageSettings = stage.settings
+    data = ShardDataset(stage.path("index"), ["latent"])
+    codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
+    filled, cost = _taught(stage) if "teacher" in stage.inputs else _interpolated(stage, data)
+    figures = []
+    for sample in stage.progress([data[n] for n in range(min(settings.clips, len(data)))], "clips", unit="clip"):
+        latent = sample["latent"].float().to(stage.device)
+        masks = clip_masks(sample["key"], latent.shape[1], settings.masks.counts, settings.masks.seed)
+        mask = torch.from_numpy(masks).to(stage.device)
+        truth = latent.expand(len(mask), *latent.shape)
+        figures.append(frame_figures(truth, *filled(sample["key"], truth, mask), mask, codec))
+    write_arrays(stage.outputs["figures"], {name: np.stack([f[name] for f in figures]) for name in figures[0]})
+    write_json(stage.outputs["costs"], cost)
+
+
+def _interpolated(stage: Stage, data: ShardDataset) -> tuple[Callable[[str, Tensor, Tensor], Filled], dict[str, float]]:
+    model = load_interpolator(stage.folder("interpolator"), stage.device)
+    cost = costs(model, data[0]["latent"].float().to(stage.device))
+    return lambda key, truth, mask: fill(truth, mask, model), cost
+
+
+def _taught(stage: Stage) -> tuple[Callable[[str, Tensor, Tensor], Filled], dict[str, float]]:
+    taught = ShardDataset(stage.path("teacher"), ["filled"])
+    return lambda key, truth, mask: (taught.by_key(key)["filled"].to(truth), None), {}
+
+
+if __name__ == "__main__":
+    run_stage(main, InterpolationStageSettings)

@@ -1,0 +1,54 @@
+"""Contact sheets of the best, the median and the worst clips of an interpolator beside all others; errors by gap; flows."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdiff.files import load_arrays, read_csv
+from interdiff.plotting import training_curves
+from interdiff.video.batches import clip_masks
+from interdiff.video.codecs import FRAMES_PER_LATENT, load_codec
+from interdiff.video.interpolation_pictures import errors_by_gap, field_picture, ranked_samples, widest_gap
+from interdiff.video.interpolators import Interpolator, fill
+from interdiff.video.methods import load_interpolator
+from interdiff.video.pictures import contact_sheet, write_png
+from interdiff.video.settings import TEACHER, InterpolationPicturesStageSettings
+from interdiff.video.shards import ShardDataset
+from stages.runner import Stage, run_stage
+
+
+@torch.no_grad()
+def main(stage: Stage) -> None:
+    """Reads a split's `index`, the codec, `figures` by method, checkpoints and their histories; writes the pictures."""
+    settings: InterpolationPicturesStageSettings = stage.settings
+    figures = dict(zip(settings.methods, map(load_arrays, stage.inputs["figures"]), strict=True))
+    folders = [path.parent for path in stage.inputs["interpolators"] if path.suffix == ".safetensors"]
+    names = [name for name in settings.methods if name != TEACHER]
+    models: dict[str, Interpolator] = {
+        name: load_interpolator(folder, stage.device) for name, folder in zip(names, folders, strict=True)
+    }
+    errors_by_gap(figures, stage.outputs["errors"])
+    histories = dict(zip(names, map(read_csv, stage.inputs["histories"]), strict=True))
+    training_curves({name: rows for name, rows in histories.items() if rows}, stage.outputs["curves"])
+    data = ShardDataset(stage.path("index"), ["latent"])
+    codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
+
+    def decoded(z: Tensor) -> np.ndarray:
+        return codec.decode(z)[0].cpu().numpy()
+
+    samples = ranked_samples(figures[settings.drawn], figures[settings.reference])
+    for place, (clip, row) in samples.items():
+        sample = data[clip]
+        truth = sample["latent"].float()[None].to(stage.device)
+        masks = clip_masks(sample["key"], truth.shape[2], settings.masks.counts, settings.masks.seed)
+        mask = torch.from_numpy(masks[row : row + 1]).to(stage.device)
+        made = {name: fill(truth, mask, model)[0] for name, model in models.items()}
+        known = f"truth (known: {', '.join(str(n) for n in mask[0].nonzero().flatten().tolist())})"
+        rows = {known: decoded(truth)} | {name: decoded(z) for name, z in made.items()}
+        write_png(stage.outputs[place], contact_sheet(rows, range(0, len(rows[known]), FRAMES_PER_LATENT), scale=2))
+        if place == "median":
+            field_picture(*widest_gap(models[settings.drawn], truth, mask, decoded), stage.outputs["fields"])
+
+
+if __name__ == "__main__":
+    run_stage(main, InterpolationPicturesStageSettings)

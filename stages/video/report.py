@@ -1,0 +1,34 @@
+"""results/video/report.html: tables, captioned pictures and the workflow, in one file."""
+
+from interdiff.files import atomic_path
+from interdiff.manifest import relative_to
+from interdiff.provenance import makers
+from interdiff.report import Figures, page, rows_table, section_parts, timings, workflow_graph
+from interdiff.settings import NoSettings
+from interdiff.tracking import git_commit
+from interdiff.video.report import SECTIONS, in_brief
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads tables and pictures by section; writes the `report`."""
+    records = makers(stage.results)
+    inputs = [relative_to(stage.results, path) for paths in stage.inputs.values() for path in paths]
+    times = timings(stage.results / "video/benchmarks")
+    brief = {"interpolators.csv": in_brief, "interpolator_ablations.csv": in_brief}
+    figures = Figures(stage.results, {}, records)
+    sections = list(section_parts(SECTIONS, stage.inputs, figures, brief))
+    html = page(
+        title="Interpolated diffusion: video",
+        commit=git_commit(),
+        sections=sections,
+        graph=workflow_graph(records, inputs, times),
+        graph_number=figures.count + 1,
+        timings=rows_table(times),
+    )
+    with atomic_path(stage.outputs["report"]) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_stage(main, NoSettings)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+
+from interdiff.settings import TrainingSettings
+from interdiff.video.batches import TrainingClips, clip_masks
+from interdiff.video.shards import COLUMNS, TEACHER_COLUMNS, ShardDataset, write_index, write_shard
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    latent = torch.zeros(16, 3, 2, 2, dtype=torch.bfloat16)
+    mask = torch.ones(1, 3, dtype=torch.int64)
+    keys = [f"{n:03d}" for n in range(10)]
+    video = [(key, {"latent": latent + n, "embed": latent[0, 0], "prompt": key}) for n, key in enumerate(keys)]
+    taught = [(key, {"filled": latent[None] + 10 + n, "mask": mask}) for n, key in enumerate(keys)]
+    write_shard(folder / "video.tar", video, COLUMNS)
+    write_shard(folder / "taught.tar", reversed(taught), TEACHER_COLUMNS)
+    write_index(folder / "video.npz", [folder / "video.tar"], COLUMNS)
+    write_index(folder / "taught.npz", [folder / "taught.tar"], TEACHER_COLUMNS)
+    return [ShardDataset(folder / "video.npz", ["latent"]), ShardDataset(folder / "taught.npz", ["filled", "mask"])]
+
+
+def numbers(clips, done):
+    return clips.batch(done)["latent"][:, 0, 0, 0, 0].long().tolist()
+
+
+def test_training_goes_on_with_the_batches_it_would_have_had(data):
+    settings = TrainingSettings(steps=20, batch_size=4, seed=3)
+    whole = TrainingClips(data[:1], settings, CPU)
+    batches = [numbers(whole, step / 20) for step in range(9)]
+    resumed = TrainingClips(data[:1], settings, CPU)
+    assert [numbers(resumed, step / 20) for step in range(5, 9)] == batches[5:]
+    assert len({n for batch in batches[:2] for n in batch}) == 8
+    other = TrainingClips(data[:1], TrainingSettings(steps=20, batch_size=4, seed=4), CPU)
+    assert [numbers(other, step / 20) for step in range(9)] != batches
+
+
+def test_other_shards_are_joined_by_key_whatever_their_order(data):
+    batch = TrainingClips(data, TrainingSettings(steps=20, batch_size=4), CPU).batch(0.0)
+    assert batch["mask"].shape == (4, 1, 3)
+    torch.testing.assert_close(batch["filled"][:, 0], batch["latent"] + 10)
+
+
+def test_masks_follow_the_key_and_keep_both_ends():
+    masks = clip_masks("000000001", 21, [2, 3, 8], 0)
+    assert masks.sum(1).tolist() == [2, 3, 8]
+    assert masks[:, [0, -1]].all()
+    np.testing.assert_array_equal(masks, clip_masks("000000001", 21, [2, 3, 8], 0))
+    assert not np.array_equal(masks, clip_masks("000000002", 21, [2, 3, 8], 0))
+    assert not np.array_equal(masks, clip_masks("000000001", 21, [2, 3, 8], 1))
+    places = np.mean([clip_masks(str(n), 21, [8], 0)[0] for n in range(400)], axis=0)
+    assert np.abs(places[1:-1] - 6 / 19).max() < 0.1
