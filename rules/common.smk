@@ -296,11 +296,6 @@ def clips_spec(wildcards):
     return stage_spec("clips", settings, domain="video")
 
 
-def index_spec(columns):
-    """Params function: the identity text of an index of shards."""
-    return lambda wildcards: stage_spec("index", {"columns": columns}, domain="video")
-
-
 def teacher_spec(wildcards):
     """Params function: the identity text of a shard of the teacher."""
     settings = {
@@ -369,6 +364,24 @@ def reported_interpolators(*names):
     ]
 
 
+def trained_networks():
+    """Histories of the networks behind the compared interpolators, by name; some share one, and some have none."""
+    files = {}
+    for name in CONFIG.video.report.interpolators:
+        if name == TEACHER:
+            continue
+        settings = VIDEO.section("interpolator", name)
+        if settings["straightened"]:
+            (path,) = variant_files("straightener", name, "history.csv", domain="video")
+            files.setdefault(
+                path, "straightener" if "straightener" not in files.values() else f"straightener of {name}"
+            )
+        if settings["method"] in ("flow", "sinkhorn"):
+            (path,) = variant_files("interpolator", name, "history.csv", domain="video")
+            files.setdefault(path, name)
+    return {name: path for path, name in files.items()}
+
+
 def ablated_interpolators():
     """The variants of interpolator_ablations.csv: after the reference, once each."""
     shown = CONFIG.video.report
@@ -382,6 +395,7 @@ def interpolation_pictures_spec(wildcards):
         "methods": shown.interpolators,
         "reference": shown.reference,
         "drawn": shown.drawn,
+        "networks": list(trained_networks()),
         "codec": CONFIG.video.data.codec.kind,
         "masks": CONFIG.video.masks.model_dump(),
     }

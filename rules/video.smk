@@ -73,7 +73,7 @@ rule video_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=index_spec("video"),
+        spec=lambda wildcards: stage_spec("index", {}, domain="video"),
         results=results_root,
     shell:
         "python -m stages.video.index --spec {params.spec:q}"
@@ -127,10 +127,10 @@ rule teacher_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=index_spec("teacher"),
+        spec=lambda wildcards: stage_spec("teacher_index", {}, domain="video"),
         results=results_root,
     shell:
-        "python -m stages.video.index --spec {params.spec:q}"
+        "python -m stages.video.teacher_index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"
@@ -318,7 +318,7 @@ rule interpolation_pictures:
         codec=codec_files,
         figures=interpolation_files(CONFIG.video.report.interpolators, "figures.npz"),
         interpolators=reported_interpolators(*WEIGHTS),
-        histories=reported_interpolators("history.csv"),
+        histories=list(trained_networks().values()),
     output:
         errors="<results>/video/interpolation/errors.png",
         best="<results>/video/interpolation/best.png",

@@ -253,12 +253,6 @@ class ClipsStageSettings(Section):
     number: int = Field(ge=0, description="number of the shard in its split")
 
 
-class IndexStageSettings(Section):
-    """What an index is told."""
-
-    columns: Literal["video", "teacher"] = Field(description="columns of its shards")
-
-
 class TeacherStageSettings(Section):
     """What a shard of the teacher is told."""
 
@@ -290,6 +284,7 @@ class InterpolationPicturesStageSettings(Section):
     methods: list[Name] = Field(description="variants, and the teacher, in this order")
     reference: Name = Field(description="the one that the others are compared with")
     drawn: Name = Field(description="the one whose best, median and worst clips are drawn")
+    networks: list[str] = Field(description="what was trained for them")
     codec: CodecKind = Field(description="kind of the codec")
     masks: MasksSettings = Field(description="masks that are filled")
 

@@ -320,9 +320,7 @@ class ShardDataset(torch.utils.data.Dataset):
 
     def view(self, column: str, number: int) -> Tensor:
         """A tensor that shares the mapped file's memory; not to be written to."""
-        dtype = DTYPES[str(self._arrays[f"{column}.dtype"])]
-        content = self._content(column, number)
-        return torch.frombuffer(content, dtype=dtype).view(self.shape(column, number))
+        return self._tensor(column, number, self._content(column, number))
 
     def batch(self, column: str, numbers: Sequence[int]) -> Tensor:
         """Tensors of one shape stacked, [B, ...]: each number is read once, into its place."""
@@ -331,15 +329,25 @@ class ShardDataset(torch.utils.data.Dataset):
     def _value(self, column: str, number: int) -> Tensor | str:
         if str(self._arrays[f"{column}.dtype"]) == "text":
             return bytes(self._content(column, number)).decode()
-        return self.view(column, number).clone()
+        # NumPy copies faster than a clone, whose threads get in the way of those that train.
+        return self._tensor(column, number, self._content(column, number).copy())
+
+    def _tensor(self, column: str, number: int, content: np.ndarray) -> Tensor:
+        dtype = DTYPES[str(self._arrays[f"{column}.dtype"])]
+        return torch.frombuffer(content, dtype=dtype).view(self.shape(column, number))
+
+    def place(self, column: str, number: int) -> tuple[int, int, int]:
+        """Where a value's bytes are: the number of its shard, the offset in it, and how many there are."""
+        names = ("shard", f"{column}.offset", f"{column}.bytes")
+        shard, start, size = (int(self._arrays[name][number]) for name in names)
+        return shard, start, size
 
     def _content(self, column: str, number: int) -> np.ndarray:
-        shard = int(self._arrays["shard"][number])
+        shard, start, size = self.place(column, number)
         if shard not in self._maps:
             # Copy on write: torch wants memory that it may write to; the file never changes.
             self._maps[shard] = np.memmap(self.paths[shard], mode="c")
-        start = int(self._arrays[f"{column}.offset"][number])
-        return self._maps[shard][start : start + int(self._arrays[f"{column}.bytes"][number])]
+        return self._maps[shard][start : start + size]
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_maps": {}}

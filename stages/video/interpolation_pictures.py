@@ -28,8 +28,8 @@ def main(stage: Stage) -> None:
         name: load_interpolator(folder, stage.device) for name, folder in zip(names, folders, strict=True)
     }
     errors_by_gap(figures, stage.outputs["errors"])
-    histories = dict(zip(names, map(read_csv, stage.inputs["histories"]), strict=True))
-    training_curves({name: rows for name, rows in histories.items() if rows}, stage.outputs["curves"])
+    histories = map(read_csv, stage.inputs["histories"])
+    training_curves(dict(zip(settings.networks, histories, strict=True)), stage.outputs["curves"])
     data = ShardDataset(stage.path("index"), ["latent"])
     codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
 

@@ -24,6 +24,7 @@ HEADER = (
     "mse_interp,mse_refined,mse_oracle_interp,mse_oracle_refined,fixed,broken,cost_ratio,nfe,plan_ms,"
     "crossed_interp,crossed_refined"
 )
+INTERPOLATORS = "method,split,gap,n,latent_l1,latent_mse,psnr,ssim,uncertainty_corr,params_m,ms_per_frame"
 # Of these runs, not of what they make.
 RECORDS = {"logs", "benchmarks", ".state"}
 
@@ -157,6 +158,22 @@ def test_every_planner_drives_on_every_map(smoke, config):
     )
     for name in ("driven.png", "compute.png", "plan.gif"):
         assert (smoke / RESULTS / "rollouts" / name).stat().st_size > 5000
+
+
+def test_interpolators_are_compared_on_the_same_frames(smoke, config):
+    code, text = snakemake(smoke, "--quiet", "rules", "--", RESULTS.parent / "video/report.html")
+    assert code == 0, text
+    columns, rows = table(smoke, "../video/interpolators.csv")
+    assert ",".join(columns).startswith(INTERPOLATORS)
+    every = {row["method"]: row for row in rows if row["gap"] == "all"}
+    assert list(every) == config.video.report.interpolators
+    # 8 latent frames, of which 2, 3 and 4 are known, in 3 clips.
+    assert {row["n"] for row in every.values()} == {str(3 * (6 + 5 + 4))}
+    assert float(every["lerp"]["latent_l1_vs_reference"]) == 0 != float(every["teacher"]["latent_l1_vs_reference"])
+    assert float(every["flow"]["params_m"]) > 0 == float(every["lerp"]["params_m"])
+    page = (smoke / RESULTS.parent / "video/report.html").read_text()
+    assert page.count("data:image/png") == 6
+    assert page.count("<figcaption><b>Figure") == 7
 
 
 def test_a_second_run_does_nothing(smoke):

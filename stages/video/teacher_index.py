@@ -1,0 +1,14 @@
+"""The index of a split's teacher shards."""
+
+from interdiff.settings import NoSettings
+from interdiff.video.shards import TEACHER_COLUMNS, write_index
+from stages.runner import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads `shards`; writes `index`."""
+    write_index(stage.outputs["index"], stage.inputs["shards"], TEACHER_COLUMNS)
+
+
+if __name__ == "__main__":
+    run_stage(main, NoSettings)
