@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help maze smoke why verify test test-full test-slurm lint format docs ui tracking-rebuild
+.PHONY: help maze video smoke why verify test test-full test-slurm lint format docs ui tracking-rebuild
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ $(VENV)/stamp-slurm: $(VENV)/stamp
 
 maze: $(VENV)/stamp ## results/maze/metrics.csv and the pictures
 	snakemake --quiet rules host
+
+video: $(VENV)/stamp-video ## results/video/interpolators.csv, its pictures and report
+	snakemake --quiet rules host -- video
 
 smoke: $(VENV)/stamp ## the whole pipeline in about two minutes, in results-smoke/
 	snakemake --workflow-profile profiles/smoke --quiet rules host

@@ -3,9 +3,9 @@
     python -m benchmarks.shards [SAMPLES]
 
 Writes SAMPLES (64, about half a gigabyte) of the size of the Wan2.1-synthesised set to a temporary folder, reads them once
-to fill the page cache, and prints samples/s, the best of ROUNDS, of: the bound (a copy of the same bytes out of the mapped files),
-`ShardDataset` in process, webdataset in process, and both in 1 and 2 workers of a DataLoader. The bars: 0.8 of the bound in
-process, and twice webdataset.
+to fill the page cache, and prints samples/s, the best of ROUNDS, of: the bound (a copy of the same bytes out of the mapped
+files), `ShardDataset` in process, webdataset in process, and both in 1 and 2 workers of a DataLoader. The bars: 0.8 of the
+bound in process, and twice webdataset.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ import torch
 import webdataset
 from torch.utils.data import DataLoader
 
-from interdiff.video.shards import COLUMNS, ShardDataset, write_index, write_shard
+from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.shard_index import write_index
+from interdiff.video.shards import COLUMNS, write_shard
 
 LATENT, EMBED = (16, 21, 60, 104), (512, 4096)
 PER_SHARD = 16

@@ -1,7 +1,14 @@
 localrules:
+    video,
     interpolators,
     interpolator_ablations,
     video_report,
+
+
+rule video:
+    input:
+        interpolators="<results>/video/interpolators.csv",
+        report="<results>/video/report.html",
 
 
 rule video_codec:

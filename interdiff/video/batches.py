@@ -13,7 +13,7 @@ from torch import Tensor
 from interdiff.distributed import share
 from interdiff.nested_masks import index_mask
 from interdiff.settings import TrainingSettings
-from interdiff.video.shards import ShardDataset, seeded_batches
+from interdiff.video.shard_dataset import ShardDataset, seeded_batches
 
 
 class TrainingClips:

@@ -13,7 +13,7 @@ import torch
 from interdiff.errors import InputError
 from interdiff.video.codecs import FRAMES_PER_LATENT, Codec, load_codec
 from interdiff.video.pictures import contact_sheet, write_gif, write_mp4, write_png
-from interdiff.video.shards import ShardDataset
+from interdiff.video.shard_dataset import ShardDataset
 
 HELP = """
 The ending of OUT says what is written: .png is a sheet of every fourth frame, a row per clip; .gif and .mp4 show the clips

@@ -105,7 +105,7 @@ class SinkhornInterpolator(nn.Module):
         self.project = nn.Conv2d(channels, width, token, stride=token)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(0.1)))
         self.dustbin = nn.Parameter(torch.tensor(0.0))
-        self.log_error = nn.Parameter(torch.tensor([0.0, 0.0]))
+        self.log_error = nn.Parameter(torch.tensor([0.0, 0.0, -2.0]))
 
     def forward(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
         """As `Interpolator` says."""
@@ -123,8 +123,9 @@ class SinkhornInterpolator(nn.Module):
         moved = (weights[0] * early + weights[1] * late) / total.clamp_min(SMALL)
         straight = rearrange(blend(first, last, tau), "b m c h w -> (b m) c h w")
         z = torch.lerp(straight, moved, total)
-        change = each((last - first).abs().mean(1)) * (t * (1 - t)).sqrt()[:, 0]
-        error = change * (self.log_error[0] + self.log_error[1] * total[:, 0]).exp()
+        change, bridge = each((last - first).abs().mean(1)), (t * (1 - t)).sqrt()[:, 0]
+        of_change = (self.log_error[0] + self.log_error[1] * total[:, 0]).exp()
+        error = bridge * (change * of_change + self.log_error[2].exp())
         shape = {"b": len(first), "m": moments}
         return Between(
             rearrange(z, "(b m) c h w -> b m c h w", **shape), rearrange(error, "(b m) h w -> b m h w", **shape)

@@ -1,7 +1,8 @@
 """The index of a split's shards: where every sample's columns lie."""
 
 from interdiff.settings import NoSettings
-from interdiff.video.shards import COLUMNS, write_index
+from interdiff.video.shard_index import write_index
+from interdiff.video.shards import COLUMNS
 from stages.runner import Stage, run_stage
 
 

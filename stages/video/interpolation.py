@@ -14,7 +14,7 @@ from interdiff.video.evaluation import frame_figures
 from interdiff.video.interpolators import fill
 from interdiff.video.methods import load_interpolator
 from interdiff.video.settings import InterpolationStageSettings
-from interdiff.video.shards import ShardDataset
+from interdiff.video.shard_dataset import ShardDataset
 from stages.runner import Stage, run_stage
 
 Filled = tuple[Tensor, Tensor | None]

@@ -13,7 +13,7 @@ from interdiff.video.interpolators import Interpolator, fill
 from interdiff.video.methods import load_interpolator
 from interdiff.video.pictures import contact_sheet, write_png
 from interdiff.video.settings import TEACHER, InterpolationPicturesStageSettings
-from interdiff.video.shards import ShardDataset
+from interdiff.video.shard_dataset import ShardDataset
 from stages.runner import Stage, run_stage
 
 

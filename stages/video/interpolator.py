@@ -11,7 +11,7 @@ from interdiff.video.codecs import CHANNELS
 from interdiff.video.interpolator_loss import interpolator_loss
 from interdiff.video.methods import build_interpolator, interpolator_config, load_straightener
 from interdiff.video.settings import InterpolatorSettings
-from interdiff.video.shards import ShardDataset
+from interdiff.video.shard_dataset import ShardDataset
 from stages.runner import Stage, run_stage
 from stages.training import train_network
 

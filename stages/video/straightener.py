@@ -8,7 +8,7 @@ from interdiff.video.codecs import CHANNELS
 from interdiff.video.interpolator_loss import straightener_loss
 from interdiff.video.methods import straightener_config
 from interdiff.video.settings import StraightenerSettings
-from interdiff.video.shards import ShardDataset
+from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.straightener import Straightener
 from stages.runner import Stage, run_stage
 from stages.training import train_network

@@ -1,7 +1,8 @@
 """The index of a split's teacher shards."""
 
 from interdiff.settings import NoSettings
-from interdiff.video.shards import TEACHER_COLUMNS, write_index
+from interdiff.video.shard_index import write_index
+from interdiff.video.shards import TEACHER_COLUMNS
 from stages.runner import Stage, run_stage
 
 

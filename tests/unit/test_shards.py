@@ -8,17 +8,9 @@ import torch
 import webdataset as wds
 
 from interdiff.errors import InputError
-from interdiff.video.shards import (
-    COLUMNS,
-    EMBED,
-    LATENT,
-    PROMPT,
-    Column,
-    ShardDataset,
-    seeded_batches,
-    write_index,
-    write_shard,
-)
+from interdiff.video.shard_dataset import ShardDataset, seeded_batches
+from interdiff.video.shard_index import write_index
+from interdiff.video.shards import COLUMNS, EMBED, LATENT, PROMPT, Column, write_shard
 
 SHAPE = (16, 3, 4, 4)
 

@@ -4,7 +4,9 @@ import torch
 
 from interdiff.settings import TrainingSettings
 from interdiff.video.batches import TrainingClips, clip_masks
-from interdiff.video.shards import COLUMNS, TEACHER_COLUMNS, ShardDataset, write_index, write_shard
+from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.shard_index import write_index
+from interdiff.video.shards import COLUMNS, TEACHER_COLUMNS, write_shard
 
 CPU = torch.device("cpu")
 
