@@ -2,7 +2,7 @@ import hashlib
 
 from interdiff.identity import spec
 from interdiff.variants import difference
-from interdiff.video.settings import TEACHER
+from interdiff.video.settings import SPLITS, TEACHER
 
 MAZE, VIDEO = CONFIG.maze.resolved(), CONFIG.video.resolved()
 VARIANTS = {"maze": MAZE, "video": VIDEO}
@@ -130,10 +130,10 @@ def report_pictures():
 
 
 CHECKPOINT = ("model.safetensors", "run.json")
-SPLITS = ("train.npz", "val.npz", "test.npz")
+SPLIT_FILES = ("train.npz", "val.npz", "test.npz")
 ARTIFACTS = {
-    "prepare": SPLITS,
-    "masks": SPLITS,
+    "prepare": SPLIT_FILES,
+    "masks": SPLIT_FILES,
     "segment_cost": CHECKPOINT,
     "selector": CHECKPOINT,
     "keypoints": CHECKPOINT,
@@ -294,6 +294,32 @@ def clips_spec(wildcards):
         "number": int(wildcards.number),
     }
     return stage_spec("clips", settings, domain="video")
+
+
+def download_spec(wildcards):
+    """Params function: the identity text of a shard from the hub, whose numbers the splits take one after the other."""
+    data = CONFIG.video.data
+    before = SPLITS[: SPLITS.index(wildcards.split)]
+    number = sum(data.shards[split] for split in before) + int(wildcards.number)
+    return stage_spec("download", {"hub": data.hub.model_dump(), "number": number}, domain="video")
+
+
+def annotations(wildcards):
+    """Input function: the annotation file of a split of film clips."""
+    return CONFIG.video.data.lsmdc.annotations[wildcards.split]
+
+
+def lsmdc_spec(wildcards):
+    """Params function: the identity text of a shard of film clips."""
+    data = CONFIG.video.data
+    settings = {
+        "codec": data.codec.kind,
+        "lsmdc": data.lsmdc.model_dump(exclude={"annotations"}),
+        "text": data.text.model_dump(),
+        "frames": data.clips.frames,
+        "number": int(wildcards.number),
+    }
+    return stage_spec("lsmdc", settings, domain="video")
 
 
 def teacher_spec(wildcards):

@@ -64,6 +64,59 @@ rule clips:
         " --out shard={output.shard:q}"
 
 
+rule download:
+    output:
+        shard="<results>/video/shards/{split}/{number}.tar",
+    log:
+        "<results>/video/logs/download/{split}.{number}.txt",
+    benchmark:
+        "<results>/video/benchmarks/download/{split}.{number}.tsv"
+    wildcard_constraints:
+        number=from_source("hub"),
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="4h",
+    params:
+        spec=download_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.download --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --out shard={output.shard:q}"
+
+
+rule lsmdc:
+    input:
+        annotations=annotations,
+        codec=codec_files,
+    output:
+        shard="<results>/video/shards/{split}/{number}.tar",
+    log:
+        "<results>/video/logs/lsmdc/{split}.{number}.txt",
+    benchmark:
+        "<results>/video/benchmarks/lsmdc/{split}.{number}.tsv"
+    wildcard_constraints:
+        number=from_source("lsmdc"),
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=lsmdc_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.lsmdc --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in annotations={input.annotations:q} codec={input.codec:q}"
+        " --out shard={output.shard:q}"
+
+
 rule video_index:
     input:
         shards=lambda wildcards: shards("shards", wildcards.split),

@@ -253,6 +253,23 @@ class ClipsStageSettings(Section):
     number: int = Field(ge=0, description="number of the shard in its split")
 
 
+class DownloadStageSettings(Section):
+    """What a shard from the hub is told."""
+
+    hub: HubSettings = Field(description="the data set")
+    number: int = Field(ge=0, description="number of the shard in it")
+
+
+class LsmdcStageSettings(Section):
+    """What a shard of film clips is told."""
+
+    codec: CodecKind = Field(description="kind of the codec")
+    lsmdc: LsmdcSettings = Field(description="the clips")
+    text: TextSettings = Field(description="text encoder")
+    frames: Count = Field(description="frames of a clip, 1 + 4 k")
+    number: int = Field(ge=0, description="number of the shard in its split")
+
+
 class TeacherStageSettings(Section):
     """What a shard of the teacher is told."""
 

@@ -1,0 +1,20 @@
+"""One shard of a public data set, from the Hugging Face hub."""
+
+import logging
+
+from interdiff.video.hub import fetch_shard
+from interdiff.video.settings import DownloadStageSettings
+from stages.runner import Progress, Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Reads nothing here; writes `shard`. What a killed run has fetched is kept beside the training states."""
+    # A line for every request, with an address that is signed for whoever asked.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    hub, number = stage.settings.hub, stage.settings.number
+    file = hub.file.format(number=number)
+    fetch_shard(hub.repository, hub.revision, file, stage.outputs["shard"], stage.state_folder, Progress)
+
+
+if __name__ == "__main__":
+    run_stage(main, DownloadStageSettings)
