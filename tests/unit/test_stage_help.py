@@ -8,15 +8,15 @@ import pytest
 from stages.runner import _parser
 
 ROOT = Path(__file__).parents[2]
-STAGES = sorted(path.stem for path in (ROOT / "stages/maze").glob("[a-z]*.py"))
+STAGES = sorted(f"{path.parent.name}.{path.stem}" for path in (ROOT / "stages").glob("*/[a-z]*.py"))
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_help_says_what_the_stage_is_and_what_it_reads_and_writes(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
-    module = importlib.import_module(f"stages.maze.{name}")
+    module = importlib.import_module(f"stages.{name}")
     text = " ".join(_parser(module.main).format_help().split())
-    assert text.startswith(f"usage: python -m stages.maze.{name} ")
+    assert text.startswith(f"usage: python -m stages.{name} ")
     assert " ".join(module.__doc__.split()) in text
     reads = " ".join(module.main.__doc__.split())
     assert reads in text

@@ -264,7 +264,7 @@ def stage(tmp_path, monkeypatch):
 
     def make(number=0, **changes):
         settings = LsmdcStageSettings(
-            codec="linear", text=TextSettings(), lsmdc=lsmdc, split="test", number=number, frames=5
+            codec="linear", text=TextSettings(), lsmdc=lsmdc, number=number, frames=5
         ).model_copy(update=changes)
         inputs = {"annotations": [written(tmp_path / "a.csv", *lines)], "codec": [tmp_path / "codec/config.json"]}
         outputs = {"shard": tmp_path / f"{number}.tar"}
