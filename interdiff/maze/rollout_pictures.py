@@ -21,6 +21,8 @@ from interdiff.plotting import save_picture
 
 FRAME_STEPS = 8
 """Simulated steps between two frames of the animation."""
+LEGEND_COLUMNS = 5
+MARKERS = "osD^v<>"
 HOLD = 12
 """Frames for which each stage of the plan stays on the screen."""
 
@@ -65,9 +67,11 @@ def compute_picture(rows: Sequence[Mapping[str, str]], path: Path) -> None:
         rows: of rollouts.csv; planners without a plan are horizontal lines.
     """
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    figure, panels = plt.subplots(1, len(tasks), figsize=(4.2 * len(tasks), 3.6), squeeze=False, sharex=True)
+    names = list(dict.fromkeys(row["planner"] for row in rows if "/" not in row["planner"]))
+    below = 0.2 * -(-len(names) // LEGEND_COLUMNS) + 0.1
+    size = (4.2 * len(tasks), 3.3 + below)
+    figure, panels = plt.subplots(1, len(tasks), figsize=size, squeeze=False, sharex=True)
     for panel, task in zip(panels[0], tasks, strict=True):
-        names = dict.fromkeys(row["planner"] for row in rows if "/" not in row["planner"])
         for n, name in enumerate(names):
             color = plt.get_cmap("tab20")(n % 20)
             own = [row for row in rows if row["planner"] == name and row["task"] == task]
@@ -76,14 +80,16 @@ def compute_picture(rows: Sequence[Mapping[str, str]], path: Path) -> None:
             )
             mean, spread = score.mean(), np.sqrt(np.square(error).sum()) / len(own)
             if tokens.any():
-                panel.errorbar(tokens.mean(), mean, spread, fmt="o", color=color, label=name)
+                panel.errorbar(
+                    tokens.mean(), mean, spread, fmt=MARKERS[n % len(MARKERS)], color=color, mfc="none", label=name
+                )
             else:
                 panel.axhline(mean, ls="--", lw=1, color=color, label=name)
         panel.set(xscale="log", xlabel="token evaluations per plan", ylabel="D4RL score", title=task)
         panel.grid(alpha=0.3)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False, fontsize=8)
-    figure.tight_layout(rect=(0, 0.13, 1, 1))
+    figure.legend(handles, labels, loc="lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=8)
+    figure.tight_layout(rect=(0, below / size[1], 1, 1))
     save_picture(figure, path)
 
 
