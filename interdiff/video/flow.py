@@ -17,6 +17,8 @@ from interdiff.video.interpolators import Between, blend
 TIME_OCTAVES = 3
 LOG_GAP = 3.0
 SMALLEST_ERROR = 1e-3
+FINE_SIZE = 4
+"""Numbers on the finer grid per number of a latent."""
 
 
 def warp(z: Tensor, flow: Tensor) -> Tensor:
@@ -57,6 +59,21 @@ class ResidualBlock(nn.Module):
         return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
 
 
+class FinerGrid(nn.Module):
+    """Latents [N, C, H, W] as fewer channels on a grid `scale` times as fine, and back; learned, and at first exact.
+
+    A latent stands for a block of pixels, which a shift by less than a block does not move as a whole.
+    """
+
+    def __init__(self, channels: int, scale: int) -> None:
+        super().__init__()
+        fine = max(1, -(-FINE_SIZE * channels // scale**2))
+        self.up = nn.ConvTranspose2d(channels, fine, scale, stride=scale, bias=False)
+        self.down = nn.Conv2d(fine, channels, scale, stride=scale, bias=False)
+        nn.init.orthogonal_(self.up.weight.view(channels, -1))
+        self.down.weight.data.copy_(self.up.weight.data)
+
+
 class FlowInterpolator(nn.Module):
     """Latent flow both ways, a blend mask, a residual and an expected error.
 
@@ -68,6 +85,7 @@ class FlowInterpolator(nn.Module):
         time_mask: the mask knows the moment, and starts as linear interpolation's; otherwise one mask serves all moments.
         cost_radius, cost_scale: of the cost volume; radius 0 leaves it out.
         residual: add a learned correction, which vanishes at both ends.
+        scale: flows, warps and masks are on a grid so many times as fine as the latents'.
     """
 
     def __init__(
@@ -81,18 +99,20 @@ class FlowInterpolator(nn.Module):
         cost_radius: int,
         cost_scale: int,
         residual: bool,
+        scale: int,
     ) -> None:
         super().__init__()
         self.gap_conditioning, self.time_mask, self.residual = gap_conditioning, time_mask, residual
-        self.cost_radius, self.cost_scale = cost_radius, cost_scale
+        self.cost_radius, self.cost_scale, self.scale = cost_radius, cost_scale, scale
+        self.grid = FinerGrid(channels, scale)
         self.times = FourierFeatures(TIME_OCTAVES)
         similarities = (2 * cost_radius + 1) ** 2 if cost_radius else 0
         self.pair_in = nn.Conv2d(2 * channels + similarities + int(gap_conditioning), width, 3, padding=1)
         self.pair = nn.Sequential(*(ResidualBlock(width, 1 + n % 2) for n in range(pair_blocks)))
-        self.flow = nn.Conv2d(width, 4, 3, padding=1)
+        self.flow = nn.Conv2d(width, 4 * scale**2, 3, padding=1)
         self.time_in = nn.Conv2d(width + 3 * channels + self.times.width(1), width, 3, padding=1)
         self.time = nn.Sequential(*(ResidualBlock(width) for _ in range(time_blocks)))
-        self.out = nn.Conv2d(width, 1 + channels + 1, 3, padding=1)
+        self.out = nn.Conv2d(width, scale**2 + channels + 1, 3, padding=1)
         for layer in (self.flow, self.out):
             zero(layer)
 
@@ -102,14 +122,17 @@ class FlowInterpolator(nn.Module):
         return self.at(first, last, tau, features, flows)
 
     def motion(self, first: Tensor, last: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of the pair [B, width, H, W] and its flows [B, 4, H, W]: where a place of `first` is in `last`, and back."""
+        """Features of the pair [B, width, H, W] and its flows [B, 4, sH, sW]: where a place of `first` is in `last`, and back.
+
+        In places of the finer grid.
+        """
         inputs = [first, last]
         if self.cost_radius:
             inputs.append(cost_volume(first, last, self.cost_radius, self.cost_scale))
         if self.gap_conditioning:
             inputs.append((gap.log() / LOG_GAP)[:, None, None, None].expand(-1, 1, *first.shape[-2:]).to(first.dtype))
         features = self.pair(self.pair_in(torch.cat(inputs, 1)))
-        return features, self.flow(F.silu(features))
+        return features, F.pixel_shuffle(self.flow(F.silu(features)), self.scale)
 
     def at(self, first: Tensor, last: Tensor, tau: Tensor, features: Tensor, flows: Tensor) -> Between:
         """What lies at times tau [B, M], from `motion`'s features and flows.
@@ -124,14 +147,18 @@ class FlowInterpolator(nn.Module):
 
         t = rearrange(tau, "b m -> (b m) 1 1 1")
         forward, backward = each(flows).chunk(2, 1)
-        early, late = warp(each(first), t * backward), warp(each(last), (1 - t) * forward)
+        early = warp(each(self.grid.up(first)), t * backward)
+        late = warp(each(self.grid.up(last)), (1 - t) * forward)
         straight = rearrange(blend(first, last, tau), "b m c h w -> (b m) c h w")
         times = self.times(t[:, 0, 0] if self.time_mask else torch.full_like(t[:, 0, 0], 0.5))
         times = times[..., None, None].expand(-1, -1, *first.shape[-2:])
-        hidden = self.time(self.time_in(torch.cat([each(features), early, late, straight, times], 1)))
-        mask, correction, spread = self.out(F.silu(hidden)).split([1, first.shape[1], 1], 1)
+        hidden = self.time(
+            self.time_in(torch.cat([each(features), *map(self.grid.down, (early, late)), straight, times], 1))
+        )
+        mask, correction, spread = self.out(F.silu(hidden)).split([self.scale**2, first.shape[1], 1], 1)
+        mask = F.pixel_shuffle(mask, self.scale)
         prior = (t / (1 - t)).log() if self.time_mask else torch.zeros_like(t)
-        z = torch.lerp(early, late, torch.sigmoid(mask + prior))
+        z = self.grid.down(torch.lerp(early, late, torch.sigmoid(mask + prior)))
         bridge = 4 * t * (1 - t)
         if self.residual:
             z = z + bridge * correction

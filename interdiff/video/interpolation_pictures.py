@@ -20,6 +20,9 @@ from interdiff.video.interpolators import Interpolator
 
 LABELS = {"latent_l1": "mean absolute error of latents", "psnr": "PSNR of decoded frames, dB"}
 
+ARROWS = 10
+"""Of a flow, about so many per side."""
+
 
 def ranked_samples(
     figures: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
@@ -88,8 +91,8 @@ def field_picture(pictures: Mapping[str, np.ndarray], fields: Mapping[str, np.nd
 
     Args:
         pictures: decoded frames [H, W, 3] by title; on the first two of them flows are drawn.
-        fields: `expected` and `true` absolute errors [h, w], and where there are flows `forward` and `backward` [2, h, w], in
-            latents.
+        fields: `expected` and `true` absolute errors [h, w], and where there are flows `forward` and `backward` [2, H, W] of
+            any size, in their own places.
     """
     plot, panels = plt.subplots(1, len(pictures) + 2, figsize=(2.4 * (len(pictures) + 2), 2.9))
     for n, (panel, (title, picture)) in enumerate(zip(panels, pictures.items(), strict=False)):
@@ -97,8 +100,9 @@ def field_picture(pictures: Mapping[str, np.ndarray], fields: Mapping[str, np.nd
         panel.set_title(title, fontsize=9)
         if (flow := ("forward", "backward", "none", "none")[n]) in fields:
             u, v = fields[flow]
-            scale = picture.shape[0] / u.shape[0]
+            scale, step = picture.shape[0] / u.shape[0], max(1, u.shape[0] // ARROWS)
             y, x = (np.mgrid[: u.shape[0], : u.shape[1]] + 0.5) * scale - 0.5
+            x, y, u, v = (a[step // 2 :: step, step // 2 :: step] for a in (x, y, u, v))
             panel.quiver(x, y, u * scale, v * scale, color="w", angles="xy", scale_units="xy", scale=1, width=0.008)
     most = max(fields["expected"].max(), fields["true"].max())
     for panel, name in zip(panels[-2:], ("expected", "true"), strict=True):

@@ -102,8 +102,8 @@ def flow_losses(model: FlowInterpolator, moments: Moments) -> Iterator[tuple[str
     """Of flows both ways: each endpoint warped onto the other (`endpoint`), and there and back again (`consistency`)."""
     _, flows = model.motion(moments.first, moments.last, moments.gap)
     forward, backward = flows.chunk(2, 1)
-    onto_last, onto_first = warp(moments.first, backward), warp(moments.last, forward)
-    yield "endpoint", (onto_last - moments.last).abs().mean() + (onto_first - moments.first).abs().mean()
+    first, last = model.grid.up(moments.first), model.grid.up(moments.last)
+    yield "endpoint", (warp(first, backward) - last).abs().mean() + (warp(last, forward) - first).abs().mean()
     there = forward + warp(backward, forward)
     back = backward + warp(forward, backward)
     yield "consistency", there.abs().mean() + back.abs().mean()

@@ -173,6 +173,7 @@ class FlowSettings(Section):
     cost_radius: int = Field(3, ge=0, description="radius of the cost volume; 0 leaves it out")
     cost_scale: Count = Field(1, description="latents per place of the cost volume and axis")
     residual: bool = Field(True, description="add a learned correction")
+    scale: Count = Field(4, description="flows, warps and masks are on a grid so many times as fine as the latents'")
 
 
 class SinkhornSettings(Section):

@@ -7,7 +7,7 @@ from interdiff.video.sinkhorn import SinkhornInterpolator, phase_correlation, ro
 from interdiff.video.straightener import Straightened, Straightener
 
 FLOW = {"channels": 4, "width": 16, "pair_blocks": 1, "time_blocks": 1, "gap_conditioning": True, "time_mask": True}
-FLOW |= {"cost_radius": 1, "cost_scale": 2, "residual": True}
+FLOW |= {"cost_radius": 1, "cost_scale": 2, "residual": True, "scale": 2}
 SINKHORN = {"channels": 4, "width": 8, "token": 1, "radius": 2, "iterations": 10, "correlation": "multi"}
 SINKHORN |= {"correlation_level": "latent", "angles": [0.0], "spatial_weight": 0.1, "consistency": 1.0}
 FORMS = {"convolutional": {}, "token": {"patch": 2, "heads": 2}}

@@ -83,7 +83,7 @@ def test_long_gaps_weigh_more_on_request():
 
 
 def test_flows_that_lead_back_and_fit_cost_nothing():
-    model = FlowInterpolator(2, 8, 1, 1, True, True, 0, 2, True)
+    model = FlowInterpolator(2, 8, 1, 1, True, True, 0, 2, True, 2)
     z = torch.randn(2, 2, 6, 6, generator=seeded())
     still = Moments(z, z, torch.full((2, 1), 0.5), torch.tensor([4.0, 4.0]), z[:, None])
     with torch.no_grad():
@@ -140,7 +140,7 @@ def test_every_weighted_loss_counts():
     filled, mask = masked()
     batches = Repeated(latent=clips(), filled=filled, mask=mask)
     torch.manual_seed(0)
-    model = FlowInterpolator(2, 8, 1, 1, True, True, 0, 2, True)
+    model = FlowInterpolator(2, 8, 1, 1, True, True, 0, 2, True, 2)
     names = ("absolute", "likelihood", "edges", "scales", "endpoint", "consistency", "teacher")
 
     def losses(**weights):
