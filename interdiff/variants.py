@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import Field, PrivateAttr
+
 from interdiff.errors import InputError
-from interdiff.settings import Section, validated
+from interdiff.settings import Name, Section, validated
 
 BASE = "base"
 
@@ -108,3 +110,17 @@ def resolve(
         merged = validated(type(base), merge(settings[parent], own), f"{prefix}.{name}")
         settings[name] = merged.model_dump()
     return Variants(settings, ancestry, stages)
+
+
+class WithVariants(Section):
+    """A pipeline's configuration: what its variants change; its own checks set `_resolved`."""
+
+    variants: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="overrides of base (or of the variant named by `from:`) by variant name",
+    )
+    _resolved: Variants = PrivateAttr()
+
+    def resolved(self) -> Variants:
+        """All variants merged, with `base`, and who owns which artifact."""
+        return self._resolved

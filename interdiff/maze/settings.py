@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from interdiff.errors import InputError
 from interdiff.maze.d4rl_package import PREFIX, dataset_path
 from interdiff.maze.layouts import load_layout
 from interdiff.settings import Count, Fraction, Name, NetworkSettings, Section, TrainingSettings
-from interdiff.variants import BASE, Node, Variants, resolve
+from interdiff.variants import BASE, Node, WithVariants, resolve
 
 Policy = Literal["selector", "uniform", "random", "dp"]
 RankPolicy = Literal["selector", "uniform", "random_nested", "dp"]
@@ -570,7 +570,7 @@ class VariantsStageSettings(Section):
     specs: dict[str, str] = Field(description="digest of each artifact's settings, code and packages")
 
 
-class MazeConfig(Section):
+class MazeConfig(WithVariants):
     """The maze pipeline."""
 
     layouts: dict[Name, LayoutSettings] = Field(
@@ -578,16 +578,7 @@ class MazeConfig(Section):
         description="mazes by name",
     )
     base: MazeSettings = Field(default_factory=MazeSettings, description="the settings that variants start from")
-    variants: dict[Name, dict[str, Any]] = Field(
-        default_factory=dict,
-        description="overrides of base (or of the variant named by `from:`) by variant name",
-    )
     report: ReportSettings = Field(default_factory=ReportSettings, description="what the report covers")
-    _resolved: Variants = PrivateAttr()
-
-    def resolved(self) -> Variants:
-        """All variants merged, with `base`, and who owns which artifact."""
-        return self._resolved
 
     @model_validator(mode="after")
     def _check(self) -> MazeConfig:

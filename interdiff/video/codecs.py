@@ -42,6 +42,11 @@ def latent_frames(frames: int) -> int:
     return 1 + (frames - 1) // FRAMES_PER_LATENT
 
 
+def whole_blocks(video_bthwc: Tensor) -> Tensor:
+    """Videos [B, 1 + 4 k, H, W, 3] with the first frame four times: [B, 4 (1 + k), H, W, 3], four frames per latent."""
+    return torch.cat([video_bthwc[:, :1].expand(-1, FRAMES_PER_LATENT - 1, -1, -1, -1), video_bthwc], 1)
+
+
 class LinearCodec(nn.Module):
     """Principal components of blocks of 4 frames by f x f pixels; the first frame counts as four equal ones.
 
@@ -78,7 +83,7 @@ class LinearCodec(nn.Module):
     def _blocks(self, video_bthwc: Tensor) -> Tensor:
         """[B, T, H, W, 3] -> [B, 1 + (T - 1) / 4, h, w, 4 f f 3] in [0, 1]."""
         latent_frames(video_bthwc.shape[1])
-        video = torch.cat([video_bthwc[:, :1].expand(-1, FRAMES_PER_LATENT - 1, -1, -1, -1), video_bthwc], 1)
+        video = whole_blocks(video_bthwc)
         shape = {"n": FRAMES_PER_LATENT, "p": self.factor, "q": self.factor}
         blocks = rearrange(video, "b (t n) (h p) (w q) c -> b t h w (n p q c)", **shape)
         return blocks.to(self.mean.dtype) / 255

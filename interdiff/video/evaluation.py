@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from interdiff.interpolation import neighbours
-from interdiff.video.codecs import FRAMES_PER_LATENT, Codec
+from interdiff.video.codecs import FRAMES_PER_LATENT, Codec, whole_blocks
 
 GAPS = {"2-3": (2, 3), "4-6": (4, 6), "7-10": (7, 10), "11-20": (11, 20), "all": (2, 10**6)}
 """Buckets of the gap, in latent frames from one known frame to the next."""
@@ -42,8 +42,7 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
 
 def pixels_by_latent(video_bthwc: Tensor) -> Tensor:
     """Frames [B, 1 + 4 k, H, W, 3] uint8 by the latent that stands for them, in [0, 1]: [B, 1 + k, 4, 3, H, W]."""
-    video = torch.cat([video_bthwc[:, :1].expand(-1, FRAMES_PER_LATENT - 1, -1, -1, -1), video_bthwc], 1)
-    return rearrange(video, "b (t n) h w c -> b t n c h w", n=FRAMES_PER_LATENT).float() / 255
+    return rearrange(whole_blocks(video_bthwc), "b (t n) h w c -> b t n c h w", n=FRAMES_PER_LATENT).float() / 255
 
 
 def frame_figures(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from interdiff.errors import InputError
 from interdiff.settings import Count, Name, Section, TrainingSettings
-from interdiff.variants import BASE, Node, Variants, resolve
+from interdiff.variants import BASE, Node, WithVariants, resolve
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -326,7 +326,7 @@ class ReportSettings(Section):
         return self
 
 
-class VideoConfig(Section):
+class VideoConfig(WithVariants):
     """The video pipeline."""
 
     data: DataSettings = Field(default_factory=DataSettings, description="shards")
@@ -336,16 +336,7 @@ class VideoConfig(Section):
         default_factory=InterpolationSettings, description="figures of interpolators"
     )
     base: VideoSettings = Field(default_factory=VideoSettings, description="the settings that variants start from")
-    variants: dict[Name, dict[str, Any]] = Field(
-        default_factory=dict,
-        description="overrides of base (or of the variant named by `from:`) by variant name",
-    )
     report: ReportSettings = Field(default_factory=ReportSettings, description="what the report covers")
-    _resolved: Variants = PrivateAttr()
-
-    def resolved(self) -> Variants:
-        """All variants merged, with `base`, and who owns which artifact."""
-        return self._resolved
 
     @model_validator(mode="after")
     def _check(self) -> VideoConfig:

@@ -38,13 +38,13 @@ class TextEncoder:
         return hidden * tokens.attention_mask[..., None]
 
 
-def load_text_encoder(folder: Path | None, rows: int, device: torch.device) -> TextEncoder:
+def load_text_encoder(folder: str | Path | None, rows: int, device: torch.device) -> TextEncoder:
     """An encoder from a folder in transformers' layout, such as a Wan checkout's text_encoder; None is MiniLM's package.
 
     Raises:
         InputError: the folder, or the package, is not there.
     """
-    folder = folder or minilm_folder()
+    folder = Path(folder or minilm_folder())
     try:
         kind = UMT5EncoderModel if AutoConfig.from_pretrained(folder).model_type == "umt5" else AutoModel
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -1,7 +1,6 @@
 """One shard of rendered clips: latents, embeddings and prompts, in the format of the Wan2.1-synthesised set."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,8 +21,7 @@ def main(stage: Stage) -> None:
     settings: ClipsStageSettings = stage.settings
     rendered = settings.rendered
     codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
-    text = settings.text
-    encoder = load_text_encoder(Path(text.folder) if text.folder else None, text.rows, stage.device)
+    encoder = load_text_encoder(settings.text.folder, settings.text.rows, stage.device)
     first = settings.number * rendered.per_shard
     scenes = [split_scene(rendered.seed, settings.split, first + n) for n in range(rendered.per_shard)]
     prompts = [scene.prompt for scene in scenes]

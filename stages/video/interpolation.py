@@ -31,7 +31,8 @@ def main(stage: Stage) -> None:
     codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
     filled, cost = _taught(stage) if "teacher" in stage.inputs else _interpolated(stage, data)
     figures = []
-    for sample in stage.progress([data[n] for n in range(min(settings.clips, len(data)))], "clips", unit="clip"):
+    for number in stage.progress(range(min(settings.clips, len(data))), "clips", unit="clip"):
+        sample = data[number]
         latent = sample["latent"].float().to(stage.device)
         masks = clip_masks(sample["key"], latent.shape[1], settings.masks.counts, settings.masks.seed)
         mask = torch.from_numpy(masks).to(stage.device)

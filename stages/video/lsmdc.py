@@ -24,8 +24,7 @@ def main(stage: Stage) -> None:
     videos = [clip_file(Path(settings.lsmdc.videos), clip) for clip in clips]
     codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
     _check_size(settings.lsmdc.size, codec.factor)
-    text = settings.text
-    encoder = load_text_encoder(Path(text.folder) if text.folder else None, text.rows, stage.device)
+    encoder = load_text_encoder(settings.text.folder, settings.text.rows, stage.device)
 
     def samples() -> Iterator[tuple[str, dict[str, Tensor | str]]]:
         for clip, path in stage.progress(list(zip(clips, videos, strict=True)), "clips", unit="clip"):
