@@ -20,7 +20,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 def save_checkpoint(
     outputs: Mapping[str, Path],
-    model: nn.Module,
+    model: nn.Module | Mapping[str, Tensor],
     config: Mapping[str, Any],
     history: Iterable[Mapping[str, Any]],
 ) -> None:
@@ -28,6 +28,7 @@ def save_checkpoint(
 
     Args:
         outputs: paths by the names `model`, `config` and `history` (others are left alone).
+        model: a module, or the tensors of one that are worth keeping.
         config: `{"kind": str, "model": {...}}`, enough to rebuild the module.
         history: logged rows, one mapping per row.
 
@@ -38,7 +39,8 @@ def save_checkpoint(
         raise InputError(
             f"{outputs['config']}: a checkpoint's config has the keys kind and model, not {sorted(config)}"
         )
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    weights = model.state_dict() if isinstance(model, nn.Module) else model
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
     with atomic_path(outputs["model"]) as temporary:
         save_file(tensors, temporary, {"format": "pt"})
     write_json(outputs["config"], dict(config))
@@ -64,7 +66,7 @@ def load_checkpoint(
             do not fit the module that its configuration describes (names the file and the tensor).
     """
     folder = Path(folder)
-    config = _model_config(folder / CONFIG, kind)
+    config = model_config(folder / CONFIG, kind)
     for name, value in expected.items():
         if config.get(name) != value:
             raise InputError(f"{folder / CONFIG}: a checkpoint for {name}={config.get(name)}; expected {value}")
@@ -76,7 +78,8 @@ def load_checkpoint(
     return module.to(device).eval()
 
 
-def _model_config(path: Path, kind: str) -> dict[str, Any]:
+def model_config(path: Path, kind: str) -> dict[str, Any]:
+    """The `model` mapping of a checkpoint's configuration; InputError where it is not one of this kind."""
     config = read_json(path)
     if not isinstance(config, dict) or set(config) != {"kind", "model"} or not isinstance(config["model"], dict):
         raise InputError(f"{path}: not a checkpoint's configuration; expected the keys kind and model")
@@ -85,10 +88,13 @@ def _model_config(path: Path, kind: str) -> dict[str, Any]:
     return config["model"]
 
 
-def load_weights(path: Path, module: nn.Module) -> None:
-    """Load a safetensors file into a module; InputError naming file and tensor where one does not fit."""
+def load_weights(path: Path, module: nn.Module, only: Mapping[str, Tensor] | None = None) -> None:
+    """Load a safetensors file into a module; InputError naming file and tensor where one does not fit.
+
+    only: the part of the module's tensors that the file must hold; by default all of them.
+    """
     tensors = read_tensors(path)
-    expected = module.state_dict()
+    expected = module.state_dict() if only is None else only
     for name in sorted(expected.keys() | tensors.keys()):
         if name not in tensors:
             raise InputError(f"{path}: tensor {name!r} is missing: a checkpoint of another configuration")
@@ -97,7 +103,7 @@ def load_weights(path: Path, module: nn.Module) -> None:
         found, wanted = tuple(tensors[name].shape), tuple(expected[name].shape)
         if found != wanted:
             raise InputError(f"{path}: tensor {name!r} has shape {found}; expected {wanted}")
-    module.load_state_dict(tensors)
+    module.load_state_dict(tensors, strict=only is None)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -11,16 +11,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from interdiff.interpolation import Method, bridge_deviation, interpolate, place_keyframes
+from interdiff.interpolation import Fill, Method, interpolate, place_keyframes
 
 
 def degrade(
-    x_btc: Tensor, mask_bt: Tensor, method: Method, sigma: Tensor | float, generator: torch.Generator
-) -> Tensor:
-    """Interpolate the frames outside the mask [B, T] and add noise of `sigma` [B, 1, 1] times the bridge deviation to them."""
-    filled = interpolate(x_btc, mask_bt, method)
+    x_btc: Tensor, mask_bt: Tensor, fill: Fill, sigma: Tensor | float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Fill the frames outside the mask [B, T] and add noise of `sigma` [B, 1, 1] times their deviation; with the deviation."""
+    filled, deviation = fill(x_btc, mask_bt)
     noise = torch.randn(filled.shape, generator=generator, device=filled.device, dtype=filled.dtype)
-    return filled + sigma * bridge_deviation(mask_bt)[..., None] * noise
+    return filled + sigma * deviation * noise, deviation
 
 
 def with_anchor_errors(
@@ -38,7 +38,7 @@ def with_anchor_errors(
         clean_btc: [B, T, C].
         cached_bkc: [B, K, C], phase 1's keyframes for the same condition.
         indices_bk: [B, K] int64, their frames.
-        method: the refiner's interpolation, which must spread the errors as it spreads the anchors that carry them.
+        method: a spline, which must spread the errors as it spreads the anchors that carry them.
         probability: of using a sample's cached errors; the anchors of the others count as exact.
         jitter: standard deviation of the random errors (at the interior keyframes) that exact anchors are allowed.
 

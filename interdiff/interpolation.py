@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 Method = Literal["linear", "hermite"]
+Fill = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(values [B, T, C], mask [B, T]) -> the mask's frames with the others filled from them, [B, T, C], and how far off the filled
+ones may be: a deviation [B, T, 1] or [B, T, C], zero in the mask."""
 
 
 def place_keyframes(keyframes_bkc: Tensor, indices_bk: Tensor, frames: int) -> tuple[Tensor, Tensor]:
@@ -61,6 +65,11 @@ def _hermite(first: Tensor, last: Tensor, a: Tensor, width: Tensor) -> Tensor:
     # At an anchor the gap is zero: its own values stand.
     inside = a > 0
     return torch.cat([torch.where(inside, position, p0), torch.where(inside, velocity / width, v0)], dim=-1)
+
+
+def filling(method: Method) -> Fill:
+    """`interpolate`, off by as much as a Brownian bridge."""
+    return lambda values, mask: (interpolate(values, mask, method), bridge_deviation(mask)[..., None])
 
 
 def bridge_deviation(mask_bt: Tensor) -> Tensor:

@@ -51,6 +51,13 @@ def nested_ranks(
     return rank
 
 
+def levels_of_steps(levels: Sequence[int], k: int, steps: int) -> list[int]:
+    """The keyframe counts that `steps` passes of phase 2 run at: K first, the others spread over the finer levels."""
+    counts = [k, *(level for level in levels if level > k)]
+    steps = min(steps, len(counts))
+    return [counts[round(step * (len(counts) - 1) / max(1, steps - 1))] for step in range(steps)]
+
+
 def random_nested_ranks(start: np.ndarray, levels: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     """Ranks [B, T] uint8 of nested masks that begin with `start` [B, levels[0]] and grow by frames in random order."""
     frames = int(start[0, -1]) + 1

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from interdiff.corruption import degrade
-from interdiff.interpolation import Method, interpolate
+from interdiff.interpolation import Fill
 
-# (degraded sequence [B, T, C], mask of its anchors [B, T]) -> clean sequence [B, T, C]
-Refine = Callable[[Tensor, Tensor], Tensor]
+Refine = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(degraded sequence [B, T, C], mask of its anchors [B, T], deviation of the others as `Fill` gives it) -> clean [B, T, C]"""
 
 
 @torch.no_grad()
@@ -20,15 +20,15 @@ def refine_over_levels(
     anchors_btc: Tensor,
     masks: Sequence[Tensor],
     sigmas: Sequence[float],
-    method: Method,
+    fill: Fill,
     generator: torch.Generator,
     project: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Interpolate the anchors and refine them over nested levels, coarse to fine.
 
     Between two levels the sequence moves as in cold diffusion's algorithm 2 (Bansal et al. 2022):
-    x <- x - D(x0, s) + D(x0, s - 1), with x0 the refiner's prediction and D(., s) the interpolation at mask s; then the
-    missing frames get the level's noise, as they do in training.
+    x <- x - D(x0, s) + D(x0, s - 1), with x0 the refiner's prediction and D(., s) what fills mask s; then the missing
+    frames get the level's noise, as they do in training.
 
     Args:
         anchors_btc: [B, T, C]; only the frames of masks[0] are read.
@@ -39,12 +39,11 @@ def refine_over_levels(
     Returns:
         The interpolated and the refined sequence, both [B, T, C].
     """
-    interpolated = interpolate(anchors_btc, masks[0], method)
+    interpolated, _ = fill(anchors_btc, masks[0])
     x = refined = interpolated
     for level, (mask, sigma) in enumerate(zip(masks, sigmas, strict=True)):
-        noisy = degrade(x, mask, method, sigma, generator) if sigma else x
-        refined = project(refine(noisy, mask))
+        degraded, deviation = degrade(x, mask, fill, sigma, generator)
+        refined = project(refine(degraded, mask, deviation))
         if level + 1 < len(masks):
-            finer = interpolate(refined, masks[level + 1], method)
-            x = x + finer - interpolate(refined, mask, method)
+            x = x + fill(refined, masks[level + 1])[0] - fill(refined, mask)[0]
     return interpolated, refined

@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 from interdiff.identity import spec
 from interdiff.variants import difference
@@ -331,6 +332,107 @@ def teacher_spec(wildcards):
         "number": int(wildcards.number),
     }
     return stage_spec("teacher", settings, domain="video")
+
+
+def negative_spec(wildcards):
+    """Params function: the identity text of the negative prompt's embedding."""
+    settings = {"text": CONFIG.video.data.text.model_dump(), "prompt": CONFIG.video.negative_prompt}
+    return stage_spec("negative", settings, domain="video")
+
+
+def backbone_files(wildcards):
+    """Input function: the backbone's checkpoint, or a folder of Wan in diffusers' layout."""
+    folder = VIDEO.section("backbone", wildcards.variant)["pretrained"]
+    if folder is None:
+        return video("backbone", *WEIGHTS)(wildcards)
+    return [f"{folder}/config.json", *sorted(str(path) for path in Path(folder).glob("*.safetensors"))]
+
+
+def generated_spec(wildcards):
+    """Params function: the identity text of a shard of the backbone's clips."""
+    settings = {
+        "generated": VIDEO.section("generated", wildcards.variant),
+        "shift": VIDEO.section("backbone", wildcards.variant)["shift"],
+        "number": int(wildcards.number),
+    }
+    return stage_spec("generated", settings, CONFIG.threads, domain="video")
+
+
+def generated_shards(wildcards):
+    """Input function: the shards of the backbone's clips of a split."""
+    count = VIDEO.section("generated", wildcards.variant)["shards"][wildcards.split]
+    folder = f"{CONFIG.results}/video/generated/{wildcards.variant}/{wildcards.split}"
+    return [f"{folder}/{number:05d}.tar" for number in range(count)]
+
+
+def clips_index(wildcards):
+    """Input function: the index of a split's clips, or of those that the backbone made of its prompts."""
+    split = wildcards.clips.removeprefix("generated_")
+    if split == wildcards.clips:
+        return f"{CONFIG.results}/video/index/{split}.npz"
+    return variant_files("generated", wildcards.variant, f"{split}.npz", domain="video")
+
+
+def oracle_network(kind):
+    """Input function: the network that an oracle's costs are of, if they are of this kind."""
+    stage = "straightener" if kind == "straightened" else kind
+
+    def files(wildcards):
+        settings = VIDEO.section("oracle", wildcards.variant)
+        return (
+            variant_files(stage, settings["of"], *WEIGHTS, domain="video")
+            if settings["costs"] == kind
+            else []
+        )
+
+    return files
+
+
+def training_clips(variant):
+    """Which clips both phases learn from: the backbone's, or the data's."""
+    return "generated_train" if VIDEO.section("keyframes", variant)["source"] == "generated" else "train"
+
+
+def training_index(wildcards):
+    """Input function: the index of the clips that both phases learn from."""
+    if training_clips(wildcards.variant) == "train":
+        return f"{CONFIG.results}/video/index/train.npz"
+    return video("generated", "train.npz")(wildcards)
+
+
+def training_oracle(wildcards):
+    """Input function: the oracle of these clips."""
+    return video("oracle", f"{training_clips(wildcards.variant)}.npz")(wildcards)
+
+
+def anchors_spec(wildcards):
+    """Params function: the identity text of a shard of phase 1's outputs."""
+    keyframes = VIDEO.section("keyframes", wildcards.variant)
+    settings = {
+        "anchors": VIDEO.section("anchors", wildcards.variant),
+        "source": keyframes["source"],
+        "shift": keyframes["shift"],
+        "seed": keyframes["training"]["seed"],
+        "number": int(wildcards.number),
+    }
+    return stage_spec("anchors", settings, CONFIG.threads, domain="video")
+
+
+def anchor_shards(wildcards):
+    """Input function: phase 1's outputs for all clips that phase 2 learns from."""
+    made = training_clips(wildcards.variant) == "generated_train"
+    counts = VIDEO.section("generated", wildcards.variant)["shards"] if made else CONFIG.video.data.shards
+    folder = f"{CONFIG.results}/video/anchors/{wildcards.variant}"
+    return [f"{folder}/{number:05d}.tar" for number in range(counts["train"])]
+
+
+def refiner_spec(wildcards):
+    """Params function: the identity text of phase 2's training."""
+    settings = {
+        "refiner": VIDEO.section("refiner", wildcards.variant),
+        "max_gap_factor": VIDEO.section("oracle", wildcards.variant)["max_gap_factor"],
+    }
+    return stage_spec("refiner", settings, CONFIG.threads, domain="video")
 
 
 def straightener_checkpoint(wildcards):

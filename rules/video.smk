@@ -430,3 +430,273 @@ rule video_report:
         " --log {log:q} --results {params.results:q}"
         " --in interpolators={input.interpolators:q} ablations={input.ablations:q}"
         " --out report={output.report:q}"
+
+
+rule negative:
+    output:
+        negative="<results>/video/negative.npz",
+    log:
+        "<results>/video/logs/negative.txt",
+    benchmark:
+        "<results>/video/benchmarks/negative.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=negative_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.negative --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --out negative={output.negative:q}"
+
+
+rule backbone:
+    input:
+        index="<results>/video/index/train.npz",
+        negative="<results>/video/negative.npz",
+    output:
+        model="<results>/video/backbone/{variant}/model.safetensors",
+        config="<results>/video/backbone/{variant}/config.json",
+        run="<results>/video/backbone/{variant}/run.json",
+        history="<results>/video/backbone/{variant}/history.csv",
+    log:
+        "<results>/video/logs/backbone/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/backbone/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("backbone", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="24h",
+    params:
+        spec=video_spec("backbone"),
+        results=results_root,
+    shell:
+        "python -m stages.video.backbone --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} negative={input.negative:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule generated:
+    input:
+        index="<results>/video/index/{split}.npz",
+        backbone=backbone_files,
+        negative="<results>/video/negative.npz",
+    output:
+        shard="<results>/video/generated/{variant}/{split}/{number}.tar",
+    log:
+        "<results>/video/logs/generated/{variant}.{split}.{number}.txt",
+    benchmark:
+        "<results>/video/benchmarks/generated/{variant}.{split}.{number}.tsv"
+    wildcard_constraints:
+        variant=owners("generated", "video"),
+        number=r"\d{5}",
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="24h",
+    params:
+        spec=generated_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.generated --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} backbone={input.backbone:q} negative={input.negative:q}"
+        " --out shard={output.shard:q}"
+
+
+rule generated_index:
+    input:
+        shards=generated_shards,
+    output:
+        index="<results>/video/generated/{variant}/{split}.npz",
+    log:
+        "<results>/video/logs/generated_index/{variant}.{split}.txt",
+    benchmark:
+        "<results>/video/benchmarks/generated_index/{variant}.{split}.tsv"
+    wildcard_constraints:
+        variant=owners("generated", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=lambda wildcards: stage_spec("generated_index", {}, domain="video"),
+        results=results_root,
+    shell:
+        "python -m stages.video.generated_index --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in shards={input.shards:q}"
+        " --out index={output.index:q}"
+
+
+rule video_oracle:
+    input:
+        index=clips_index,
+        straightener=oracle_network("straightened"),
+        interpolator=oracle_network("interpolator"),
+    output:
+        oracle="<results>/video/oracle/{variant}/{clips}.npz",
+    log:
+        "<results>/video/logs/oracle/{variant}.{clips}.txt",
+    benchmark:
+        "<results>/video/benchmarks/oracle/{variant}.{clips}.tsv"
+    wildcard_constraints:
+        variant=owners("oracle", "video"),
+        clips=r"(generated_)?(train|val|test)",
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=video_spec("oracle"),
+        results=results_root,
+    shell:
+        "python -m stages.video.oracle --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} straightener={input.straightener:q} interpolator={input.interpolator:q}"
+        " --out oracle={output.oracle:q}"
+
+
+rule video_keyframes:
+    input:
+        index=training_index,
+        oracle=training_oracle,
+        backbone=backbone_files,
+    output:
+        model="<results>/video/keyframes/{variant}/model.safetensors",
+        config="<results>/video/keyframes/{variant}/config.json",
+        run="<results>/video/keyframes/{variant}/run.json",
+        history="<results>/video/keyframes/{variant}/history.csv",
+    log:
+        "<results>/video/logs/keyframes/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/keyframes/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("keyframes", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="24h",
+    params:
+        spec=video_spec("keyframes"),
+        results=results_root,
+    shell:
+        "python -m stages.video.keyframes --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} oracle={input.oracle:q} backbone={input.backbone:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule video_anchors:
+    input:
+        index=training_index,
+        oracle=training_oracle,
+        backbone=backbone_files,
+        keyframes=video("keyframes", *WEIGHTS),
+    output:
+        shard="<results>/video/anchors/{variant}/{number}.tar",
+    log:
+        "<results>/video/logs/anchors/{variant}.{number}.txt",
+    benchmark:
+        "<results>/video/benchmarks/anchors/{variant}.{number}.tsv"
+    wildcard_constraints:
+        variant=owners("anchors", "video"),
+        number=r"\d{5}",
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=anchors_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.anchors --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} oracle={input.oracle:q} backbone={input.backbone:q} keyframes={input.keyframes:q}"
+        " --out shard={output.shard:q}"
+
+
+rule anchors_index:
+    input:
+        shards=anchor_shards,
+    output:
+        index="<results>/video/anchors/{variant}/index.npz",
+    log:
+        "<results>/video/logs/anchors_index/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/anchors_index/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("anchors", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=lambda wildcards: stage_spec("anchors_index", {}, domain="video"),
+        results=results_root,
+    shell:
+        "python -m stages.video.anchors_index --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in shards={input.shards:q}"
+        " --out index={output.index:q}"
+
+
+rule video_refiner:
+    input:
+        index=training_index,
+        oracle=training_oracle,
+        anchors=video("anchors", "index.npz"),
+        backbone=backbone_files,
+        interpolator=video("interpolator", *WEIGHTS),
+    output:
+        model="<results>/video/refiner/{variant}/model.safetensors",
+        config="<results>/video/refiner/{variant}/config.json",
+        run="<results>/video/refiner/{variant}/run.json",
+        history="<results>/video/refiner/{variant}/history.csv",
+    log:
+        "<results>/video/logs/refiner/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/refiner/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("refiner", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="24h",
+    params:
+        spec=refiner_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.refiner --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} oracle={input.oracle:q} anchors={input.anchors:q} backbone={input.backbone:q} interpolator={input.interpolator:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"

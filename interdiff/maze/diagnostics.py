@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 from torch import Tensor
 
 from interdiff.corruption import degrade
+from interdiff.interpolation import filling
 from interdiff.maze.data import Prepared
 from interdiff.maze.metrics import crossed, piece_collisions
 from interdiff.maze.refiner import Refiner
@@ -51,7 +52,7 @@ def level_figures(
         degraded, refined, free = [], [], []
         for chunk in rows:
             mask = ranks[chunk] <= level
-            x = degrade(anchored[chunk], mask, refiner.interpolation, refiner.noise, generator)
+            x, _ = degrade(anchored[chunk], mask, filling(refiner.interpolation), refiner.noise, generator)
             flags = torch.full((len(chunk),), exact, device=data.device)
             condition = data.condition(chunk)
             degraded.append(x)

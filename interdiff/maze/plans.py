@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from interdiff.interpolation import place_keyframes
+from interdiff.flops import counted_flops
+from interdiff.interpolation import filling, place_keyframes
 from interdiff.maze.data import Prepared
 from interdiff.maze.masks import Masks
 from interdiff.maze.networks import Condition
 from interdiff.maze.phase1 import Phase1
-from interdiff.maze.policies import first_keyframes, level_ranks, levels_from, rank_indices
+from interdiff.maze.policies import first_keyframes, level_ranks, rank_indices
 from interdiff.maze.refiner import Refiner, project_out_of_walls
 from interdiff.maze.settings import SamplingSettings
-from interdiff.sampler import refine_over_levels
+from interdiff.nested_masks import levels_of_steps
+from interdiff.sampler import Refine, refine_over_levels
 from interdiff.timing import median_milliseconds
 
 
@@ -76,7 +76,7 @@ class Planner:
             anchors,
             masks,
             [self._noise()] * len(masks),
-            self.refiner.interpolation,
+            filling(self.refiner.interpolation),
             generator,
             _keeps_ends(condition),
         )
@@ -84,21 +84,19 @@ class Planner:
 
     def levels(self) -> list[int]:
         """The keyframe counts of the levels that phase 2 runs over: K, and others spread over the finer ones."""
-        levels = levels_from(self.phase1.selector.nested_levels, self.settings.k)
-        steps = min(self.settings.refiner_steps, len(levels))
-        return [levels[round(step * (len(levels) - 1) / max(1, steps - 1))] for step in range(steps)]
+        return levels_of_steps(self.phase1.selector.nested_levels, self.settings.k, self.settings.refiner_steps)
 
     def _noise(self) -> float:
         return {"none": 0.0, "constant": self.settings.noise_scale, "level": self.refiner.noise}[self.settings.noise]
 
     @torch.no_grad()
-    def _refine(self, condition: Condition, exact_b: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    def _refine(self, condition: Condition, exact_b: Tensor) -> Refine:
         if self.settings.refiner == "identity":
-            return lambda x, mask: x
+            return lambda x, mask, _: x
         if self.settings.refiner == "projection":
-            return lambda x, mask: project_out_of_walls(x, condition)
+            return lambda x, mask, _: project_out_of_walls(x, condition)
         encoded = self.refiner.backbone.encode(condition)
-        return lambda x, mask: self.refiner(x, mask, exact_b, condition, encoded)
+        return lambda x, mask, _: self.refiner(x, mask, exact_b, condition, encoded)
 
 
 def _keeps_ends(condition: Condition) -> Callable[[Tensor], Tensor]:
@@ -116,8 +114,8 @@ def function_evaluations(planner: Planner, data: Prepared, masks: Masks, generat
     """FLOPs of one plan - map encoders, D_phi, selector, every step of both phases - over those of one refiner pass."""
     one, one_masks = _single(data, masks, 0)
     mask = torch.ones(1, data.frames, dtype=torch.bool, device=data.device)
-    refiner_pass = _flops(lambda: planner.refiner(one.states, mask, mask[:, 0], one.condition(one.all_rows)))
-    return _flops(lambda: planner.plan_all(one, one_masks, generator)) / refiner_pass
+    refiner_pass = counted_flops(lambda: planner.refiner(one.states, mask, mask[:, 0], one.condition(one.all_rows)))
+    return counted_flops(lambda: planner.plan_all(one, one_masks, generator)) / refiner_pass
 
 
 def plan_milliseconds(planner: Planner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
@@ -128,10 +126,3 @@ def plan_milliseconds(planner: Planner, data: Prepared, masks: Masks, generator:
 def _single(data: Prepared, masks: Masks, row: int) -> tuple[Prepared, Masks]:
     rows = torch.tensor([row], device=data.states.device)
     return data.subset(rows), masks.subset(rows.numpy(force=True))
-
-
-def _flops(run: Callable[[], object]) -> int:
-    # The fused attention kernels are not counted: the plain one does the same products.
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        run()
-    return counter.get_total_flops()

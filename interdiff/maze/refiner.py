@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from interdiff.checkpoint import load_checkpoint
 from interdiff.corruption import degrade, with_anchor_errors
 from interdiff.distributed import share
-from interdiff.interpolation import Method, bridge_deviation
+from interdiff.interpolation import Method, bridge_deviation, filling
 from interdiff.maze.data import Prepared
 from interdiff.maze.networks import (
     POSITION_OCTAVES,
@@ -160,7 +160,7 @@ def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: Ref
             corruption.anchor_jitter,
             generator,
         )
-        degraded = degrade(wrong, mask, corruption.interpolation, corruption.noise, generator)
+        degraded, _ = degrade(wrong, mask, filling(corruption.interpolation), corruption.noise, generator)
         rows, clean, mask, exact, degraded = share(rows, clean, mask, exact, degraded)
         condition = data.condition(rows)
         refined = model(degraded, mask, exact, condition)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from interdiff.errors import InputError
-from interdiff.settings import Count, Name, Section, TrainingSettings
+from interdiff.settings import Count, Fraction, Name, NetworkSettings, Section, TrainingSettings
 from interdiff.variants import BASE, Node, WithVariants, resolve
 
 Split = Literal["train", "val", "test"]
@@ -215,6 +215,155 @@ class InterpolatorSettings(Section):
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
+class TransformerSettings(Section):
+    """A Wan transformer that is trained here."""
+
+    num_layers: Count = Field(6, description="blocks")
+    num_attention_heads: Count = Field(6, description="attention heads")
+    attention_head_dim: Count = Field(32, multiple_of=2, description="channels of a head")
+    ffn_dim: Count = Field(576, description="hidden channels of the feed-forward layers")
+    patch: Count = Field(2, description="latents per token and axis")
+
+
+class BackboneSettings(Section):
+    """The teacher: what both phases start from, and what they are compared with."""
+
+    pretrained: str | None = Field(
+        None, description="folder of a Wan transformer in diffusers' layout; null: one is trained here"
+    )
+    transformer: TransformerSettings = Field(default_factory=TransformerSettings, description="the one trained here")
+    shift: float = Field(3.0, ge=1, description="of noise levels in training, towards noise")
+    drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
+    frames: list[Count] = Field(
+        [5, 9], description="numbers of random frames that batches have in the first part of training"
+    )
+    frames_until: Fraction = Field(0.8, description="where that part ends; from there on all frames")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class GeneratedSettings(Section):
+    """Clips that the backbone makes of prompts, from noise that is kept: what phases 1 and 2 learn to reach in fewer steps."""
+
+    shards: dict[Literal["train", "test"], Count] = Field(
+        {"train": 3, "test": 1}, description="number of shards by split, the first ones: one clip per prompt"
+    )
+    steps: Count = Field(10, description="steps of UniPC (Zhao et al. 2023)")
+    guidance: float = Field(3.0, ge=1, description="scale of classifier-free guidance")
+    seed: int = Field(0, ge=0, description="of the noise, together with the key")
+
+
+class OracleSettings(Section):
+    """Exact costs of filling every segment of a clip, and the best keyframes."""
+
+    costs: Literal["line", "straightened", "interpolator"] = Field(
+        "line", description="what fills: a straight line, one in the straightened space, or an interpolator"
+    )
+    of: Name | None = Field(None, description="variant whose straightener or interpolator it is")
+    k: list[Annotated[int, Field(ge=3)]] = Field([4, 6, 8], min_length=1, description="numbers of keyframes")
+    max_gap_factor: float = Field(3.0, ge=1, description="longest gap, in uniform gaps")
+
+    @model_validator(mode="after")
+    def _named(self) -> OracleSettings:
+        if (self.costs == "line") != (self.of is None):
+            raise ValueError(f"of: expected {'no variant' if self.costs == 'line' else 'a variant'} for {self.costs}")
+        return self
+
+
+class FramesNetworkSettings(NetworkSettings):
+    """A transformer over a clip's frames that attends to the prompt."""
+
+    channels: Count = Field(32, description="features of a frame as a segment's first, and as its last")
+    text: Literal["attention", "pooled"] = Field("attention", description="how it reads the prompt, without padding")
+
+
+class SegmentCostSettings(Section):
+    """D_phi: what filling a segment will cost, from the prompt."""
+
+    targets: Literal["latents", "teacher"] = Field(
+        "latents", description="squared error of latents, or of the teacher's velocity when it sees the filled clip"
+    )
+    clips: Count = Field(300, description="clips whose segments are measured (teacher)")
+    pairs: Count = Field(8, description="segments measured of each (teacher)")
+    network: FramesNetworkSettings = Field(default_factory=FramesNetworkSettings, description="size")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class SelectorSettings(Section):
+    """The selector: keyframes from the prompt, and from a look at what the noise will become."""
+
+    preview: bool = Field(True, description="look: one step of the backbone at a few frames of the noise")
+    preview_frames: Count = Field(6, description="frames of the look, evenly spaced")
+    preview_level: Fraction = Field(0.9, description="noise level that the look takes the noise for")
+    labels: Literal["oracle", "segment_cost"] = Field("oracle", description="whose best keyframes it learns")
+    uniform_weight: Weight = Field(0.0, description="of the distance from uniformly spread keyframes (entropy control)")
+    network: FramesNetworkSettings = Field(default_factory=FramesNetworkSettings, description="size")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class TuningSettings(Section):
+    """How a network is made of the backbone."""
+
+    kind: Literal["lora", "full"] = Field("full", description="low-rank changes of linear layers, or all weights")
+    rank: Count = Field(8, description="of the changes (lora)")
+    gradient_checkpointing: bool = Field(False, description="less memory, a third more arithmetic")
+
+
+Policy = Literal["oracle", "uniform", "random"]
+
+
+class KeyframesSettings(Section):
+    """Phase 1: the backbone on K frames alone."""
+
+    tuning: TuningSettings = Field(default_factory=TuningSettings, description="what is trained")
+    source: Literal["generated", "shards"] = Field(
+        "generated", description="clips to learn from: the backbone's with the noise they came from, or the data's"
+    )
+    shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
+    mix: dict[Policy, Weight] = Field(
+        {"oracle": 0.5, "uniform": 0.1, "random": 0.4}, description="share of samples by who chose their frames"
+    )
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class AnchorsSettings(Section):
+    """Phase 1's outputs for training clips: the errors that phase 2 will meet."""
+
+    k: Count = Field(4, description="keyframes")
+    steps: Count = Field(4, description="steps of phase 1")
+    start: float = Field(
+        1.0, gt=0, le=1, description="noise level they start at; below 1 from the clip's own noised keyframes"
+    )
+    policies: list[Policy] = Field(["oracle", "random"], min_length=1, description="who chose the frames, one set each")
+
+
+class RefinerSettings(Section):
+    """Phase 2: the backbone on the whole, filled clip."""
+
+    tuning: TuningSettings = Field(default_factory=TuningSettings, description="what is trained")
+    replace_probability: Fraction = Field(0.8, description="share of samples whose anchors are phase 1's")
+    jitter: Weight = Field(0.02, description="deviation of errors of exact anchors")
+    noise: Weight = Field(0.5, description="on missing frames, in expected errors of the interpolator")
+    levels: list[Count] = Field([4, 8, 12], min_length=1, description="keyframes of the nested masks, coarse to fine")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class SamplingSettings(Section):
+    """What is sampled for metrics.csv."""
+
+    method: Literal["teacher", "two_phase"] = Field(
+        "two_phase", description="the backbone on all frames, or both phases"
+    )
+    steps: Count = Field(4, description="steps of the backbone, or of phase 1")
+    guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance; two passes a step above 1")
+    shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
+    k: Annotated[int, Field(ge=3)] = Field(4, description="keyframes")
+    selector: Literal["selector", "fixed", "uniform", "random"] = Field("selector", description="who chooses them")
+    refiner_steps: int = Field(1, ge=0, description="steps of phase 2; 0: interpolation stands")
+    noise: Fraction = Field(1.0, description="share of phase 2's training noise that is added")
+    clips: Count = Field(64, description="test prompts, the first ones")
+    batch: Count = Field(8, description="clips at once")
+
+
 class InterpolationSettings(Section):
     """Figures of an interpolator on held-out clips."""
 
@@ -227,12 +376,30 @@ class VideoSettings(Section):
 
     straightener: StraightenerSettings = Field(default_factory=StraightenerSettings, description="straightened space")
     interpolator: InterpolatorSettings = Field(default_factory=InterpolatorSettings, description="interpolator")
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings, description="teacher")
+    generated: GeneratedSettings = Field(default_factory=GeneratedSettings, description="the teacher's clips")
+    oracle: OracleSettings = Field(default_factory=OracleSettings, description="exact costs and best keyframes")
+    segment_cost: SegmentCostSettings = Field(default_factory=SegmentCostSettings, description="D_phi")
+    selector: SelectorSettings = Field(default_factory=SelectorSettings, description="selector")
+    keyframes: KeyframesSettings = Field(default_factory=KeyframesSettings, description="phase 1")
+    anchors: AnchorsSettings = Field(default_factory=AnchorsSettings, description="phase 1's outputs")
+    refiner: RefinerSettings = Field(default_factory=RefinerSettings, description="phase 2")
+    sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="samples of metrics.csv")
 
 
 VIDEO_STAGES = {
     "straightener": Node("straightener"),
     "interpolator": Node("interpolator", ("straightener",)),
     "interpolation": Node("interpolator", ("interpolator",)),
+    "backbone": Node("backbone"),
+    "generated": Node("generated", ("backbone",)),
+    "oracle": Node("oracle", ("generated",)),
+    "segment_cost": Node("segment_cost", ("oracle",)),
+    "selector": Node("selector", ("segment_cost",)),
+    "keyframes": Node("keyframes", ("oracle",)),
+    "anchors": Node("anchors", ("keyframes",)),
+    "refiner": Node("refiner", ("anchors", "interpolator")),
+    "samples": Node("sampling", ("selector", "refiner")),
 }
 """The video's stages: each one's section of the settings, and what it reads."""
 
@@ -269,6 +436,43 @@ class LsmdcStageSettings(Section):
     text: TextSettings = Field(description="text encoder")
     frames: Count = Field(description="frames of a clip, 1 + 4 k")
     number: int = Field(ge=0, description="number of the shard in its split")
+
+
+class NegativeStageSettings(Section):
+    """What the negative prompt's embedding is told."""
+
+    text: TextSettings = Field(description="text encoder")
+    prompt: str = Field(description="the prompt")
+
+
+class GeneratedStageSettings(Section):
+    """What a shard of the backbone's clips is told."""
+
+    generated: GeneratedSettings = Field(description="sampling")
+    shift: float = Field(description="of noise levels")
+    number: int = Field(ge=0, description="number of the shard in its split")
+
+
+class AnchorsStageSettings(Section):
+    """What a shard of phase 1's outputs is told."""
+
+    anchors: AnchorsSettings = Field(description="sampling")
+    source: Literal["generated", "shards"] = Field(description="whose clips")
+    shift: float = Field(description="of noise levels")
+    seed: int = Field(description="of random frames, and of noise that is not known")
+    number: int = Field(ge=0, description="number of the shard")
+
+
+class RefinerStageSettings(Section):
+    """What the training of phase 2 is told."""
+
+    refiner: RefinerSettings = Field(description="phase 2")
+    max_gap_factor: float = Field(description="longest gap of nested masks, in uniform gaps")
+
+    @property
+    def training(self) -> TrainingSettings:
+        """Phase 2's."""
+        return self.refiner.training
 
 
 class TeacherStageSettings(Section):
@@ -332,6 +536,7 @@ class VideoConfig(WithVariants):
     data: DataSettings = Field(default_factory=DataSettings, description="shards")
     masks: MasksSettings = Field(default_factory=MasksSettings, description="masks that interpolators fill")
     teacher: TeacherSettings = Field(default_factory=TeacherSettings, description="teacher of interpolators")
+    negative_prompt: str = Field("", description="prompt that guidance leads away from")
     interpolation: InterpolationSettings = Field(
         default_factory=InterpolationSettings, description="figures of interpolators"
     )

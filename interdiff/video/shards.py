@@ -48,6 +48,13 @@ EMBED = Column("embed.pt", "bfloat16", (None, None))
 PROMPT = Column("prompt.txt")
 COLUMNS = {"latent": LATENT, "embed": EMBED, "prompt": PROMPT}
 """Of the Wan2.1-synthesised set: latents [16, T, H, W], embeddings [tokens, width] padded with zero rows, UTF-8 prompts."""
+GENERATED_COLUMNS = COLUMNS | {"noise": Column("noise.pt", "bfloat16", (16, None, None, None))}
+"""Of clips that a backbone made, beside that what it made them of."""
+ANCHOR_COLUMNS = {
+    "frames": Column("frames.pt", "int64", (None, None)),
+    "keyframes": Column("keyframes.pt", "bfloat16", (None, 16, None, None, None)),
+}
+"""Of phase 1's outputs: R sets of keyframes' places [R, K], and what it made of them [R, 16, K, H, W]."""
 TEACHER_COLUMNS = {
     "filled": Column("filled.pt", "bfloat16", (None, 16, None, None, None)),
     "mask": Column("mask.pt", "int64", (None, None)),

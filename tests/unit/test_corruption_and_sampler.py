@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from interdiff.corruption import degrade, with_anchor_errors
-from interdiff.interpolation import bridge_deviation, interpolate, place_keyframes
+from interdiff.interpolation import bridge_deviation, filling, interpolate, place_keyframes
 from interdiff.sampler import refine_over_levels
 
 B, T, C = 3, 17, 4
@@ -34,29 +34,31 @@ def sampled(refine, anchors, masks, method="linear", sigma=0.0, seed=0):
     """Interpolated and refined sequences, and the refiner's input at every level."""
     met = []
 
-    def recorded(x, mask):
+    def recorded(x, mask, deviation):
         met.append(x.clone())
+        torch.testing.assert_close(deviation[..., 0], bridge_deviation(mask))
         return refine(x, mask)
 
     sequence, _ = place_keyframes(anchors, INDICES, T)
-    result = refine_over_levels(recorded, sequence, masks, [sigma] * len(masks), method, seeded(seed), lambda x: x)
+    result = refine_over_levels(recorded, sequence, masks, [sigma] * len(masks), filling(method), seeded(seed), lambda x: x)
     return *result, met
 
 
 @pytest.mark.parametrize("method", ["linear", "hermite"])
 def test_degrading_leaves_anchors_untouched(method):
-    degraded = degrade(CLEAN, MASKS[1], method, 0.3, seeded())
+    degraded, deviation = degrade(CLEAN, MASKS[1], filling(method), 0.3, seeded())
+    assert torch.equal(deviation[..., 0], bridge_deviation(MASKS[1]))
     assert torch.equal(degraded[MASKS[1]], CLEAN[MASKS[1]])
     filled = interpolate(CLEAN, MASKS[1], method)
     assert (degraded != filled)[~MASKS[1]].all()
-    assert torch.equal(degrade(CLEAN, MASKS[1], method, 0.0, seeded()), filled)
+    assert torch.equal(degrade(CLEAN, MASKS[1], filling(method), 0.0, seeded())[0], filled)
 
 
 def test_noise_has_the_bridges_deviation_times_sigma():
     many = torch.zeros(4000, T, 1)
     mask = mask_of(LEVELS[0])[:1].expand(4000, -1)
     sigma = torch.tensor([0.5, 2.0]).repeat(2000)[:, None, None]
-    degraded = degrade(many, mask, "linear", sigma, seeded())
+    degraded, _ = degrade(many, mask, filling("linear"), sigma, seeded())
     for half, value in ((0, 0.5), (1, 2.0)):
         expected = value * bridge_deviation(mask[:1])[0]
         torch.testing.assert_close(degraded[half::2, :, 0].std(0), expected, rtol=0.1, atol=1e-6)
@@ -122,7 +124,7 @@ def test_with_wrong_anchors_every_level_meets_what_training_made(method):
     wrong, _ = with_anchor_errors(CLEAN, CACHED, INDICES, method, 1.0, 0.0, seeded())
     _, _, met = sampled(lambda x, mask: CLEAN, CACHED, MASKS, method)
     for x, mask in zip(met, MASKS, strict=True):
-        torch.testing.assert_close(x, degrade(wrong, mask, method, 0.0, seeded()))
+        torch.testing.assert_close(x, degrade(wrong, mask, filling(method), 0.0, seeded())[0])
 
 
 def test_with_noise_too():
@@ -130,18 +132,18 @@ def test_with_noise_too():
     _, _, met = sampled(lambda x, mask: CLEAN, CACHED, MASKS, sigma=0.1, seed=5)
     noise = seeded(5)
     for x, mask in zip(met, MASKS, strict=True):
-        torch.testing.assert_close(x, degrade(wrong, mask, "linear", 0.1, noise))
+        torch.testing.assert_close(x, degrade(wrong, mask, filling("linear"), 0.1, noise)[0])
 
 
 def test_the_projection_follows_every_pass():
     sequence, _ = place_keyframes(CACHED, INDICES, T)
     calls = []
     _, refined = refine_over_levels(
-        lambda x, mask: x + 1,
+        lambda x, mask, deviation: x + 1,
         sequence,
         MASKS,
         [0.0] * 3,
-        "linear",
+        filling("linear"),
         seeded(),
         lambda x: calls.append(x) or x.clamp(0, 1),
     )

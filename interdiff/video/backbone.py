@@ -1,0 +1,85 @@
+"""The backbone: a text-conditioned Wan transformer, trained here or loaded; the teacher, and what both phases start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import WanTransformer3DModel
+from torch import Tensor
+
+from interdiff.checkpoint import CONFIG, load_checkpoint
+from interdiff.files import read_json
+from interdiff.networks import zero
+from interdiff.training import Loss
+from interdiff.video.batches import TrainingClips
+from interdiff.video.codecs import CHANNELS
+from interdiff.video.flow_matching import shifted, take_frames, velocity_loss
+from interdiff.video.settings import BackboneSettings, TransformerSettings
+from interdiff.video.wan import WanDenoiser, load_wan
+
+LONGEST = 128
+"""Latent frames, rows and columns that positions are known for, at most."""
+
+
+def transformer_config(settings: TransformerSettings, text_dim: int) -> dict[str, Any]:
+    """What `build_backbone` takes."""
+    size = settings.model_dump(exclude={"patch"})
+    return size | {"patch_size": [1, settings.patch, settings.patch], "text_dim": text_dim, "channels": CHANNELS}
+
+
+def build_backbone(channels: int, patch_size: list[int], **size: Any) -> WanDenoiser:
+    """An untrained backbone, which answers with the best guess that knows no data."""
+    transformer = WanTransformer3DModel(
+        patch_size=tuple(patch_size),
+        in_channels=channels,
+        out_channels=channels,
+        freq_dim=128,
+        rope_max_seq_len=LONGEST,
+        **size,
+    )
+    zero(transformer.proj_out)
+    return WanDenoiser(transformer, preconditioned=True)
+
+
+def load_backbone(folder: Path, device: torch.device) -> WanDenoiser:
+    """A checkpoint of the backbone stage, or a folder in diffusers' layout."""
+    if "_class_name" in read_json(folder / CONFIG):
+        return load_wan(folder, device)
+    return load_checkpoint(folder, "backbone", lambda config: build_backbone(**config), device)
+
+
+def random_frames(batch: int, frames: int, count: int, generator: torch.Generator) -> Tensor:
+    """`count` of the frames 0..T-1 in order, at random: [batch, count] int64."""
+    order = torch.rand((batch, frames), generator=generator, device=generator.device).argsort(1)
+    return order[:, :count].sort(1).values
+
+
+def backbone_loss(clips: TrainingClips, negative: Tensor, settings: BackboneSettings) -> Loss:
+    """Flow matching on clips, of which the first part of training sees random frames only.
+
+    A few frames cost a fraction of all of them and teach the same about what is in a picture, where it moves and what prompts
+    mean; the last part is the teacher's task.
+
+    Args:
+        clips: batches of `latent` and `embed`.
+        negative: [L, D], embedding that stands in for the prompts that are dropped.
+    """
+
+    def loss(model: WanDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        batch = clips.batch(progress)
+        z, embed = batch["latent"].float(), batch["embed"].float()
+        count, frames = len(z), z.shape[2]
+        device = generator.device
+        known = [*settings.frames, frames] if progress < settings.frames_until else [frames]
+        chosen = known[int(torch.randint(len(known), (), generator=generator, device=device))]
+        places = random_frames(count, frames, chosen, generator)
+        z = take_frames(z, places)
+        noise = torch.randn(z.shape, generator=generator, device=device)
+        dropped = torch.rand((count, 1, 1), generator=generator, device=device) < settings.drop_prompt
+        embed = torch.where(dropped, negative, embed)
+        sigma = shifted(torch.rand((count, 1), generator=generator, device=device), settings.shift)
+        return {"loss": velocity_loss(model, z, noise, sigma, embed, places)}
+
+    return loss

@@ -1,0 +1,93 @@
+"""Phase 1: the backbone on K frames of a clip, at their own places in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdiff.keyframe_dp import random_indices, uniform_indices
+from interdiff.training import Loss
+from interdiff.video.batches import TrainingClips
+from interdiff.video.flow_matching import Guidance, euler, even_levels, noisy, shifted, take_frames, velocity_loss
+from interdiff.video.settings import KeyframesSettings, Policy
+from interdiff.video.wan import WanDenoiser
+
+
+def best_keyframes(oracle: Mapping[str, np.ndarray]) -> dict[int, Tensor]:
+    """K -> the best keyframes [N, K] int64, from the arrays of the oracle stage."""
+    return {int(k): torch.from_numpy(oracle[f"indices_{k}"].astype(np.int64)) for k in oracle["k"]}
+
+
+def policy_frames(policy: Policy, k: int, frames: int, best: Mapping[int, Tensor], rng: np.random.Generator) -> Tensor:
+    """Keyframes [N, K] int64 of all clips: the oracle's, evenly spaced ones, or random ones; both ends always.
+
+    best: K -> the oracle's [N, K].
+    """
+    if policy == "oracle":
+        return best[k]
+    count = len(best[k])
+    if policy == "uniform":
+        return torch.from_numpy(np.tile(uniform_indices(frames, k), (count, 1)).astype(np.int64))
+    return torch.from_numpy(random_indices(count, frames, k, rng).astype(np.int64))
+
+
+def keyframes_loss(clips: TrainingClips, best: Mapping[int, Tensor], settings: KeyframesSettings) -> Loss:
+    """Flow matching on K frames of each clip, over a mix of who chose them; every step draws one K.
+
+    Where batches hold the noise that the backbone made their clips of, phase 1 learns the straight way from one to the other
+    (reflow, Liu et al. 2023): few steps suffice, guidance is part of what is learned, and equal noise means equal clips.
+
+    Args:
+        clips: batches of `latent`, `embed` and, if they are the backbone's, `noise`.
+        best: K -> the oracle's keyframes [N, K] of all clips in their order.
+    """
+    policies = list(settings.mix)
+    weights = torch.tensor([settings.mix[policy] for policy in policies])
+    counts = sorted(best)
+
+    def loss(model: WanDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        batch = clips.batch(progress)
+        z, embed, rows = batch["latent"].float(), batch["embed"].float(), batch["row"].cpu()
+        device = generator.device
+        k = counts[int(torch.randint(len(counts), (), generator=generator, device=device))]
+        seed = int(torch.randint(2**31, (), generator=generator, device=device))
+        rng = np.random.default_rng(seed)
+        own = {k: best[k][rows]}
+        choices = torch.stack([policy_frames(policy, k, z.shape[2], own, rng) for policy in policies])
+        drawn = torch.from_numpy(rng.choice(len(policies), len(z), p=(weights / weights.sum()).double().numpy()))
+        frames = choices[drawn, torch.arange(len(z))].to(device)
+        noise = batch["noise"].float() if "noise" in batch else torch.randn(z.shape, generator=generator, device=device)
+        sigma = shifted(torch.rand((len(z), 1), generator=generator, device=device), settings.shift)
+        return {"loss": velocity_loss(model, take_frames(z, frames), take_frames(noise, frames), sigma, embed, frames)}
+
+    return loss
+
+
+def sample_keyframes(
+    model: WanDenoiser,
+    noise_bcthw: Tensor,
+    embed_bld: Tensor,
+    frames_bk: Tensor,
+    steps: int,
+    shift: float,
+    guidance: Guidance,
+) -> Tensor:
+    """Phase 1: the frames [B, K] of clips from their noise, [B, C, K, H, W]."""
+    velocity = guidance.velocity(model, embed_bld, frames_bk)
+    return euler(velocity, take_frames(noise_bcthw, frames_bk), even_levels(steps, shift))
+
+
+def keyframes_again(
+    model: WanDenoiser,
+    z_bcthw: Tensor,
+    noise_bcthw: Tensor,
+    embed_bld: Tensor,
+    frames_bk: Tensor,
+    levels: Sequence[float],
+) -> Tensor:
+    """What phase 1 makes of a clip's own keyframes noised to levels[0]: the errors that phase 2 must expect of it."""
+    start = noisy(z_bcthw, noise_bcthw, z_bcthw.new_full((len(z_bcthw), 1), levels[0]))
+    return euler(lambda z, sigma: model(z, sigma, embed_bld, frames_bk), take_frames(start, frames_bk), levels)

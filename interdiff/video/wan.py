@@ -1,0 +1,119 @@
+"""Wan's video transformer over any frames of a clip, each with its own place in time and its own noise level.
+
+The network is diffusers' `WanTransformer3DModel`, weights and modules as they are. Stock Wan takes the frames 0..T-1; here
+each sample names its frames, so phase 1 computes K frames and no more. Stock Wan's noise levels by token are expanded to a
+modulation per token (1.2 GB a clip at the size of Wan2.1-1.3B); here they are by frame, and broadcast.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import WanTransformer3DModel
+from einops import rearrange
+from torch import Tensor, nn
+
+from interdiff.errors import InputError
+
+WAN_1_3B = {"num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960, "num_layers": 30}
+"""What Wan2.1-T2V-1.3B changes in diffusers' defaults."""
+TIMESTEPS = 1000
+"""Wan's network is told the noise level times this."""
+
+
+def over_frames(value_bf: Tensor) -> Tensor:
+    """[B, F] -> [B, 1, F, 1, 1], to multiply frames [B, C, F, H, W] with."""
+    return value_bf[:, None, :, None, None]
+
+
+class WanDenoiser(nn.Module):
+    """Velocity, noise minus data, of noisy frames z = (1 - sigma) data + sigma noise (Lipman et al. 2023)."""
+
+    def __init__(self, transformer: WanTransformer3DModel, preconditioned: bool) -> None:
+        """`preconditioned`: the network's input and target have unit variance at every level, where data and noise have
+        it (Karras et al. 2022, section 5, for the linear path): small networks learn several times faster. Wan has none."""
+        super().__init__()
+        self.preconditioned = preconditioned
+        if transformer.config.patch_size[0] != 1:
+            raise InputError(f"patch_size {tuple(transformer.config.patch_size)}: expected 1 latent frame in time")
+        self.transformer = transformer
+
+    def forward(self, z_bcfhw: Tensor, sigma_bf: Tensor, embed_bld: Tensor, frames_bf: Tensor) -> Tensor:
+        """Velocity [B, C, F, H, W].
+
+        Args:
+            z_bcfhw: F noisy frames.
+            sigma_bf: [B, F] or, for the same of all frames, [B, 1]; in [0, 1].
+            embed_bld: text embedding, zero past the prompt's end.
+            frames_bf: [B, F] int64, the frames' places in the clip.
+        """
+        if not self.preconditioned:
+            return self._network(z_bcfhw, sigma_bf, embed_bld, frames_bf)
+        sigma = over_frames(sigma_bf)
+        variance = sigma.square() + (1 - sigma).square()
+        output = self._network(z_bcfhw / variance.sqrt(), sigma_bf, embed_bld, frames_bf)
+        return (2 * sigma - 1) / variance * z_bcfhw + output / variance.sqrt()
+
+    def _network(self, z_bcfhw: Tensor, sigma_bf: Tensor, embed_bld: Tensor, frames_bf: Tensor) -> Tensor:
+        model = self.transformer
+        _, _, _, height, width = z_bcfhw.shape
+        rotary = _rotary(model.rope, frames_bf, height, width)
+        x = rearrange(model.patch_embedding(z_bcfhw.to(model.dtype)), "b d f h w -> b f (h w) d").contiguous()
+        time, modulation, text, _ = model.condition_embedder(
+            (TIMESTEPS * sigma_bf).flatten(), embed_bld.to(model.dtype), timestep_seq_len=sigma_bf.shape[1]
+        )
+        modulation = modulation.unflatten(2, (6, -1))
+        for block in model.blocks:
+            arguments = (block, x, text, modulation, rotary)
+            checkpointed = torch.is_grad_enabled() and model.gradient_checkpointing
+            x = model._gradient_checkpointing_func(_block, *arguments) if checkpointed else _block(*arguments)
+        shift, scale = (model.scale_shift_table + time.float().unsqueeze(2)).unsqueeze(3).unbind(2)
+        x = model.proj_out((model.norm_out(x.float()) * (1 + scale) + shift).type_as(x))
+        _, p, q = model.config.patch_size
+        return rearrange(x, "b f (h w) (p q c) -> b c f (h p) (w q)", h=height // p, p=p, q=q).float()
+
+
+def _block(block: Any, x: Tensor, text: Tensor, modulation: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """One of diffusers' `WanTransformerBlock`, with a modulation [B, F, 6, D] per frame: tokens [B, F, S, D]."""
+    parts = (block.scale_shift_table + modulation.float()).unsqueeze(3).unbind(2)
+    shift, scale, gate, shift_ff, scale_ff, gate_ff = parts
+    frames = x.shape[1]
+    hidden = (block.norm1(x.float()) * (1 + scale) + shift).type_as(x)
+    mixed = block.attn1(hidden.flatten(1, 2), None, None, rotary).unflatten(1, (frames, -1))
+    x = (x.float() + mixed * gate).type_as(x)
+    hidden = block.norm2(x.float()).type_as(x)
+    x = x + block.attn2(hidden.flatten(1, 2), text, None, None).unflatten(1, (frames, -1))
+    hidden = (block.norm3(x.float()) * (1 + scale_ff) + shift_ff).type_as(x)
+    return (x.float() + block.ffn(hidden).float() * gate_ff).type_as(x)
+
+
+def _rotary(rope: Any, frames_bf: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the frames' tokens, each [B, F H W, 1, D]: those of `WanRotaryPosEmbed` at given frames."""
+    _, p, q = rope.patch_size
+    rows, columns = height // p, width // q
+    batch, count = frames_bf.shape
+
+    def table(frequencies: Tensor) -> Tensor:
+        t, h, w = frequencies.split([rope.t_dim, rope.h_dim, rope.w_dim], dim=1)
+        at = (batch, count, rows, columns, -1)
+        parts = (t[frames_bf][:, :, None, None], h[:rows, None], w[:columns])
+        return torch.cat([part.expand(at) for part in parts], -1).flatten(1, 3)[:, :, None]
+
+    return table(rope.freqs_cos), table(rope.freqs_sin)
+
+
+def load_wan(folder: Path, device: torch.device) -> WanDenoiser:
+    """A transformer from a folder in diffusers' layout, in bf16 with the modules that Wan keeps in fp32.
+
+    Raises:
+        InputError: the folder does not hold one.
+    """
+    try:
+        model = WanTransformer3DModel.from_pretrained(
+            folder, torch_dtype=torch.bfloat16, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: not a Wan transformer in diffusers' layout ({error})") from error
+    return WanDenoiser(model, preconditioned=False).to(device).eval()

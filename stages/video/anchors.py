@@ -1,0 +1,62 @@
+"""One shard of phase 1's outputs for training clips, by key: phase 2 trains on the errors it will meet."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from interdiff.errors import InputError
+from interdiff.files import load_arrays
+from interdiff.video.backbone import load_backbone
+from interdiff.video.batches import clip_noise
+from interdiff.video.flow_matching import even_levels
+from interdiff.video.keyframes import best_keyframes, keyframes_again, policy_frames
+from interdiff.video.settings import AnchorsStageSettings
+from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.shards import ANCHOR_COLUMNS, write_shard
+from interdiff.video.tuning import load_tuned
+from stages.runner import Stage, run_stage
+
+TOGETHER = 20
+"""Clips that are sampled at once."""
+
+
+def main(stage: Stage) -> None:
+    """Reads an `index` of clips, their `oracle`, the `backbone` and phase 1's `keyframes`; writes `shard`."""
+    settings: AnchorsStageSettings = stage.settings
+    sampled = settings.anchors
+    known = settings.source == "generated"
+    if sampled.start == 1 and not known:
+        raise InputError(
+            "anchors.start=1: needs clips whose noise is known (keyframes.source: generated); expected < 1"
+        )
+    data = ShardDataset(stage.path("index"), ["latent", "embed", *(["noise"] if known else [])])
+    best = best_keyframes(load_arrays(stage.path("oracle")))
+    model = load_tuned(stage.folder("keyframes"), "keyframes", load_backbone(stage.folder("backbone"), stage.device))
+    rows = torch.tensor([data.number(key) for key in data.keys_in(settings.number)])
+    own = {k: indices[rows] for k, indices in best.items()}
+    rng = stage.rng(settings.number)
+    frames = data.shape("latent")[1]
+    places = torch.stack([policy_frames(p, sampled.k, frames, own, rng) for p in sampled.policies], 1)
+    levels = even_levels(sampled.steps, settings.shift, sampled.start)
+
+    def samples() -> Iterator[tuple[str, dict[str, Tensor]]]:
+        for chunk in stage.progress(list(torch.arange(len(rows)).split(TOGETHER)), "clips", unit="batch"):
+            batch = [data[row] for row in rows[chunk].tolist()]
+            z, embed = (torch.stack([s[n] for s in batch]).float().to(stage.device) for n in ("latent", "embed"))
+            noise = torch.stack(
+                [s["noise"] if known else clip_noise(s["key"], s["latent"].shape, settings.seed) for s in batch]
+            )
+            made = [
+                keyframes_again(model, z, noise.to(z), embed, places[chunk, r].to(stage.device), levels)
+                for r in range(places.shape[1])
+            ]
+            for n, (sample, keyframes) in enumerate(zip(batch, torch.stack(made, 1).bfloat16(), strict=True)):
+                yield sample["key"], {"frames": places[chunk[n]], "keyframes": keyframes}
+
+    write_shard(stage.outputs["shard"], samples(), ANCHOR_COLUMNS)
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    run_stage(main, AnchorsStageSettings)

@@ -1,0 +1,26 @@
+"""Train the backbone: a small Wan that turns prompts into clips, the teacher of both phases."""
+
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.video.backbone import backbone_loss, build_backbone, transformer_config
+from interdiff.video.batches import TrainingClips, load_negative
+from interdiff.video.settings import BackboneSettings
+from interdiff.video.shard_dataset import ShardDataset
+from stages.runner import Stage, run_stage
+from stages.training import train_network
+
+
+def main(stage: Stage) -> None:
+    """Reads the training split's `index` and the `negative` prompt's embedding; writes a checkpoint."""
+    settings: BackboneSettings = stage.settings
+    negative = load_negative(stage.path("negative"), stage.device)
+    config = transformer_config(settings.transformer, negative.shape[-1])
+    torch.manual_seed(settings.training.seed)
+    clips = TrainingClips([ShardDataset(stage.path("index"), ["latent", "embed"])], settings.training, stage.device)
+    model, history = train_network(stage, build_backbone(**config), backbone_loss(clips, negative, settings))
+    save_checkpoint(stage.outputs, model, {"kind": "backbone", "model": config}, history)
+
+
+if __name__ == "__main__":
+    run_stage(main, BackboneSettings)

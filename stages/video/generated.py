@@ -1,0 +1,48 @@
+"""One shard of clips that the backbone makes of a split's prompts, with the noise that they were made of."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from interdiff.video.backbone import load_backbone
+from interdiff.video.batches import clip_noise, load_negative
+from interdiff.video.flow_matching import Guidance, unipc
+from interdiff.video.settings import GeneratedStageSettings
+from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.shards import GENERATED_COLUMNS, write_shard
+from stages.runner import Stage, run_stage
+
+TOGETHER = 10
+"""Clips that are sampled at once."""
+
+
+def main(stage: Stage) -> None:
+    """Reads a split's `index`, the `backbone` and the `negative` embedding; writes `shard`, of the prompts of its namesake."""
+    settings: GeneratedStageSettings = stage.settings
+    sampled = settings.generated
+    data = ShardDataset(stage.path("index"), ("latent", "embed", "prompt"))
+    model = load_backbone(stage.folder("backbone"), stage.device)
+    guidance = Guidance(sampled.guidance, load_negative(stage.path("negative"), stage.device))
+    keys = data.keys_in(settings.number)
+    frames = torch.arange(data.shape("latent")[1], device=stage.device)
+
+    def samples() -> Iterator[tuple[str, dict[str, Tensor | str]]]:
+        with stage.progress(len(keys), "clips", unit="clip") as progress:
+            for first in range(0, len(keys), TOGETHER):
+                batch = [data.by_key(key) for key in keys[first : first + TOGETHER]]
+                noise = torch.stack([clip_noise(s["key"], s["latent"].shape, sampled.seed) for s in batch])
+                embed = torch.stack([sample["embed"] for sample in batch]).float().to(stage.device)
+                velocity = guidance.velocity(model, embed, frames.expand(len(batch), -1))
+                latents = unipc(velocity, noise.float().to(stage.device), sampled.steps, settings.shift).bfloat16()
+                for sample, latent, own in zip(batch, latents, noise, strict=True):
+                    yield sample["key"], sample | {"latent": latent, "noise": own}
+                progress.update(len(batch))
+
+    rows = ((key, {name: s[name] for name in GENERATED_COLUMNS}) for key, s in samples())
+    write_shard(stage.outputs["shard"], rows, GENERATED_COLUMNS)
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    run_stage(main, GeneratedStageSettings)

@@ -1,0 +1,31 @@
+"""Train phase 1: the backbone on K frames of a clip alone."""
+
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.files import load_arrays
+from interdiff.video.backbone import load_backbone
+from interdiff.video.batches import TrainingClips
+from interdiff.video.keyframes import best_keyframes, keyframes_loss
+from interdiff.video.settings import KeyframesSettings
+from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.tuning import learned, tuned, tuned_config
+from stages.runner import Stage, run_stage
+from stages.training import train_network
+
+
+def main(stage: Stage) -> None:
+    """Reads an `index` of clips, their `oracle` and the `backbone`; writes a checkpoint of what differs from the backbone."""
+    settings: KeyframesSettings = stage.settings
+    columns = ["latent", "embed", *(["noise"] if settings.source == "generated" else [])]
+    clips = TrainingClips([ShardDataset(stage.path("index"), columns)], settings.training, stage.device)
+    best = best_keyframes(load_arrays(stage.path("oracle")))
+    torch.manual_seed(settings.training.seed)
+    model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.tuning)
+    model, history = train_network(stage, model, keyframes_loss(clips, best, settings))
+    config = {"kind": "keyframes", "model": tuned_config(settings.tuning)}
+    save_checkpoint(stage.outputs, learned(model), config, history)
+
+
+if __name__ == "__main__":
+    run_stage(main, KeyframesSettings)

@@ -1,0 +1,40 @@
+"""Train phase 2: the backbone on whole clips whose missing frames were filled."""
+
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.files import load_arrays
+from interdiff.video.backbone import load_backbone
+from interdiff.video.batches import TrainingClips
+from interdiff.video.methods import load_interpolator
+from interdiff.video.refiner import nested_masks, refiner_loss
+from interdiff.video.settings import RefinerStageSettings
+from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.tuning import learned, tuned, tuned_config
+from stages.runner import Stage, run_stage
+from stages.training import train_network
+
+
+def main(stage: Stage) -> None:
+    """Reads an `index` of clips, their `oracle`, the index of phase 1's `anchors`, the `backbone` and the `interpolator`.
+
+    Writes a checkpoint of what differs from the backbone.
+    """
+    settings: RefinerStageSettings = stage.settings
+    data = [
+        ShardDataset(stage.path("index"), ["latent", "embed"]),
+        ShardDataset(stage.path("anchors"), ["frames", "keyframes"]),
+    ]
+    clips = TrainingClips(data, settings.training, stage.device)
+    cost = load_arrays(stage.path("oracle"))["cost"]
+    interpolator = load_interpolator(stage.folder("interpolator"), stage.device)
+    torch.manual_seed(settings.training.seed)
+    model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.refiner.tuning)
+    masks = nested_masks(cost, settings.refiner.levels, settings.max_gap_factor)
+    model, history = train_network(stage, model, refiner_loss(clips, masks, interpolator, settings.refiner))
+    config = {"kind": "refiner", "model": tuned_config(settings.refiner.tuning)}
+    save_checkpoint(stage.outputs, learned(model), config, history)
+
+
+if __name__ == "__main__":
+    run_stage(main, RefinerStageSettings)

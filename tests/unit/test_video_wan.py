@@ -1,0 +1,171 @@
+import pytest
+import torch
+from diffusers import WanTransformer3DModel
+
+from interdiff.errors import InputError
+from interdiff.flops import counted_flops
+from interdiff.video.settings import TuningSettings
+from interdiff.video.tuning import LORA_TARGETS, learned, tuned
+from interdiff.video.wan import WAN_1_3B, WanDenoiser, load_wan
+
+TINY = {
+    "num_attention_heads": 4,
+    "attention_head_dim": 16,
+    "text_dim": 64,
+    "freq_dim": 64,
+    "ffn_dim": 128,
+    "num_layers": 2,
+    "rope_max_seq_len": 64,
+}
+B, C, T, H, W = 2, 16, 21, 4, 6
+ALL = torch.arange(T).expand(B, -1)
+
+
+@pytest.fixture(scope="module")
+def stock():
+    torch.manual_seed(0)
+    return WanTransformer3DModel(**TINY).eval()
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(B, C, T, H, W, generator=generator), torch.randn(B, 10, 64, generator=generator)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("columns", [1, T])
+def test_equal_levels_and_all_frames_give_the_stock_models_output(stock, inputs, columns):
+    z, embed = inputs
+    level = torch.tensor([0.3, 0.8])
+    ours = WanDenoiser(stock, preconditioned=False)(z, level[:, None].expand(-1, columns), embed, ALL)
+    torch.testing.assert_close(ours, stock(z, 1000 * level, embed).sample, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_levels_by_frame_are_those_that_wan_takes_by_token(stock, inputs):
+    z, embed = inputs
+    level = torch.linspace(0, 1, T).repeat(B, 1)
+    tokens = (1000 * level).repeat_interleave(H * W // 4, 1)
+    ours = WanDenoiser(stock, preconditioned=False)(z, level, embed, ALL)
+    torch.testing.assert_close(ours, stock(z, tokens, embed).sample, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_frames_keep_their_places(stock, inputs):
+    """A frame's place matters, not its position in the batch: reversed frames give the reversed output."""
+    z, embed = inputs
+    model, level = WanDenoiser(stock, preconditioned=False), torch.tensor([[0.5], [0.5]])
+    places = torch.tensor([[0, 3, 12, 20], [0, 6, 13, 20]])
+    some = torch.stack([clip[:, at] for clip, at in zip(z, places, strict=True)])
+    output = model(some, level, embed, places)
+    torch.testing.assert_close(
+        model(some.flip(2), level, embed, places.flip(1)), output.flip(2), atol=1e-5, rtol=1e-5
+    )
+    assert (model(some, level, embed, ALL[:, :4]) - output).abs().max() > 1e-3
+
+
+def test_cost_falls_with_the_number_of_frames(stock, inputs):
+    z, embed = inputs
+    model, level = WanDenoiser(stock, preconditioned=False), torch.full((B, 1), 0.5)
+    full = counted_flops(lambda: model(z, level, embed, ALL))
+    few = counted_flops(lambda: model(z[:, :, :4], level, embed, ALL[:, :4]))
+    assert few < 0.25 * full
+
+
+@torch.no_grad()
+def test_preconditioning_answers_with_the_best_guess_without_data(stock, inputs):
+    """For data and noise of unit variance, E[noise - data | z] = (2 sigma - 1) / (sigma^2 + (1 - sigma)^2) z."""
+    z, embed = inputs
+    silent = WanTransformer3DModel(**TINY)
+    torch.nn.init.zeros_(silent.proj_out.weight)
+    torch.nn.init.zeros_(silent.proj_out.bias)
+    output = WanDenoiser(silent, preconditioned=True)(z, torch.tensor([[0.25], [1.0]]), embed, ALL)
+    torch.testing.assert_close(output[0], -0.5 / 0.625 * z[0])
+    torch.testing.assert_close(output[1], z[1])
+
+
+def test_gradient_checkpointing_changes_no_gradient(stock, inputs):
+    z, embed = inputs
+    gradients = []
+    for checkpointed in (False, True):
+        model = tuned(
+            WanDenoiser(stock, preconditioned=False),
+            TuningSettings(kind="lora", rank=2, gradient_checkpointing=checkpointed),
+        )
+        torch.manual_seed(0)
+        for parameter in learned(model).values():
+            torch.nn.init.normal_(parameter, std=0.1)
+        model(z, torch.full((B, 1), 0.5), embed, ALL).square().mean().backward()
+        gradients.append([parameter.grad for parameter in learned(model).values()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_lora_begins_as_the_backbone_and_learns_alone(stock, inputs):
+    z, embed = inputs
+    backbone = WanDenoiser(stock, preconditioned=False)
+    model = tuned(backbone, TuningSettings(kind="lora", rank=2))
+    level = torch.full((B, 1), 0.5)
+    with torch.no_grad():
+        torch.testing.assert_close(model(z, level, embed, ALL), backbone(z, level, embed, ALL))
+    assert all("lora" in name for name in learned(model))
+    assert not any("lora" in name for name, _ in backbone.named_parameters())
+
+
+def test_wan_1_3b_has_the_published_size_and_names():
+    with torch.device("meta"):
+        model = WanTransformer3DModel(**WAN_1_3B)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 1_418_996_800
+    names = set(model.state_dict())
+    block = {
+        "scale_shift_table", "norm2.weight", "norm2.bias", "ffn.net.0.proj.weight", "ffn.net.0.proj.bias",
+        "ffn.net.2.weight", "ffn.net.2.bias",
+        *(f"attn{n}.{part}" for n in (1, 2) for part in ("norm_q.weight", "norm_k.weight")),
+        *(
+            f"attn{n}.{part}.{kind}"
+            for n in (1, 2) for part in ("to_q", "to_k", "to_v", "to_out.0") for kind in ("weight", "bias")
+        ),
+    }  # fmt: skip
+    assert {name.removeprefix("blocks.29.") for name in names if name.startswith("blocks.29.")} == block
+    outside = {
+        "patch_embedding", "condition_embedder.time_embedder.linear_1", "condition_embedder.time_embedder.linear_2",
+        "condition_embedder.time_proj", "condition_embedder.text_embedder.linear_1",
+        "condition_embedder.text_embedder.linear_2", "proj_out",
+    }  # fmt: skip
+    expected = {f"{layer}.{kind}" for layer in outside for kind in ("weight", "bias")} | {"scale_shift_table"}
+    assert {name for name in names if not name.startswith("blocks.")} == expected
+
+
+@pytest.mark.parametrize(("rank", "millions"), [(8, 10.94), (32, 43.74)])
+def test_lora_on_wan_1_3b_has_the_known_size(rank, millions):
+    with torch.device("meta"):
+        model = tuned(
+            WanDenoiser(WanTransformer3DModel(**WAN_1_3B), preconditioned=False),
+            TuningSettings(kind="lora", rank=rank),
+        )
+    tensors = learned(model)
+    assert len(tensors) == 2 * 30 * (2 * 4 + 2)
+    assert sum(parameter.numel() for parameter in tensors.values()) / 1e6 == pytest.approx(millions, abs=0.01)
+    assert len(LORA_TARGETS) == 6
+
+
+@torch.no_grad()
+def test_a_diffusers_checkout_loads_in_bf16_with_what_wan_keeps_in_fp32(stock, inputs, tmp_path):
+    z, embed = inputs
+    stock.save_pretrained(tmp_path)
+    model = load_wan(tmp_path, torch.device("cpu"))
+    types = {name: parameter.dtype for name, parameter in model.transformer.named_parameters()}
+    assert types["blocks.0.attn1.to_q.weight"] == torch.bfloat16
+    assert types["blocks.0.scale_shift_table"] == torch.float32
+    assert types["condition_embedder.time_embedder.linear_1.weight"] == torch.float32
+    level = torch.full((B, 1), 0.5)
+    exact = WanDenoiser(stock, preconditioned=False)(z, level, embed, ALL)
+    assert (model(z, level, embed, ALL) - exact).abs().mean() < 0.03 * exact.abs().mean()
+
+
+def test_what_is_no_wan_is_named(tmp_path):
+    with pytest.raises(InputError, match="not a Wan transformer"):
+        load_wan(tmp_path, torch.device("cpu"))
+    with pytest.raises(InputError, match="patch_size"):
+        WanDenoiser(WanTransformer3DModel(**TINY, patch_size=(2, 2, 2)), preconditioned=False)
