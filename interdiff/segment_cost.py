@@ -69,6 +69,28 @@ def all_segment_costs(x_btd: np.ndarray) -> np.ndarray:
     return cost_bij
 
 
+def gram_costs(gram_btt: Tensor) -> Tensor:
+    """Costs of all segments from the products of frames with each other, G = x x^T [B, T, T] -> [B, T, T] float64.
+
+    The squared error of frame t between i and j, with a = (t - i) / (j - i), expands into products alone:
+    G_tt - 2 (1 - a) G_ti - 2 a G_tj + (1 - a)^2 G_ii + 2 a (1 - a) G_ij + a^2 G_jj. However large frames are, they are read
+    once. Infinite where j <= i.
+    """
+    gram = gram_btt.double()
+    frames = gram.shape[1]
+    t = torch.arange(frames, device=gram.device, dtype=gram.dtype)
+    i, j = t[:, None, None], t[None, :, None]
+    a = ((t - i) / (j - i).clamp_min(1)).clamp(0, 1)
+    own = gram.diagonal(dim1=1, dim2=2)
+    error = own[:, None, None, :] - 2 * (1 - a) * gram[:, :, None, :] - 2 * a * gram[:, None, :, :]
+    error = (
+        error + (1 - a) ** 2 * own[:, :, None, None] + 2 * a * (1 - a) * gram[..., None] + a**2 * own[:, None, :, None]
+    )
+    inside = (t > i) & (t < j)
+    cost = torch.where(inside, error, 0.0).sum(-1).clamp_min(0)
+    return torch.where((j > i)[..., 0], cost, torch.inf)
+
+
 def pair_costs(x_btd: Tensor, i_bp: Tensor, j_bp: Tensor) -> Tensor:
     """Differentiable costs of the given segments only: x [B, T, D], i < j [B, P] -> [B, P].
 

@@ -2,7 +2,8 @@ import hashlib
 from pathlib import Path
 
 from interdiff.identity import spec
-from interdiff.variants import difference
+from interdiff.keyframe_dp import max_gap
+from interdiff.variants import BASE, difference
 from interdiff.video.settings import SPLITS, TEACHER
 
 MAZE, VIDEO = CONFIG.maze.resolved(), CONFIG.video.resolved()
@@ -342,9 +343,14 @@ def negative_spec(wildcards):
 
 def backbone_files(wildcards):
     """Input function: the backbone's checkpoint, or a folder of Wan in diffusers' layout."""
-    folder = VIDEO.section("backbone", wildcards.variant)["pretrained"]
+    return backbone_of(wildcards.variant)
+
+
+def backbone_of(variant):
+    """The same of a variant."""
+    folder = VIDEO.section("backbone", variant)["pretrained"]
     if folder is None:
-        return video("backbone", *WEIGHTS)(wildcards)
+        return variant_files("backbone", variant, *WEIGHTS, domain="video")
     return [f"{folder}/config.json", *sorted(str(path) for path in Path(folder).glob("*.safetensors"))]
 
 
@@ -433,6 +439,169 @@ def refiner_spec(wildcards):
         "max_gap_factor": VIDEO.section("oracle", wildcards.variant)["max_gap_factor"],
     }
     return stage_spec("refiner", settings, CONFIG.threads, domain="video")
+
+
+def cost_targets_spec(wildcards):
+    """Params function: the identity text of the teacher's costs of segments."""
+    settings = VIDEO.section("segment_cost", wildcards.variant)
+    oracle = VIDEO.section("oracle", wildcards.variant)
+    frames = 1 + (CONFIG.video.data.clips.frames - 1) // 4
+    measured = {
+        "clips": settings["clips"],
+        "pairs": settings["pairs"],
+        "longest": max_gap(frames, min(oracle["k"]), oracle["max_gap_factor"]),
+        "shift": VIDEO.section("backbone", wildcards.variant)["shift"],
+        "seed": settings["training"]["seed"],
+    }
+    return stage_spec("cost_targets", measured, CONFIG.threads, domain="video")
+
+
+def cost_clips(variant):
+    """Which clips D_phi learns from: the data's, or those whose segments the teacher measures."""
+    teacher = VIDEO.section("segment_cost", variant)["targets"] == "teacher"
+    return training_clips(variant) if teacher else "train"
+
+
+def clips_files(variant, clips):
+    """The index of clips of a kind."""
+    if clips == "train":
+        return [f"{CONFIG.results}/video/index/train.npz"]
+    return variant_files("generated", variant, "train.npz", domain="video")
+
+
+def cost_index(wildcards):
+    """Input function: the index of the clips that D_phi learns from."""
+    return clips_files(wildcards.variant, cost_clips(wildcards.variant))
+
+
+def cost_oracle(wildcards):
+    """Input function: their oracle."""
+    return video("oracle", f"{cost_clips(wildcards.variant)}.npz")(wildcards)
+
+
+def cost_targets(wildcards):
+    """Input function: the teacher's costs, where D_phi learns those."""
+    teacher = VIDEO.section("segment_cost", wildcards.variant)["targets"] == "teacher"
+    return [f"{CONFIG.results}/video/segment_cost/{wildcards.variant}/targets.npz"] if teacher else []
+
+
+def selector_clips(variant):
+    """Which clips a selector learns from."""
+    generated = VIDEO.section("selector", variant)["source"] == "generated"
+    return "generated_train" if generated else "train"
+
+
+def selector_index(wildcards):
+    """Input function: their index."""
+    return clips_files(wildcards.variant, selector_clips(wildcards.variant))
+
+
+def selector_oracle(wildcards):
+    """Input function: their oracle."""
+    return video("oracle", f"{selector_clips(wildcards.variant)}.npz")(wildcards)
+
+
+def looking_backbone(wildcards):
+    """Input function: the backbone, where a selector looks through it."""
+    return backbone_files(wildcards) if VIDEO.section("selector", wildcards.variant)["preview"] else []
+
+
+def labelling_segment_cost(wildcards):
+    """Input function: D_phi, where it labels what a selector learns."""
+    labels = VIDEO.section("selector", wildcards.variant)["labels"] == "segment_cost"
+    return video("segment_cost", *WEIGHTS)(wildcards) if labels else []
+
+
+def two_phase_files(stage, *names):
+    """Input function: files of a stage that a method with two phases samples with."""
+
+    def files(wildcards):
+        sampling = VIDEO.section("samples", wildcards.variant)
+        unused = stage == "selector" and sampling["selector"] != "selector"
+        return [] if sampling["method"] == "teacher" or unused else video(stage, *names)(wildcards)
+
+    return files
+
+
+def schedule_oracle(wildcards):
+    """Input function: costs of training clips, where keyframes are chosen without the selector."""
+    sampling = VIDEO.section("samples", wildcards.variant)
+    if sampling["method"] == "teacher" or sampling["selector"] == "selector":
+        return []
+    return training_oracle(wildcards)
+
+
+def video_samples_spec(wildcards):
+    """Params function: the identity text of a method's samples."""
+    refiner = VIDEO.section("refiner", wildcards.variant)
+    settings = {
+        "sampling": VIDEO.section("samples", wildcards.variant),
+        "seed": VIDEO.section("generated", wildcards.variant)["seed"],
+        "max_gap_factor": VIDEO.section("oracle", wildcards.variant)["max_gap_factor"],
+        "preview_level": VIDEO.section("selector", wildcards.variant)["preview_level"],
+        "levels": refiner["levels"],
+        "trained_noise": refiner["noise"],
+    }
+    return stage_spec("samples", settings, CONFIG.threads, domain="video")
+
+
+def adherence_spec(wildcards):
+    """Params function: the identity text of what the tracker sees."""
+    return stage_spec("adherence", {"codec": CONFIG.video.data.codec.kind}, domain="video")
+
+
+def method_files(name):
+    """A file of the samples of each method of metrics.csv, in their order."""
+    return [
+        variant_files("samples", method, name, domain="video")[0] for method in CONFIG.video.report.methods
+    ]
+
+
+def video_metrics_spec(wildcards):
+    """Params function: the identity text of the comparison of methods."""
+    compared = CONFIG.video.report
+    settings = {
+        "methods": compared.methods,
+        "steps": [VIDEO.section("samples", method)["steps"] for method in compared.methods],
+        "exact": compared.exact,
+        "reference": compared.against,
+    }
+    return stage_spec("metrics", settings, domain="video")
+
+
+def both_kinds(split):
+    """The indices of a split's clips: the data's, and the backbone's."""
+    return [
+        f"{CONFIG.results}/video/index/{split}.npz",
+        *variant_files("generated", BASE, f"{split}.npz", domain="video"),
+    ]
+
+
+def oracles_of_both_kinds(split):
+    """Their oracles."""
+    return variant_files("oracle", BASE, f"{split}.npz", f"generated_{split}.npz", domain="video")
+
+
+def compared_models(stage, key):
+    """The weights of the selectors or D_phis that selection.csv compares, in their order."""
+    names = getattr(CONFIG.video.report, key)
+    return [variant_files(stage, name, "model.safetensors", domain="video")[0] for name in names]
+
+
+def video_selection_spec(wildcards):
+    """Params function: the identity text of the comparison of selectors."""
+    compared = CONFIG.video.report
+    settings = {
+        "k": CONFIG.video.base.oracle.k,
+        "selectors": compared.selectors,
+        "preview_levels": [VIDEO.section("selector", name)["preview_level"] for name in compared.selectors],
+        "segment_costs": compared.segment_costs,
+        "cost_levels": [
+            0.5 if VIDEO.section("segment_cost", name)["targets"] == "teacher" else 0.0
+            for name in compared.segment_costs
+        ],
+    }
+    return stage_spec("selection", settings, CONFIG.threads, domain="video")
 
 
 def straightener_checkpoint(wildcards):

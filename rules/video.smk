@@ -700,3 +700,225 @@ rule video_refiner:
         " --log {log:q} --results {params.results:q}"
         " --in index={input.index:q} oracle={input.oracle:q} anchors={input.anchors:q} backbone={input.backbone:q} interpolator={input.interpolator:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule cost_targets:
+    input:
+        index=training_index,
+        backbone=backbone_files,
+    output:
+        targets="<results>/video/segment_cost/{variant}/targets.npz",
+    log:
+        "<results>/video/logs/cost_targets/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/cost_targets/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("segment_cost", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=cost_targets_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.cost_targets --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} backbone={input.backbone:q}"
+        " --out targets={output.targets:q}"
+
+
+rule video_segment_cost:
+    input:
+        index=cost_index,
+        oracle=cost_oracle,
+        targets=cost_targets,
+    output:
+        model="<results>/video/segment_cost/{variant}/model.safetensors",
+        config="<results>/video/segment_cost/{variant}/config.json",
+        run="<results>/video/segment_cost/{variant}/run.json",
+        history="<results>/video/segment_cost/{variant}/history.csv",
+    log:
+        "<results>/video/logs/segment_cost/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/segment_cost/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("segment_cost", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=video_spec("segment_cost"),
+        results=results_root,
+    shell:
+        "python -m stages.video.segment_cost --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} oracle={input.oracle:q} targets={input.targets:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule video_selector:
+    input:
+        index=selector_index,
+        oracle=selector_oracle,
+        backbone=looking_backbone,
+        segment_cost=labelling_segment_cost,
+    output:
+        model="<results>/video/selector/{variant}/model.safetensors",
+        config="<results>/video/selector/{variant}/config.json",
+        run="<results>/video/selector/{variant}/run.json",
+        history="<results>/video/selector/{variant}/history.csv",
+    log:
+        "<results>/video/logs/selector/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/selector/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("selector", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=video_spec("selector"),
+        results=results_root,
+    shell:
+        "python -m stages.video.selector --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} oracle={input.oracle:q} backbone={input.backbone:q} segment_cost={input.segment_cost:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
+rule video_samples:
+    input:
+        index="<results>/video/index/test.npz",
+        backbone=backbone_files,
+        negative="<results>/video/negative.npz",
+        selector=two_phase_files("selector", *WEIGHTS),
+        oracle=schedule_oracle,
+        keyframes=two_phase_files("keyframes", *WEIGHTS),
+        interpolator=two_phase_files("interpolator", *WEIGHTS),
+        refiner=two_phase_files("refiner", *WEIGHTS),
+    output:
+        samples="<results>/video/samples/{variant}/samples.npz",
+        costs="<results>/video/samples/{variant}/costs.json",
+    log:
+        "<results>/video/logs/samples/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/samples/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("samples", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=video_samples_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.samples --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} backbone={input.backbone:q} negative={input.negative:q} selector={input.selector:q} oracle={input.oracle:q} keyframes={input.keyframes:q} interpolator={input.interpolator:q} refiner={input.refiner:q}"
+        " --out samples={output.samples:q} costs={output.costs:q}"
+
+
+rule adherence:
+    input:
+        index="<results>/video/index/test.npz",
+        samples="<results>/video/samples/{variant}/samples.npz",
+        codec=codec_files,
+    output:
+        adherence="<results>/video/samples/{variant}/adherence.csv",
+    log:
+        "<results>/video/logs/adherence/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/adherence/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("samples", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        spec=adherence_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.adherence --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} samples={input.samples:q} codec={input.codec:q}"
+        " --out adherence={output.adherence:q}"
+
+
+rule video_metrics:
+    input:
+        samples=method_files("samples.npz"),
+        adherence=method_files("adherence.csv"),
+        costs=method_files("costs.json"),
+        fit="<results>/video/index/val.npz",
+        real="<results>/video/index/test.npz",
+    output:
+        metrics="<results>/video/metrics.csv",
+    log:
+        "<results>/video/logs/metrics.txt",
+    benchmark:
+        "<results>/video/benchmarks/metrics.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        spec=video_metrics_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.metrics --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in samples={input.samples:q} adherence={input.adherence:q} costs={input.costs:q} fit={input.fit:q} real={input.real:q}"
+        " --out metrics={output.metrics:q}"
+
+
+rule video_selection:
+    input:
+        index=both_kinds("test"),
+        oracle=oracles_of_both_kinds("test"),
+        train_index=both_kinds("train"),
+        train_oracle=oracles_of_both_kinds("train"),
+        backbone=backbone_of(BASE),
+        selectors=compared_models("selector", "selectors"),
+        segment_costs=compared_models("segment_cost", "segment_costs"),
+    output:
+        selection="<results>/video/selection.csv",
+    log:
+        "<results>/video/logs/selection.txt",
+    benchmark:
+        "<results>/video/benchmarks/selection.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        spec=video_selection_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.selection --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} oracle={input.oracle:q} train_index={input.train_index:q} train_oracle={input.train_oracle:q} backbone={input.backbone:q} selectors={input.selectors:q} segment_costs={input.segment_costs:q}"
+        " --out selection={output.selection:q}"

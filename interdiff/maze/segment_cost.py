@@ -13,7 +13,7 @@ from interdiff.keyframe_dp import max_gap, optimal_indices, path_cost
 from interdiff.maze.data import Prepared
 from interdiff.maze.masks import Masks
 from interdiff.maze.networks import Condition, FrameQueries
-from interdiff.networks import mlp
+from interdiff.pair_costs import PairCosts
 from interdiff.segment_cost import COST_FLOOR, all_segment_costs, cost_regression_loss, pair_costs
 from interdiff.training import Loss
 
@@ -36,7 +36,7 @@ class SegmentCostModel(nn.Module):
         self.size = {"frames_per_token": frames_per_token, "channels": channels}
         self.size |= {"d_model": d_model, "depth": depth, "heads": heads}
         self.queries = FrameQueries(frames, frames_per_token, 2 + 2 * channels, d_model, depth, heads)
-        self.length = mlp(2, 32, 1)
+        self.spread = PairCosts(frames)
 
     def forward(self, condition: Condition) -> Tensor:
         """[B, T, 2 + 2 H]: expected position in world units, and features of the frame as a segment's first and last."""
@@ -44,26 +44,15 @@ class SegmentCostModel(nn.Module):
 
     def pair_costs(self, output_btc: Tensor, i_bp: Tensor, j_bp: Tensor) -> Tensor:
         """Costs of the segments i < j [B, P], in squared world units -> [B, P]."""
-        first, last = output_btc[..., 2:].chunk(2, dim=-1)
-        first = first.gather(1, i_bp[..., None].expand(-1, -1, first.shape[-1]))
-        last = last.gather(1, j_bp[..., None].expand(-1, -1, last.shape[-1]))
         # The path learns from positions alone: the costs' gradients, ruled by the shortest segments, only slow it down.
         # In float64, because a nearly straight segment's cost is the small difference of large sums.
         path = output_btc[..., :2].detach().double()
-        return pair_costs(path, i_bp, j_bp).to(output_btc.dtype) + self._spread((first * last).sum(-1), j_bp - i_bp)
+        return pair_costs(path, i_bp, j_bp).to(output_btc.dtype) + self.spread.pairs(output_btc[..., 2:], i_bp, j_bp)
 
     def all_costs(self, output_btc: Tensor) -> np.ndarray:
         """Costs of all segments [B, T, T] float32, infinite where j <= i."""
-        first, last = output_btc[..., 2:].chunk(2, dim=-1)
-        t = torch.arange(output_btc.shape[1], device=output_btc.device)
-        spread = self._spread(first @ last.mT, (t[None, :] - t[:, None]).clamp_min(1))
-        return all_segment_costs(output_btc[..., :2].numpy(force=True)) + spread.numpy(force=True)
-
-    def _spread(self, affinity: Tensor, length: Tensor) -> Tensor:
-        relative = length / self.queries.frames
-        features = torch.stack([relative.log(), relative], dim=-1)
-        log_cost = affinity + self.length(features)[..., 0] + 2 * features[..., 0]
-        return torch.where(length > 1, log_cost.clamp(-12, 8).exp(), 0.0)
+        spread = self.spread.all(output_btc[..., 2:]).numpy(force=True)
+        return all_segment_costs(output_btc[..., :2].numpy(force=True)) + spread
 
 
 def random_pairs(

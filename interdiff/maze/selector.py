@@ -19,6 +19,7 @@ from interdiff.maze.networks import Condition, Encoded, MapEncoder
 from interdiff.maze.segment_cost import SegmentCostModel, costs_of_chunks
 from interdiff.maze.settings import SelectorSettings
 from interdiff.networks import last_linear, mlp, zero
+from interdiff.pair_costs import path_potentials
 from interdiff.training import Loss
 
 # The precision learns this much faster than the weights: it must follow what they can tell apart.
@@ -80,15 +81,9 @@ class KeyframeSelector(SegmentCostModel):
     def potentials(self, output_btc: Tensor, k: int) -> Tensor:
         """Segment potentials [B, T, T] for paths of K keyframes, -inf where the bound on gaps forbids a segment."""
         longest = max_gap(self.frames, k, self.max_gap_factor)
-        t = torch.arange(self.frames, device=output_btc.device)
-        i, j = ((t[None] > t[:, None]) & (t[None] - t[:, None] <= longest)).nonzero(as_tuple=True)
-        pairs = (index.expand(len(output_btc), -1) for index in (i, j))
-        cost = self.pair_costs(output_btc, *pairs)
-        potential = output_btc.new_full((len(output_btc), self.frames**2), -torch.inf)
         level, slope = PRECISION_RATE * self.log_precision
         precision = (level + slope * math.log(k / 8)).exp()
-        potential = potential.index_copy(1, i * self.frames + j, -precision * cost)
-        return potential.unflatten(1, (self.frames, self.frames))
+        return path_potentials(lambda i, j: precision * self.pair_costs(output_btc, i, j), output_btc, longest)
 
     def _query_bias(self, condition: Condition) -> Tensor | float:
         if self.condition_bias == "none":

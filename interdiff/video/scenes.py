@@ -127,12 +127,12 @@ def render(scene: Scene, frames: int, side: int) -> np.ndarray:
     y, x = np.meshgrid(*[(np.arange(side, dtype=np.float32) + 0.5) / side] * 2, indexing="ij")
     for mover, path in zip(scene.movers, paths(scene, frames).astype(np.float32), strict=True):
         offset = np.stack([x, y], -1) - path[:, None, None]
-        coverage = np.clip(0.5 - side * _distance(mover.shape, offset, mover.size), 0, 1)[..., None]
+        coverage = np.clip(0.5 - side * edge_distance(mover.shape, offset, mover.size), 0, 1)[..., None]
         video = video * (1 - coverage) + np.array(COLORS[mover.color], dtype=np.float32) * coverage
     return np.round(video * 255).astype(np.uint8)
 
 
-def _distance(shape: str, offset: np.ndarray, size: float) -> np.ndarray:
+def edge_distance(shape: str, offset: np.ndarray, size: float) -> np.ndarray:
     """Distance to a shape's edge, negative inside: offsets [..., 2] from its centre."""
     if shape == "circle":
         return np.hypot(offset[..., 0], offset[..., 1]) - np.float32(size)

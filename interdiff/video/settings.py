@@ -272,7 +272,7 @@ class OracleSettings(Section):
 class FramesNetworkSettings(NetworkSettings):
     """A transformer over a clip's frames that attends to the prompt."""
 
-    channels: Count = Field(32, description="features of a frame as a segment's first, and as its last")
+    features: Count = Field(32, description="of a frame as a segment's first, and as its last")
     text: Literal["attention", "pooled"] = Field("attention", description="how it reads the prompt, without padding")
 
 
@@ -294,10 +294,19 @@ class SelectorSettings(Section):
     preview: bool = Field(True, description="look: one step of the backbone at a few frames of the noise")
     preview_frames: Count = Field(6, description="frames of the look, evenly spaced")
     preview_level: Fraction = Field(0.9, description="noise level that the look takes the noise for")
+    source: Literal["generated", "shards"] = Field(
+        "generated", description="clips to learn from: the backbone's, which a look needs, or the data's"
+    )
     labels: Literal["oracle", "segment_cost"] = Field("oracle", description="whose best keyframes it learns")
     uniform_weight: Weight = Field(0.0, description="of the distance from uniformly spread keyframes (entropy control)")
     network: FramesNetworkSettings = Field(default_factory=FramesNetworkSettings, description="size")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+    @model_validator(mode="after")
+    def _has_noise(self) -> SelectorSettings:
+        if self.preview and self.source != "generated":
+            raise ValueError("source: expected generated, for a look at their noise")
+        return self
 
 
 class TuningSettings(Section):
@@ -453,6 +462,16 @@ class GeneratedStageSettings(Section):
     number: int = Field(ge=0, description="number of the shard in its split")
 
 
+class CostTargetsStageSettings(Section):
+    """What the teacher's costs of segments are told."""
+
+    clips: Count = Field(description="clips that are measured, the first ones")
+    pairs: Count = Field(description="segments of each")
+    longest: Count = Field(description="longest segment, in frames")
+    shift: float = Field(description="of noise levels")
+    seed: int = Field(description="of segments, levels and noise")
+
+
 class AnchorsStageSettings(Section):
     """What a shard of phase 1's outputs is told."""
 
@@ -473,6 +492,42 @@ class RefinerStageSettings(Section):
     def training(self) -> TrainingSettings:
         """Phase 2's."""
         return self.refiner.training
+
+
+class SamplesStageSettings(Section):
+    """What sampling is told: its own settings, and those of what it samples with."""
+
+    sampling: SamplingSettings = Field(description="the method")
+    seed: int = Field(description="of the noise, together with the key")
+    max_gap_factor: float = Field(description="longest gap, in uniform gaps")
+    preview_level: float = Field(description="noise level of the selector's look")
+    levels: list[Count] = Field(description="keyframes of phase 2's nested masks")
+    trained_noise: float = Field(description="noise that phase 2 was trained with")
+
+
+class AdherenceStageSettings(Section):
+    """What the tracker is told."""
+
+    codec: CodecKind = Field(description="kind of the codec")
+
+
+class MetricsStageSettings(Section):
+    """What the comparison of methods is told."""
+
+    methods: list[Name] = Field(description="variants, in this order")
+    steps: list[int] = Field(description="steps of each")
+    exact: Name = Field(description="the one that `distance` is from")
+    reference: Name = Field(description="the one that the others are compared with")
+
+
+class SelectionStageSettings(Section):
+    """What the comparison of selectors is told."""
+
+    k: list[Count] = Field(description="numbers of keyframes")
+    selectors: list[Name] = Field(description="variants of the selector")
+    preview_levels: list[float] = Field(description="noise level of each one's look")
+    segment_costs: list[Name] = Field(description="variants of D_phi")
+    cost_levels: list[float] = Field(description="noise level that each is asked about")
 
 
 class TeacherStageSettings(Section):
@@ -517,6 +572,11 @@ class ReportSettings(Section):
     interpolators: list[Name] = Field([BASE], min_length=1, description="variants, in this order")
     reference: Name = Field(BASE, description="variant that the others are compared with, one of them")
     ablations: list[Name] = Field([], description="variants of interpolator_ablations.csv, beside the reference")
+    methods: list[Name] = Field([BASE], min_length=1, description="variants of metrics.csv, in this order")
+    exact: Name = Field(BASE, description="the teacher at its best, from which `distance` is measured, one of them")
+    against: Name = Field(BASE, description="the one that the others are compared with, one of them")
+    selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
+    segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
     include: list[Literal["ablations"]] = Field(
         [], description="what report.html shows beside; it is made if it is not there"
     )
@@ -527,6 +587,9 @@ class ReportSettings(Section):
         for key in ("reference", "drawn"):
             if getattr(self, key) not in self.interpolators or getattr(self, key) == TEACHER:
                 raise ValueError(f"{key}: {getattr(self, key)!r} is not a variant among interpolators")
+        for key in ("exact", "against"):
+            if getattr(self, key) not in self.methods:
+                raise ValueError(f"{key}: {getattr(self, key)!r} is not among methods")
         return self
 
 
@@ -548,7 +611,7 @@ class VideoConfig(WithVariants):
         self._resolved = resolve(self.base, self.variants, VIDEO_STAGES, "video.variants")
         if TEACHER in self._resolved.settings:
             raise InputError(f"variants.{TEACHER}: this name is taken by the teacher")
-        for key in ("interpolators", "ablations"):
+        for key in ("interpolators", "ablations", "methods", "selectors", "segment_costs"):
             for name in getattr(self.report, key):
                 if name != TEACHER and name not in self._resolved.settings:
                     known = ", ".join(self._resolved.settings)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
-from interdiff.video.oracle import interpolator_costs, line_costs
 
 from interdiff.files import write_arrays
 from interdiff.keyframe_dp import optimal_indices
 from interdiff.video.methods import load_interpolator, load_straightener
+from interdiff.video.oracle import interpolator_costs, line_costs
 from interdiff.video.settings import OracleSettings
 from interdiff.video.shard_dataset import ShardDataset
 from stages.runner import Stage, run_stage

@@ -6,19 +6,20 @@ from statistics import median
 
 import numpy as np
 import torch
-from interdiff.video.choosers import load_chooser
 from torch import Tensor
 
-from interdiff.files import write_arrays, write_json
+from interdiff.files import load_arrays, write_arrays, write_json
 from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import clip_noise, load_negative
+from interdiff.video.choosers import by_selector, load_selector, without_looking
 from interdiff.video.flow_matching import Guidance, euler, even_levels
 from interdiff.video.methods import load_interpolator
 from interdiff.video.sampling_costs import sampling_costs
 from interdiff.video.settings import SamplesStageSettings
 from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.tuning import load_tuned
-from interdiff.video.two_phase import Sampled, TwoPhase
+from interdiff.video.two_phase import Chooser, Sampled, TwoPhase
+from interdiff.video.wan import WanDenoiser
 from stages.runner import Stage, run_stage
 
 Sample = Callable[[Tensor, Tensor], Sampled]
@@ -60,7 +61,7 @@ def _guidance(stage: Stage) -> Guidance:
     return Guidance(stage.settings.sampling.guidance, load_negative(stage.path("negative"), stage.device))
 
 
-def _teacher(stage: Stage, backbone: torch.nn.Module) -> Sample:
+def _teacher(stage: Stage, backbone: WanDenoiser) -> Sample:
     sampling, guidance = stage.settings.sampling, _guidance(stage)
 
     def sample(noise: Tensor, embed: Tensor) -> Sampled:
@@ -71,10 +72,19 @@ def _teacher(stage: Stage, backbone: torch.nn.Module) -> Sample:
     return sample
 
 
-def _two_phase(stage: Stage, backbone: torch.nn.Module) -> Sample:
+def _chooser(stage: Stage, backbone: WanDenoiser) -> Chooser:
+    settings: SamplesStageSettings = stage.settings
+    k, policy = settings.sampling.k, settings.sampling.selector
+    if policy == "selector":
+        return by_selector(load_selector(stage.folder("selector"), stage.device), backbone, k, settings.preview_level)
+    cost = load_arrays(stage.path("oracle"))["cost"]
+    return without_looking(policy, cost, k, settings.max_gap_factor, settings.seed)
+
+
+def _two_phase(stage: Stage, backbone: WanDenoiser) -> Sample:
     settings: SamplesStageSettings = stage.settings
     both = TwoPhase(
-        choose=load_chooser(stage, backbone),
+        choose=_chooser(stage, backbone),
         keyframes=load_tuned(stage.folder("keyframes"), "keyframes", backbone),
         interpolator=load_interpolator(stage.folder("interpolator"), stage.device),
         refiner=load_tuned(stage.folder("refiner"), "refiner", backbone),

@@ -1,0 +1,170 @@
+"""D_phi: what filling each segment of a clip will cost, from its prompt alone or with a look at what its noise will become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from interdiff.checkpoint import load_checkpoint
+from interdiff.keyframe_dp import optimal_indices
+from interdiff.networks import FourierFeatures, Transformer, mlp
+from interdiff.pair_costs import PairCosts
+from interdiff.segment_cost import cost_regression_loss
+from interdiff.training import Loss
+from interdiff.video.batches import TrainingClips
+from interdiff.video.flow_matching import Velocity, noisy
+from interdiff.video.text import masked_mean
+
+LOOK = 8
+"""Rows and columns that a look is averaged to."""
+
+
+class FrameFeatures(nn.Module):
+    """Features of a clip's frames: a transformer over T queries that attend to the prompt, and to the frames of a look.
+
+    text: "attention" to the rows of the prompt without padding, or "pooled", their mean as one token.
+    look: places of the frames that are looked at; none where there is no look.
+    """
+
+    def __init__(
+        self,
+        frames: int,
+        outputs: int,
+        conditions: int,
+        text_dim: int,
+        text: Literal["attention", "pooled"],
+        look: Sequence[int],
+        channels: int,
+        d_model: int,
+        depth: int,
+        heads: int,
+    ) -> None:
+        super().__init__()
+        self.text, self.heads, self.frames = text, heads, frames
+        self.fourier = FourierFeatures(5)
+        self.time = mlp(self.fourier.width(1), d_model, d_model)
+        self.condition = mlp(conditions, d_model, d_model)
+        self.prompt = nn.Sequential(nn.LayerNorm(text_dim), nn.Linear(text_dim, d_model))
+        self.look = nn.Linear(channels * LOOK * LOOK, d_model) if look else None
+        self.places: Tensor
+        self.register_buffer("places", torch.tensor(list(look), dtype=torch.int64), persistent=False)
+        self.transformer = Transformer(d_model, depth, heads)
+        self.head = nn.Sequential(nn.LayerNorm(d_model), nn.Linear(d_model, outputs))
+
+    def forward(self, embed_bld: Tensor, condition_bc: Tensor, look_bcfhw: Tensor | None) -> Tensor:
+        """[B, T, outputs]."""
+        batch, device = len(embed_bld), embed_bld.device
+        real = (embed_bld != 0).any(-1)
+        if self.text == "pooled":
+            embed_bld, real = masked_mean(embed_bld)[:, None], real[:, :1]
+        context = self.prompt(embed_bld)
+        if self.look is not None:
+            assert look_bcfhw is not None
+            pooled = F.adaptive_avg_pool2d(look_bcfhw.movedim(2, 1).flatten(0, 1), LOOK)
+            seen = self.look(pooled.flatten(1)).unflatten(0, (batch, -1)) + self._at(self.places)
+            context = torch.cat([context, seen], 1)
+            real = torch.cat([real, real.new_ones(batch, seen.shape[1])], 1)
+        padding = torch.where(real, 0.0, torch.finfo(context.dtype).min)[:, None].expand(-1, self.heads, -1)
+        queries = self._at(torch.arange(self.frames, device=device)).expand(batch, -1, -1)
+        encoded = self.transformer.encode_context(context)
+        return self.head(self.transformer(queries, self.condition(condition_bc), encoded, padding))
+
+    def _at(self, places: Tensor) -> Tensor:
+        return self.time(self.fourier(places[:, None] / (self.frames - 1)))
+
+
+class VideoSegmentCost(nn.Module):
+    """D_phi: costs of a clip's segments, in mean squared error summed over frames, from its prompt and a noise level."""
+
+    def __init__(self, frames: int, features: int, **size: Any) -> None:
+        super().__init__()
+        self.fourier = FourierFeatures(4)
+        self.network = FrameFeatures(
+            frames, 2 * features, conditions=self.fourier.width(1), look=(), channels=0, **size
+        )
+        self.costs = PairCosts(frames)
+
+    def forward(self, embed_bld: Tensor, sigma_b: Tensor) -> Tensor:
+        """Features [B, T, 2 H] at noise levels [B]; 0 stands for costs of latents."""
+        return self.network(embed_bld, self.fourier(sigma_b[:, None]), None)
+
+    def all_costs(self, embed_bld: Tensor, sigma_b: Tensor) -> np.ndarray:
+        """Costs [B, T, T] float32, infinite where j <= i."""
+        cost = self.costs.all(self(embed_bld, sigma_b)).numpy(force=True)
+        return np.where(np.triu(np.ones(cost.shape[1:], bool), 1), cost, np.inf).astype(np.float32)
+
+
+def latent_cost_loss(clips: TrainingClips, cost_nij: Tensor, longest: int) -> Loss:
+    """Regression of the exact costs [N, T, T] of all segments of 2 to `longest` frames, at noise level 0."""
+    i, j = torch.triu_indices(*cost_nij.shape[1:], offset=2)
+    i, j = i[j - i <= longest], j[j - i <= longest]
+
+    def loss(model: VideoSegmentCost, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        batch = clips.batch(progress)
+        embed = batch["embed"].float()
+        features = model(embed, embed.new_zeros(len(embed)))
+        target = cost_nij[batch["row"].cpu()].to(embed)
+        pairs = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))
+        return {"loss": cost_regression_loss(model.costs.pairs(features, *pairs), target[:, i, j])}
+
+    return loss
+
+
+def teacher_cost_loss(
+    embeds_nld: Tensor, rows: Tensor, i: Tensor, j: Tensor, sigma: Tensor, cost: Tensor, batch_size: int
+) -> Loss:
+    """Regression of the teacher's costs of measured segments: which clip, which frames, at which level, what cost, each [M]."""
+
+    def loss(model: VideoSegmentCost, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        drawn = torch.randint(len(rows), (batch_size,), generator=generator, device=generator.device).cpu()
+        device = generator.device
+        features = model(embeds_nld[rows[drawn]].to(device), sigma[drawn].to(device))
+        pairs = (index[drawn, None].to(device) for index in (i, j))
+        return {"loss": cost_regression_loss(model.costs.pairs(features, *pairs)[:, 0], cost[drawn].to(device))}
+
+    return loss
+
+
+def load_video_segment_cost(folder: Path, device: torch.device) -> VideoSegmentCost:
+    """A checkpoint of D_phi."""
+    return load_checkpoint(folder, "segment_cost", lambda config: VideoSegmentCost(**config), device)
+
+
+@torch.no_grad()
+def best_by_segment_cost(
+    model: VideoSegmentCost, embeds_nld: Tensor, k: Sequence[int], max_gap_factor: float
+) -> dict[int, Tensor]:
+    """K -> the keyframes [N, K] int64 that are best by D_phi's costs of latents."""
+    cost = np.concatenate([model.all_costs(part, part.new_zeros(len(part))) for part in embeds_nld.split(64)])
+    return {count: torch.from_numpy(optimal_indices(cost, count, max_gap_factor)[0].astype(np.int64)) for count in k}
+
+
+@torch.no_grad()
+def teacher_costs(
+    velocity: Velocity, z_bcthw: Tensor, noise_bcthw: Tensor, i_b: Tensor, j_b: Tensor, sigma_b: Tensor
+) -> Tensor:
+    """How much the teacher's prediction changes when it sees the line from i to j in place of the clip: costs [B].
+
+    The teacher sees the same noise on both; squared differences of its velocities are averaged over latents and summed over
+    the frames between.
+    """
+    t = torch.arange(z_bcthw.shape[2], device=z_bcthw.device)
+    inside = (t > i_b[:, None]) & (t < j_b[:, None])
+    share = ((t - i_b[:, None]) / (j_b - i_b)[:, None])[:, None, :, None, None]
+    each = torch.arange(len(z_bcthw), device=z_bcthw.device)
+    first, last = (z_bcthw[each, :, index][:, :, None] for index in (i_b, j_b))
+    line = torch.where(inside[:, None, :, None, None], torch.lerp(first, last, share.to(first)), z_bcthw)
+    level = sigma_b[:, None]
+    seen, filled = (velocity(noisy(z, noise_bcthw, level), level) for z in (z_bcthw, line))
+    return ((seen - filled).square().mean((1, 3, 4)) * inside).sum(1)
+
+
+def level_weights(sigma: Tensor, least: float = 0.1, most: float = 10.0) -> Tensor:
+    """Weights of noise levels when costs are averaged over them: the signal-to-noise ratio, clamped (the research log's)."""
+    return ((1 - sigma) / sigma).square().clamp(least, most)

@@ -1,0 +1,85 @@
+"""The selector: keyframes from the prompt, and from a look at what the noise will become."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from interdiff.keyframe_crf import log_partition, marginals, path_potential
+from interdiff.keyframe_dp import max_gap, optimal_indices
+from interdiff.pair_costs import PairCosts, path_potentials
+from interdiff.training import Loss
+from interdiff.video.batches import TrainingClips
+from interdiff.video.segment_cost import FrameFeatures
+
+PRECISION_RATE = 100.0
+"""The precision learns this much faster than the weights: it must follow what they can tell apart."""
+
+
+class VideoSelector(nn.Module):
+    """A distribution of keyframe paths from a prompt and a look: segment potentials, told the number of keyframes."""
+
+    def __init__(
+        self, frames: int, features: int, look: Sequence[int], max_gap_factor: float, k: Sequence[int], **size: Any
+    ) -> None:
+        super().__init__()
+        self.max_gap_factor, self.k = max_gap_factor, tuple(k)
+        self.network = FrameFeatures(frames, 2 * features, conditions=2, look=look, **size)
+        self.costs = PairCosts(frames)
+        self.log_precision = nn.Parameter(torch.tensor([1.0, 1.0]) / PRECISION_RATE)
+
+    def forward(self, embed_bld: Tensor, look_bcfhw: Tensor | None, k: int) -> Tensor:
+        """Features [B, T, 2 H]."""
+        share = k / self.network.frames
+        condition = embed_bld.new_tensor([share, math.sqrt(share)]).expand(len(embed_bld), -1)
+        return self.network(embed_bld, condition, look_bcfhw)
+
+    def potentials(self, features_btc: Tensor, k: int) -> Tensor:
+        """Segment potentials [B, T, T] of paths of K keyframes."""
+        level, slope = PRECISION_RATE * self.log_precision
+        precision = (level + slope * math.log(k / 4)).exp()
+        longest = max_gap(self.network.frames, k, self.max_gap_factor)
+        return path_potentials(lambda i, j: precision * self.costs.pairs(features_btc, i, j), features_btc, longest)
+
+    @torch.no_grad()
+    def path_costs(self, embed_bld: Tensor, look_bcfhw: Tensor | None, k: int) -> np.ndarray:
+        """Costs [B, T, T] float32 whose cheapest path is the most probable one of K keyframes."""
+        return -self.potentials(self(embed_bld, look_bcfhw, k), k).float().numpy(force=True)
+
+    def select(self, embed_bld: Tensor, look_bcfhw: Tensor | None, k: int) -> np.ndarray:
+        """Keyframes [B, K] int16."""
+        return optimal_indices(self.path_costs(embed_bld, look_bcfhw, k), k, self.max_gap_factor)[0]
+
+
+def selector_loss(
+    clips: TrainingClips, looks_ncfhw: Tensor | None, labels: Mapping[int, Tensor], uniform_weight: float
+) -> Loss:
+    """Negative log likelihood of the best paths, per keyframe between the ends; each step draws a number of keyframes.
+
+    Args:
+        looks_ncfhw: of all clips in their order, where the selector looks.
+        labels: K -> [N, K] int64.
+        uniform_weight: of KL(density of keyframes || uniform), against a selector that always says the same.
+    """
+    counts = sorted(labels)
+
+    def loss(model: VideoSelector, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        batch = clips.batch(progress)
+        rows, embed = batch["row"].cpu(), batch["embed"].float()
+        k = counts[int(torch.randint(len(counts), (), generator=generator, device=generator.device))]
+        look = None if looks_ncfhw is None else looks_ncfhw[rows].to(embed)
+        potential = model.potentials(model(embed, look, k), k)
+        likelihood = path_potential(potential, labels[k][rows].to(embed.device)) - log_partition(potential, k)
+        scalars = {"loss": -likelihood.mean() / (k - 2)}
+        if uniform_weight:
+            density = marginals(potential, k)[:, 1:-1].clamp_min(1e-9) / (k - 2)
+            scalars["kl"] = (density * (density * density.shape[1]).log()).sum(-1).mean()
+            scalars["loss"] = scalars["loss"] + uniform_weight * scalars["kl"]
+        return scalars
+
+    return loss

@@ -1,0 +1,39 @@
+"""Train D_phi: the costs of a clip's segments from its prompt."""
+
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.files import load_arrays
+from interdiff.keyframe_dp import max_gap
+from interdiff.video.batches import TrainingClips
+from interdiff.video.segment_cost import VideoSegmentCost, latent_cost_loss, teacher_cost_loss
+from interdiff.video.settings import SegmentCostSettings
+from interdiff.video.shard_dataset import ShardDataset
+from stages.runner import Stage, run_stage
+from stages.training import train_network
+
+
+def main(stage: Stage) -> None:
+    """Reads an `index` of clips, their `oracle`, and the teacher's `targets` where those are learned; writes a checkpoint."""
+    settings: SegmentCostSettings = stage.settings
+    data = ShardDataset(stage.path("index"), ["embed"])
+    oracle = load_arrays(stage.path("oracle"))
+    frames = oracle["cost"].shape[1]
+    if settings.targets == "teacher":
+        measured = load_arrays(stage.path("targets"))
+        embeds = data.batch("embed", range(len(data))).float()
+        values = [torch.from_numpy(measured[name]) for name in ("row", "i", "j", "sigma", "cost")]
+        loss = teacher_cost_loss(embeds, *values, batch_size=settings.training.batch_size)
+    else:
+        longest = max_gap(frames, int(oracle["k"].min()), float(oracle["max_gap_factor"]))
+        clips = TrainingClips([data], settings.training, stage.device)
+        loss = latent_cost_loss(clips, torch.from_numpy(oracle["cost"]), longest)
+    size = settings.network.model_dump(exclude={"features"})
+    config = {"frames": frames, "features": settings.network.features, "text_dim": data.shape("embed")[1]} | size
+    torch.manual_seed(settings.training.seed)
+    model, history = train_network(stage, VideoSegmentCost(**config), loss)
+    save_checkpoint(stage.outputs, model, {"kind": "segment_cost", "model": config}, history)
+
+
+if __name__ == "__main__":
+    run_stage(main, SegmentCostSettings)

@@ -1,0 +1,52 @@
+"""Train the selector: keyframes from the prompt, and from a look at what the noise will become."""
+
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.files import load_arrays
+from interdiff.video.backbone import load_backbone
+from interdiff.video.batches import TrainingClips
+from interdiff.video.choosers import looks, preview_frames
+from interdiff.video.codecs import CHANNELS
+from interdiff.video.keyframes import best_keyframes
+from interdiff.video.segment_cost import best_by_segment_cost, load_video_segment_cost
+from interdiff.video.selector import VideoSelector, selector_loss
+from interdiff.video.settings import SelectorSettings
+from interdiff.video.shard_dataset import ShardDataset
+from stages.runner import Stage, run_stage
+from stages.training import train_network
+
+
+def main(stage: Stage) -> None:
+    """Reads an `index` of clips, their `oracle`, the `backbone` that looks, and D_phi's `segment_cost` if it labels.
+
+    Writes a checkpoint.
+    """
+    settings: SelectorSettings = stage.settings
+    data = ShardDataset(stage.path("index"), ["embed"])
+    oracle = load_arrays(stage.path("oracle"))
+    frames, gap = oracle["cost"].shape[1], float(oracle["max_gap_factor"])
+    labels = best_keyframes(oracle)
+    if settings.labels == "segment_cost":
+        segment_cost = load_video_segment_cost(stage.folder("segment_cost"), stage.device)
+        embeds = data.batch("embed", range(len(data))).float().to(stage.device)
+        labels = best_by_segment_cost(segment_cost, embeds, list(labels), gap)
+    places, seen = [], None
+    if settings.preview:
+        places = preview_frames(frames, settings.preview_frames)
+        backbone = load_backbone(stage.folder("backbone"), stage.device)
+        noisy = ShardDataset(stage.path("index"), ["noise", "embed"])
+        seen = looks(noisy, backbone, places, settings.preview_level)
+        places = places.tolist()
+    size = settings.network.model_dump(exclude={"features"})
+    config = {"frames": frames, "features": settings.network.features, "text_dim": data.shape("embed")[1]}
+    config |= {"look": places, "channels": CHANNELS, "max_gap_factor": gap, "k": sorted(labels)} | size
+    torch.manual_seed(settings.training.seed)
+    clips = TrainingClips([data], settings.training, stage.device)
+    loss = selector_loss(clips, seen, labels, settings.uniform_weight)
+    model, history = train_network(stage, VideoSelector(**config), loss)
+    save_checkpoint(stage.outputs, model, {"kind": "selector", "model": config}, history)
+
+
+if __name__ == "__main__":
+    run_stage(main, SelectorSettings)
