@@ -4,7 +4,7 @@ from pathlib import Path
 from interdiff.identity import spec
 from interdiff.keyframe_dp import max_gap
 from interdiff.variants import BASE, difference
-from interdiff.video.settings import SPLITS, TEACHER
+from interdiff.video.settings import SPLITS, TEACHER, SegmentCostSettings, samples_settings
 
 MAZE, VIDEO = CONFIG.maze.resolved(), CONFIG.video.resolved()
 VARIANTS = {"maze": MAZE, "video": VIDEO}
@@ -491,6 +491,20 @@ def selector_clips(variant):
     return "generated_train" if generated else "train"
 
 
+def cost_levels(variant):
+    """The noise levels at which D_phi's costs choose keyframes."""
+    return SegmentCostSettings(**VIDEO.section("segment_cost", variant)).levels
+
+
+def selector_spec(wildcards):
+    """Params function: the identity text of the selector's training."""
+    settings = {
+        "selector": VIDEO.section("selector", wildcards.variant),
+        "cost_levels": cost_levels(wildcards.variant),
+    }
+    return stage_spec("selector", settings, CONFIG.threads, domain="video")
+
+
 def selector_index(wildcards):
     """Input function: their index."""
     return clips_files(wildcards.variant, selector_clips(wildcards.variant))
@@ -533,15 +547,7 @@ def schedule_oracle(wildcards):
 
 def video_samples_spec(wildcards):
     """Params function: the identity text of a method's samples."""
-    refiner = VIDEO.section("refiner", wildcards.variant)
-    settings = {
-        "sampling": VIDEO.section("samples", wildcards.variant),
-        "seed": VIDEO.section("generated", wildcards.variant)["seed"],
-        "max_gap_factor": VIDEO.section("oracle", wildcards.variant)["max_gap_factor"],
-        "preview_level": VIDEO.section("selector", wildcards.variant)["preview_level"],
-        "levels": refiner["levels"],
-        "trained_noise": refiner["noise"],
-    }
+    settings = samples_settings(VIDEO, wildcards.variant).model_dump()
     return stage_spec("samples", settings, CONFIG.threads, domain="video")
 
 
@@ -567,6 +573,44 @@ def video_metrics_spec(wildcards):
         "reference": compared.against,
     }
     return stage_spec("metrics", settings, domain="video")
+
+
+def two_phase_methods():
+    """The methods of metrics.csv that have two phases."""
+    methods = CONFIG.video.report.methods
+    return [name for name in methods if VIDEO.section("samples", name)["method"] == "two_phase"]
+
+
+def phase_histories():
+    """Histories of the networks of both phases, once each, by phase and the variant that owns them: of ways to train
+    phase 1, and of the methods of metrics.csv."""
+    wanted = [("keyframes", "phase 1", name) for name in CONFIG.video.report.tunings]
+    wanted += [("refiner", "phase 2", name) for name in two_phase_methods()]
+    files = {}
+    for stage, phase, name in wanted:
+        owner = VIDEO.owner(stage, name)
+        (files[f"{phase}: {owner}"],) = variant_files(stage, owner, "history.csv", domain="video")
+    return files
+
+
+def sample_pictures_spec(wildcards):
+    """Params function: the identity text of the pictures of samples."""
+    methods = CONFIG.video.report.methods
+    settings = {
+        "methods": methods,
+        "teachers": [name for name in methods if name not in two_phase_methods()],
+        "drawn": BASE,
+        "networks": list(phase_histories()),
+        "codec": CONFIG.video.data.codec.kind,
+    }
+    return stage_spec("sample_pictures", settings, domain="video")
+
+
+def samples_report():
+    """The comparison of methods, with its pictures."""
+    folder = f"{CONFIG.results}/video"
+    names = ("cost.png", "samples.gif", "sheet.png", "losses.png")
+    return [f"{folder}/metrics.csv", *(f"{folder}/samples/{name}" for name in names)]
 
 
 def both_kinds(split):
@@ -596,10 +640,7 @@ def video_selection_spec(wildcards):
         "selectors": compared.selectors,
         "preview_levels": [VIDEO.section("selector", name)["preview_level"] for name in compared.selectors],
         "segment_costs": compared.segment_costs,
-        "cost_levels": [
-            0.5 if VIDEO.section("segment_cost", name)["targets"] == "teacher" else 0.0
-            for name in compared.segment_costs
-        ],
+        "cost_levels": [cost_levels(name) for name in compared.segment_costs],
     }
     return stage_spec("selection", settings, CONFIG.threads, domain="video")
 

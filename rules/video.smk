@@ -7,6 +7,8 @@ localrules:
 
 rule video:
     input:
+        metrics="<results>/video/metrics.csv",
+        selection="<results>/video/selection.csv",
         interpolators="<results>/video/interpolators.csv",
         report="<results>/video/report.html",
 
@@ -408,6 +410,8 @@ rule interpolation_pictures:
 
 rule video_report:
     input:
+        samples=samples_report(),
+        selection=["<results>/video/selection.csv", "<results>/video/samples/frames.png"],
         interpolators=interpolator_report(),
         ablations=interpolator_ablations_report(),
     output:
@@ -428,7 +432,8 @@ rule video_report:
     shell:
         "python -m stages.video.report --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
-        " --in interpolators={input.interpolators:q} ablations={input.ablations:q}"
+        " --in samples={input.samples:q} selection={input.selection:q}"
+        " interpolators={input.interpolators:q} ablations={input.ablations:q}"
         " --out report={output.report:q}"
 
 
@@ -789,7 +794,7 @@ rule video_selector:
         mem_mb=memory(4000),
         runtime="4h",
     params:
-        spec=video_spec("selector"),
+        spec=selector_spec,
         results=results_root,
     shell:
         "python -m stages.video.selector --spec {params.spec:q} --gpus {resources.gpu}"
@@ -922,3 +927,37 @@ rule video_selection:
         " --log {log:q} --results {params.results:q}"
         " --in index={input.index:q} oracle={input.oracle:q} train_index={input.train_index:q} train_oracle={input.train_oracle:q} backbone={input.backbone:q} selectors={input.selectors:q} segment_costs={input.segment_costs:q}"
         " --out selection={output.selection:q}"
+
+
+rule sample_pictures:
+    input:
+        index="<results>/video/index/test.npz",
+        codec=codec_files,
+        metrics="<results>/video/metrics.csv",
+        samples=method_files("samples.npz"),
+        oracle=variant_files("oracle", BASE, "generated_test.npz", domain="video"),
+        histories=list(phase_histories().values()),
+    output:
+        cost="<results>/video/samples/cost.png",
+        samples="<results>/video/samples/samples.gif",
+        sheet="<results>/video/samples/sheet.png",
+        frames="<results>/video/samples/frames.png",
+        losses="<results>/video/samples/losses.png",
+    log:
+        "<results>/video/logs/sample_pictures.txt",
+    benchmark:
+        "<results>/video/benchmarks/sample_pictures.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        spec=sample_pictures_spec,
+        results=results_root,
+    shell:
+        "python -m stages.video.sample_pictures --spec {params.spec:q}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} codec={input.codec:q} metrics={input.metrics:q} samples={input.samples:q} oracle={input.oracle:q} histories={input.histories:q}"
+        " --out cost={output.cost:q} samples={output.samples:q} sheet={output.sheet:q} frames={output.frames:q} losses={output.losses:q}"

@@ -55,7 +55,8 @@ def fit_features(z_ncthw: Tensor, count: int = 24) -> Features:
     values = statistics(z_ncthw).numpy(force=True).astype(np.float64)
     mean, scale = values.mean(0), values.std(0) + 1e-6
     _, spread, directions = np.linalg.svd((values - mean) / scale, full_matrices=False)
-    return Features(mean, scale, directions[:count].T / (spread[:count] / np.sqrt(len(values))))
+    kept = min(count, int((spread > 1e-3 * spread[0]).sum()))
+    return Features(mean, scale, directions[:kept].T / (spread[:kept] / np.sqrt(len(values))))
 
 
 def frechet_distance(a_nd: np.ndarray, b_md: np.ndarray) -> float:

@@ -7,6 +7,32 @@ from collections.abc import Iterable, Mapping
 from interdiff.report import Sections
 
 SECTIONS: Sections = {
+    "samples": (
+        "Both phases against the backbone on all frames",
+        {
+            "metrics.csv": "The same prompts and noise for all methods; mean ± standard error over prompts, from metrics.csv. "
+            "frechet: Frechet distance from real clips on fixed features (principal components of what is where, what moves, "
+            "how sharp and how lively it is, in latents); adherence: share of what prompts ask for that a tracker "
+            "finds in decoded frames; smoothness, sharpness: Wasserstein distances of their distributions from real clips'; "
+            "distance: root mean squared distance from the exact sample of the same noise. full_step_units: arithmetic in "
+            "passes of the backbone over all frames; guidance counts two, look and interpolator are included.",
+            "cost.png": "Quality against cost in full steps (log axis), with standard errors. The line joins the backbone's.",
+            "samples.gif": "From top to bottom: real clips of the prompts, then the methods in the table's order. Same noise "
+            "in each column.",
+            "sheet.png": "The first prompt, every fourth frame.",
+            "losses.png": "Training of both phases: all weights, and low-rank changes.",
+        },
+    ),
+    "selection": (
+        "Which frames phase 1 makes",
+        {
+            "selection.csv": "On held-out prompts, beside the best keyframes of each clip by exact costs; mean ± standard "
+            "error over clips, from selection.csv. clips: rendered ones, or the backbone's own, whose noise may be looked at. "
+            "overlap_int: share of the keyframes between the ends that are among the best; cost_ratio: summed "
+            "exact cost over that of the best; same_prompt, other_prompt: what the best keyframes of two clips share.",
+            "frames.png": "How often each frame is chosen.",
+        },
+    ),
     "interpolators": (
         "Interpolators",
         {
@@ -48,6 +74,28 @@ def in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
             "ms_per_frame": row["ms_per_frame"],
             "share": row["wan_step_share"],
         }
+        for row in rows
+    ]
+
+
+def methods_in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Rows of metrics.csv with each figure and its standard error in one cell."""
+    figures = ("frechet", "adherence", "smoothness", "sharpness", "distance")
+    return [
+        {name: row[name] for name in ("method", "steps", "k", "n")}
+        | {name: _with_error(row, name) for name in figures}
+        | {name: row[name] for name in ("full_step_units", "full_step_seconds", "flops", "seconds")}
+        for row in rows
+    ]
+
+
+def selection_in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Rows of selection.csv in the same way."""
+    figures = ("overlap", "overlap_int", "cost_ratio")
+    return [
+        {name: row[name] for name in ("selector", "clips", "k", "n")}
+        | {name: _with_error(row, name) for name in figures}
+        | {name: row[name] for name in ("unique_sequences", "same_prompt", "other_prompt")}
         for row in rows
     ]
 

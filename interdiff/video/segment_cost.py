@@ -94,9 +94,12 @@ class VideoSegmentCost(nn.Module):
         """Features [B, T, 2 H] at noise levels [B]; 0 stands for costs of latents."""
         return self.network(embed_bld, self.fourier(sigma_b[:, None]), None)
 
-    def all_costs(self, embed_bld: Tensor, sigma_b: Tensor) -> np.ndarray:
-        """Costs [B, T, T] float32, infinite where j <= i."""
-        cost = self.costs.all(self(embed_bld, sigma_b)).numpy(force=True)
+    def all_costs(self, embed_bld: Tensor, levels: Sequence[float]) -> np.ndarray:
+        """Costs [B, T, T] float32, infinite where j <= i: weighted means over noise levels, of which 0 stands for latents."""
+        weights = level_weights(embed_bld.new_tensor(levels))
+        each = [self.costs.all(self(embed_bld, embed_bld.new_full((len(embed_bld),), level))) for level in levels]
+        mean = (torch.stack(each, -1) * weights).sum(-1) / weights.sum()
+        cost = mean.numpy(force=True)
         return np.where(np.triu(np.ones(cost.shape[1:], bool), 1), cost, np.inf).astype(np.float32)
 
 
@@ -138,10 +141,10 @@ def load_video_segment_cost(folder: Path, device: torch.device) -> VideoSegmentC
 
 @torch.no_grad()
 def best_by_segment_cost(
-    model: VideoSegmentCost, embeds_nld: Tensor, k: Sequence[int], max_gap_factor: float
+    model: VideoSegmentCost, embeds_nld: Tensor, levels: Sequence[float], k: Sequence[int], max_gap_factor: float
 ) -> dict[int, Tensor]:
-    """K -> the keyframes [N, K] int64 that are best by D_phi's costs of latents."""
-    cost = np.concatenate([model.all_costs(part, part.new_zeros(len(part))) for part in embeds_nld.split(64)])
+    """K -> the keyframes [N, K] int64 that are best by D_phi's costs at noise levels."""
+    cost = np.concatenate([model.all_costs(part, levels) for part in embeds_nld.split(64)])
     return {count: torch.from_numpy(optimal_indices(cost, count, max_gap_factor)[0].astype(np.int64)) for count in k}
 
 

@@ -8,12 +8,14 @@ from pydantic import Field, field_validator, model_validator
 
 from interdiff.errors import InputError
 from interdiff.settings import Count, Fraction, Name, NetworkSettings, Section, TrainingSettings
-from interdiff.variants import BASE, Node, WithVariants, resolve
+from interdiff.variants import BASE, Node, Variants, WithVariants, resolve
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 CodecKind = Literal["linear", "wan_vae"]
 Source = Literal["clips", "hub", "lsmdc"]
+SELECTED = "selector"
+"""The way to choose keyframes that looks at prompts."""
 TEACHER = "teacher"
 """Whose frames are compared with the variants' under this name."""
 Weight = Annotated[float, Field(ge=0)]
@@ -287,6 +289,11 @@ class SegmentCostSettings(Section):
     network: FramesNetworkSettings = Field(default_factory=FramesNetworkSettings, description="size")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
+    @property
+    def levels(self) -> list[float]:
+        """The noise levels whose costs choose keyframes; 0 stands for latents."""
+        return [0.1, 0.3, 0.5, 0.7, 0.9] if self.targets == "teacher" else [0.0]
+
 
 class SelectorSettings(Section):
     """The selector: keyframes from the prompt, and from a look at what the noise will become."""
@@ -340,7 +347,7 @@ class AnchorsSettings(Section):
     k: Count = Field(4, description="keyframes")
     steps: Count = Field(4, description="steps of phase 1")
     start: float = Field(
-        1.0, gt=0, le=1, description="noise level they start at; below 1 from the clip's own noised keyframes"
+        0.8, gt=0, le=1, description="noise level they start at; below 1 from the clip's own noised keyframes"
     )
     policies: list[Policy] = Field(["oracle", "random"], min_length=1, description="who chose the frames, one set each")
 
@@ -462,6 +469,18 @@ class GeneratedStageSettings(Section):
     number: int = Field(ge=0, description="number of the shard in its split")
 
 
+class SelectorStageSettings(Section):
+    """What the training of the selector is told."""
+
+    selector: SelectorSettings = Field(description="the selector")
+    cost_levels: list[float] = Field(description="noise levels that D_phi is asked about, where it labels")
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The selector's."""
+        return self.selector.training
+
+
 class CostTargetsStageSettings(Section):
     """What the teacher's costs of segments are told."""
 
@@ -505,6 +524,19 @@ class SamplesStageSettings(Section):
     trained_noise: float = Field(description="noise that phase 2 was trained with")
 
 
+def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
+    """What a variant samples with."""
+    refiner = variants.section("refiner", variant)
+    return SamplesStageSettings(
+        sampling=variants.section("samples", variant),
+        seed=variants.section("generated", variant)["seed"],
+        max_gap_factor=variants.section("oracle", variant)["max_gap_factor"],
+        preview_level=variants.section("selector", variant)["preview_level"],
+        levels=refiner["levels"],
+        trained_noise=refiner["noise"],
+    )
+
+
 class AdherenceStageSettings(Section):
     """What the tracker is told."""
 
@@ -520,6 +552,16 @@ class MetricsStageSettings(Section):
     reference: Name = Field(description="the one that the others are compared with")
 
 
+class SamplePicturesStageSettings(Section):
+    """What the pictures of samples are told."""
+
+    methods: list[Name] = Field(description="variants, in this order")
+    teachers: list[Name] = Field(description="those that are the backbone on all frames")
+    drawn: Name = Field(description="whose keyframes are drawn")
+    networks: list[str] = Field(description="what was trained for them, by phase and variant")
+    codec: CodecKind = Field(description="kind of the codec")
+
+
 class SelectionStageSettings(Section):
     """What the comparison of selectors is told."""
 
@@ -527,7 +569,7 @@ class SelectionStageSettings(Section):
     selectors: list[Name] = Field(description="variants of the selector")
     preview_levels: list[float] = Field(description="noise level of each one's look")
     segment_costs: list[Name] = Field(description="variants of D_phi")
-    cost_levels: list[float] = Field(description="noise level that each is asked about")
+    cost_levels: list[list[float]] = Field(description="noise levels that each is asked about")
 
 
 class TeacherStageSettings(Section):
@@ -575,6 +617,7 @@ class ReportSettings(Section):
     methods: list[Name] = Field([BASE], min_length=1, description="variants of metrics.csv, in this order")
     exact: Name = Field(BASE, description="the teacher at its best, from which `distance` is measured, one of them")
     against: Name = Field(BASE, description="the one that the others are compared with, one of them")
+    tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
     selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
     segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
     include: list[Literal["ablations"]] = Field(
@@ -611,7 +654,7 @@ class VideoConfig(WithVariants):
         self._resolved = resolve(self.base, self.variants, VIDEO_STAGES, "video.variants")
         if TEACHER in self._resolved.settings:
             raise InputError(f"variants.{TEACHER}: this name is taken by the teacher")
-        for key in ("interpolators", "ablations", "methods", "selectors", "segment_costs"):
+        for key in ("interpolators", "ablations", "methods", "tunings", "selectors", "segment_costs"):
             for name in getattr(self.report, key):
                 if name != TEACHER and name not in self._resolved.settings:
                     known = ", ".join(self._resolved.settings)

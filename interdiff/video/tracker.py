@@ -27,15 +27,15 @@ from interdiff.video.scenes import (
     edge_distance,
 )
 
-NEAR = 0.45
+NEAR = 0.32
 """Distance in RGB, from an object's colour, at which a pixel is no longer of it."""
 SMALLEST = 0.008
 """Share of the picture that an object covers at least where it is seen."""
-SEEN = 0.6
+SEEN = 0.45
 """Share of frames in which an object that is there is seen; the others may hide it."""
 FAR = 0.15
 """Distances between places, in widths of the picture, count no more than this: hidden objects' places are off."""
-GAIN = 0.004
+GAIN = 0.001
 """What an event must take off the mean distance to be believed."""
 WHOLE = 6
 """How strongly frames count less that show less of an object."""

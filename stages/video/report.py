@@ -6,7 +6,7 @@ from interdiff.provenance import makers
 from interdiff.report import Figures, page, rows_table, section_parts, timings, workflow_graph
 from interdiff.settings import NoSettings
 from interdiff.tracking import git_commit
-from interdiff.video.report import SECTIONS, in_brief
+from interdiff.video.report import SECTIONS, in_brief, methods_in_brief, selection_in_brief
 from stages.runner import Stage, run_stage
 
 
@@ -15,7 +15,12 @@ def main(stage: Stage) -> None:
     records = makers(stage.results)
     inputs = [relative_to(stage.results, path) for paths in stage.inputs.values() for path in paths]
     times = timings(stage.results / "video/benchmarks")
-    brief = {"interpolators.csv": in_brief, "interpolator_ablations.csv": in_brief}
+    brief = {
+        "metrics.csv": methods_in_brief,
+        "selection.csv": selection_in_brief,
+        "interpolators.csv": in_brief,
+        "interpolator_ablations.csv": in_brief,
+    }
     figures = Figures(stage.results, {}, records)
     sections = list(section_parts(SECTIONS, stage.inputs, figures, brief))
     html = page(

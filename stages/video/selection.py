@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from interdiff.files import load_arrays, write_csv
-from interdiff.keyframe_dp import global_indices, optimal_indices, random_indices, uniform_indices
+from interdiff.keyframe_dp import global_indices, random_indices, uniform_indices
 from interdiff.video.backbone import load_backbone
 from interdiff.video.choosers import load_selector, looks
-from interdiff.video.segment_cost import load_video_segment_cost
+from interdiff.video.segment_cost import best_by_segment_cost, load_video_segment_cost
 from interdiff.video.selection import repeat_consistency, selection_row
 from interdiff.video.settings import SelectionStageSettings
 from interdiff.video.shard_dataset import ShardDataset
@@ -47,12 +47,12 @@ def main(stage: Stage) -> None:
                 "uniform": np.tile(uniform_indices(frames, k), (count, 1)),
                 "random": random_indices(count, frames, k, stage.rng(k)),
             }
-            for name, path, level in zip(
+            for name, path, levels in zip(
                 settings.segment_costs, stage.inputs["segment_costs"], settings.cost_levels, strict=True
             ):
                 model = load_video_segment_cost(path.parent, stage.device)
-                predicted = model.all_costs(embeds, embeds.new_full((count,), level))
-                chosen[f"segment_cost_{name}"] = optimal_indices(predicted, k, gap)[0]
+                best = best_by_segment_cost(model, embeds, levels, [k], gap)
+                chosen[f"segment_cost_{name}"] = best[k].numpy()
             for name, path, level in zip(
                 settings.selectors, stage.inputs["selectors"], settings.preview_levels, strict=True
             ):

@@ -11,7 +11,7 @@ from interdiff.video.codecs import CHANNELS
 from interdiff.video.keyframes import best_keyframes
 from interdiff.video.segment_cost import best_by_segment_cost, load_video_segment_cost
 from interdiff.video.selector import VideoSelector, selector_loss
-from interdiff.video.settings import SelectorSettings
+from interdiff.video.settings import SelectorSettings, SelectorStageSettings
 from interdiff.video.shard_dataset import ShardDataset
 from stages.runner import Stage, run_stage
 from stages.training import train_network
@@ -22,7 +22,7 @@ def main(stage: Stage) -> None:
 
     Writes a checkpoint.
     """
-    settings: SelectorSettings = stage.settings
+    settings: SelectorSettings = stage.settings.selector
     data = ShardDataset(stage.path("index"), ["embed"])
     oracle = load_arrays(stage.path("oracle"))
     frames, gap = oracle["cost"].shape[1], float(oracle["max_gap_factor"])
@@ -30,7 +30,7 @@ def main(stage: Stage) -> None:
     if settings.labels == "segment_cost":
         segment_cost = load_video_segment_cost(stage.folder("segment_cost"), stage.device)
         embeds = data.batch("embed", range(len(data))).float().to(stage.device)
-        labels = best_by_segment_cost(segment_cost, embeds, list(labels), gap)
+        labels = best_by_segment_cost(segment_cost, embeds, stage.settings.cost_levels, list(labels), gap)
     places, seen = [], None
     if settings.preview:
         places = preview_frames(frames, settings.preview_frames)
@@ -49,4 +49,4 @@ def main(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, SelectorSettings)
+    run_stage(main, SelectorStageSettings)

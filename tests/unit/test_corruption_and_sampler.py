@@ -40,7 +40,9 @@ def sampled(refine, anchors, masks, method="linear", sigma=0.0, seed=0):
         return refine(x, mask)
 
     sequence, _ = place_keyframes(anchors, INDICES, T)
-    result = refine_over_levels(recorded, sequence, masks, [sigma] * len(masks), filling(method), seeded(seed), lambda x: x)
+    result = refine_over_levels(
+        recorded, sequence, masks, [sigma] * len(masks), filling(method), seeded(seed), lambda x: x
+    )
     return *result, met
 
 

@@ -59,9 +59,7 @@ def test_frames_keep_their_places(stock, inputs):
     places = torch.tensor([[0, 3, 12, 20], [0, 6, 13, 20]])
     some = torch.stack([clip[:, at] for clip, at in zip(z, places, strict=True)])
     output = model(some, level, embed, places)
-    torch.testing.assert_close(
-        model(some.flip(2), level, embed, places.flip(1)), output.flip(2), atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(model(some.flip(2), level, embed, places.flip(1)), output.flip(2), atol=1e-5, rtol=1e-5)
     assert (model(some, level, embed, ALL[:, :4]) - output).abs().max() > 1e-3
 
 

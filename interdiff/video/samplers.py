@@ -1,0 +1,65 @@
+"""Samplers by their settings: the backbone on all frames, or both phases, put together from their checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from interdiff.files import load_arrays
+from interdiff.video.batches import load_negative
+from interdiff.video.choosers import by_selector, load_selector, without_looking
+from interdiff.video.flow_matching import Guidance, euler, even_levels
+from interdiff.video.methods import load_interpolator
+from interdiff.video.settings import SamplesStageSettings
+from interdiff.video.tuning import load_tuned
+from interdiff.video.two_phase import Chooser, Sampled, TwoPhase
+from interdiff.video.wan import WanDenoiser
+
+Sampler = Callable[[Tensor, Tensor], Sampled]
+"""(noise [B, C, T, H, W], embeddings [B, L, D]) -> clips."""
+Folder = Callable[[str], Path]
+"""Where the artifact of a stage is, by its name: backbone, negative, keyframes, interpolator, refiner, selector."""
+
+
+def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
+    """A method of metrics.csv; `oracle`, of training clips, is read where neither prompt nor noise choose keyframes."""
+    device = next(backbone.parameters()).device
+    guidance = Guidance(settings.sampling.guidance, load_negative(folder("negative") / "negative.npz", device))
+    if settings.sampling.method == "teacher":
+        return _teacher(backbone, guidance, settings)
+    both = TwoPhase(
+        choose=_chooser(folder, oracle, backbone, settings),
+        keyframes=load_tuned(folder("keyframes"), "keyframes", backbone),
+        interpolator=load_interpolator(folder("interpolator"), device),
+        refiner=load_tuned(folder("refiner"), "refiner", backbone),
+        guidance=guidance,
+        settings=settings.sampling,
+        levels=settings.levels,
+        max_gap_factor=settings.max_gap_factor,
+        trained_noise=settings.trained_noise,
+    )
+    generator = torch.Generator(device).manual_seed(settings.seed)
+    return lambda noise, embed: both.sample(noise, embed, generator)
+
+
+def _teacher(backbone: WanDenoiser, guidance: Guidance, settings: SamplesStageSettings) -> Sampler:
+    levels = even_levels(settings.sampling.steps, settings.sampling.shift)
+
+    def sample(noise: Tensor, embed: Tensor) -> Sampled:
+        frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
+        z = euler(guidance.velocity(backbone, embed, frames), noise, levels)
+        return Sampled(frames, z, z)
+
+    return sample
+
+
+def _chooser(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Chooser:
+    k, policy = settings.sampling.k, settings.sampling.selector
+    if policy == "selector":
+        selector = load_selector(folder("selector"), next(backbone.parameters()).device)
+        return by_selector(selector, backbone, k, settings.preview_level)
+    assert oracle is not None
+    return without_looking(policy, load_arrays(oracle)["cost"], k, settings.max_gap_factor, settings.seed)

@@ -1,0 +1,83 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from interdiff.video.codecs import fit_linear_codec
+from interdiff.video.comparison import ADHERENCE, Reference, quality
+from interdiff.video.quality import (
+    distance_from_real,
+    distance_to,
+    fit_features,
+    frechet_distance,
+    roughness,
+    sharpness,
+)
+from interdiff.video.scenes import render, split_scene
+
+
+@pytest.fixture(scope="module")
+def clips():
+    videos = torch.from_numpy(np.stack([render(split_scene(0, "test", n), 81, 32) for n in range(200)]))
+    return fit_linear_codec([videos[:30]], 4).encode(videos)
+
+
+def filled_by_lines(z):
+    out, known = z.clone(), [0, 7, 13, 20]
+    for i, j in itertools.pairwise(known):
+        for t in range(i + 1, j):
+            out[:, :, t] = torch.lerp(z[:, :, i], z[:, :, j], (t - i) / (j - i))
+    return out
+
+
+SPOILED = {
+    "noise": lambda z: z + 0.2 * torch.randn(z.shape, generator=torch.Generator().manual_seed(0)),
+    "blur": lambda z: F.avg_pool3d(z, (1, 3, 3), 1, (0, 1, 1)),
+    "frozen": lambda z: z[:, :, :1].expand_as(z),
+    "shuffled": lambda z: z[:, :, torch.randperm(z.shape[2], generator=torch.Generator().manual_seed(0))],
+    "filled": filled_by_lines,
+}
+
+
+@pytest.mark.parametrize("way", SPOILED)
+def test_the_frechet_distance_tells_spoiled_clips_from_real_ones(clips, way):
+    features = fit_features(clips[100:])
+    real = features(clips[64:])
+    assert frechet_distance(features(SPOILED[way](clips[:64])), real) > 1.4 * frechet_distance(
+        features(clips[:64]), real
+    )
+
+
+def test_the_frechet_distance_of_gaussians_is_known():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((200_000, 2)), 3 + 2 * rng.standard_normal((200_000, 2))
+    assert frechet_distance(a, b) == pytest.approx(2 * 9 + 2 * (1 - 2) ** 2, rel=0.01)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+
+
+def test_smoothness_and_sharpness_are_of_the_kind_they_say(clips):
+    few, line = clips[:20], torch.linspace(0, 1, 21)[:, None, None].expand(1, 16, 21, 8, 8)
+    assert roughness(line).max() < 1e-4
+    assert (roughness(filled_by_lines(few)) < roughness(few)).all()
+    assert (sharpness(SPOILED["blur"](few)) < sharpness(few)).all()
+    assert distance_from_real(np.arange(10.0) + 3, np.arange(10.0)) == pytest.approx(3 / np.arange(10.0).std())
+
+
+def test_distance_is_the_root_mean_square_of_each_clip(clips):
+    shifted = clips[:3] + torch.tensor([0.0, 0.5, 2.0])[:, None, None, None, None]
+    np.testing.assert_allclose(distance_to(shifted, clips[:3]), [0, 0.5, 2], rtol=1e-5)
+
+
+def test_a_row_compares_two_methods_on_the_same_prompts(clips):
+    compared = Reference(clips[100:], clips[64:100], clips[:20])
+    tracked = [{name: str(n % 2) for name in ADHERENCE} for n in range(20)]
+    exact, noisy = (quality(z, tracked, compared) for z in (clips[:20], SPOILED["noise"](clips[:20])))
+    row = noisy.row(exact)
+    assert row["distance"] == pytest.approx(0.2, rel=0.02)
+    assert row["distance_vs_reference"] == row["distance"]
+    assert row["frechet_vs_reference"] > 3 * row["frechet_vs_reference_se"] > 0
+    assert row["adherence"] == 0.5
+    assert row["adherence_se"] == pytest.approx(0.5 / np.sqrt(20), rel=0.3)
+    assert row["adherence_vs_reference"] == row["adherence_vs_reference_se"] == 0

@@ -1,0 +1,236 @@
+import numpy as np
+import pytest
+import torch
+from diffusers import WanTransformer3DModel
+
+from interdiff.flops import counted_flops
+from interdiff.interpolation import place_keyframes
+from interdiff.settings import TrainingSettings
+from interdiff.video.backbone import build_backbone, random_frames, transformer_config
+from interdiff.video.choosers import by_selector, preview, without_looking
+from interdiff.video.flow_matching import Guidance, euler, even_levels, noisy, shifted, take_frames, unipc
+from interdiff.video.interpolators import fill, lerp
+from interdiff.video.keyframes import keyframes_again, keyframes_loss, sample_keyframes
+from interdiff.video.oracle import line_costs
+from interdiff.video.refiner import EXACT, INEXACT, filling_with, flat, nested_masks, noise_levels, refiner_loss
+from interdiff.video.sampling_costs import sampling_costs
+from interdiff.video.selector import VideoSelector
+from interdiff.video.settings import KeyframesSettings, RefinerSettings, SamplingSettings, TransformerSettings
+from interdiff.video.two_phase import TwoPhase
+
+B, T, DIM = 4, 9, 12
+SHAPE = (16, 4, 4)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+CLIPS = torch.randn(B, 16, T, 4, 4, generator=seeded())
+NOISE = torch.randn(B, 16, T, 4, 4, generator=seeded(1))
+EMBED = torch.randn(B, 5, DIM, generator=seeded(2))
+FRAMES = torch.tensor([[0, 2, 5, 8], [0, 1, 4, 8], [0, 3, 6, 8], [0, 4, 7, 8]])
+ALL = torch.arange(T).expand(B, -1)
+UNGUIDED = Guidance(1, torch.zeros(5, DIM))
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    torch.manual_seed(0)
+    settings = TransformerSettings(num_layers=1, num_attention_heads=2, attention_head_dim=16, ffn_dim=32)
+    model = build_backbone(**transformer_config(settings, DIM))
+    torch.nn.init.normal_(model.transformer.proj_out.weight, std=0.05)
+    return model.eval().requires_grad_(False)
+
+
+class Ideal(torch.nn.Module):
+    """Knows the clip: its velocity leads from any noise to it."""
+
+    def forward(self, z, sigma, embed, frames):
+        return (z - take_frames(CLIPS[: len(z)], frames)) / sigma[:, None, :, None, None]
+
+
+def test_levels_are_even_before_they_are_shifted():
+    assert even_levels(4, 1.0) == pytest.approx([1, 0.75, 0.5, 0.25, 0])
+    assert even_levels(2, 3.0) == pytest.approx([1, 0.75, 0])
+    later = even_levels(2, 3.0, start=0.75)
+    assert later == pytest.approx([0.75, float(shifted(torch.tensor(0.25), 3.0)), 0])
+
+
+@pytest.mark.parametrize("solve", [lambda v: euler(v, NOISE, even_levels(3, 3.0)), lambda v: unipc(v, NOISE, 4, 3.0)])
+def test_solvers_follow_a_straight_flow_to_its_end(solve):
+    """With velocity noise - data everywhere on the line, any number of steps arrives at the data."""
+    torch.testing.assert_close(solve(lambda z, sigma: NOISE - CLIPS), CLIPS, atol=1e-4, rtol=1e-3)
+
+
+def test_solvers_are_told_the_level_that_frames_are_at():
+    def velocity(z, sigma):
+        torch.testing.assert_close(z, noisy(CLIPS, NOISE, sigma), atol=1e-4, rtol=1e-3)
+        return NOISE - CLIPS
+
+    euler(velocity, NOISE, even_levels(5, 3.0))
+    unipc(velocity, NOISE, 5, 3.0)
+
+
+def test_guidance_leads_away_from_the_negative_prompt():
+    def model(z, sigma, embed, frames):
+        return embed.mean((1, 2))[:, None, None, None, None].expand_as(z)
+
+    negative = torch.full((5, DIM), -1.0)
+    velocity = Guidance(3.0, negative).velocity(model, torch.full((B, 5, DIM), 2.0), ALL)
+    assert (velocity(NOISE, torch.ones(B, 1)) == -1 + 3 * 3).all()
+
+
+def test_phase_1_samples_the_frames_it_is_asked_for():
+    made = sample_keyframes(Ideal(), NOISE, EMBED, FRAMES, 3, 3.0, UNGUIDED)
+    torch.testing.assert_close(made, take_frames(CLIPS, FRAMES), atol=1e-4, rtol=1e-3)
+
+
+def test_the_fewer_steps_are_left_the_nearer_phase_1_stays(backbone):
+    off = [
+        (
+            keyframes_again(backbone, CLIPS, NOISE, EMBED, FRAMES, even_levels(3, 3.0, start))
+            - take_frames(CLIPS, FRAMES)
+        )
+        .square()
+        .mean()
+        for start in (0.1, 0.5, 1.0)
+    ]
+    assert 0 < off[0] < off[1] < off[2]
+
+
+class Clips:
+    """Batches of the same clips."""
+
+    def __init__(self, **columns):
+        self.columns = {"latent": CLIPS, "embed": EMBED, "row": torch.arange(B)} | columns
+
+    def batch(self, done):
+        return self.columns
+
+
+def test_phase_1_learns_the_way_from_the_noise_that_clips_came_from():
+    """A network that knows both has no loss with the kept noise, and has one without."""
+    settings = KeyframesSettings(training=TrainingSettings(batch_size=B))
+
+    def model(z, sigma, embed, frames):
+        return take_frames(NOISE - CLIPS, frames)
+
+    best = {4: FRAMES}
+    assert keyframes_loss(Clips(noise=NOISE), best, settings)(model, seeded(), 0.0)["loss"] < 1e-8
+    assert keyframes_loss(Clips(), best, settings)(model, seeded(), 0.0)["loss"] > 0.1
+
+
+def test_frames_are_drawn_in_order_without_repeating():
+    frames = random_frames(50, T, 5, seeded())
+    assert (frames.diff(dim=1) > 0).all()
+    assert frames.min() == 0
+    assert frames.max() == T - 1
+
+
+def test_filling_sequences_is_filling_clips():
+    mask = torch.zeros(B, T, dtype=torch.bool).scatter(1, FRAMES, True)
+    filled, deviation = filling_with(lerp, SHAPE)(flat(CLIPS), mask)
+    z, error = fill(CLIPS, mask, lerp)
+    assert torch.equal(filled, flat(z))
+    assert torch.equal(deviation[..., :16], error.flatten(2))
+    assert (deviation[mask] == 0).all()
+
+
+def test_the_level_of_a_frame_is_what_is_expected_of_it():
+    mask = torch.zeros(2, T, dtype=torch.bool)
+    mask[:, [0, -1]] = True
+    deviation = torch.full((2, T, 8), 0.3)
+    levels = noise_levels(deviation, mask, torch.tensor([True, False]))
+    assert levels[0, 0] == pytest.approx(EXACT)
+    assert levels[1, 0] == pytest.approx(INEXACT)
+    assert torch.allclose(levels[:, 1:-1], torch.tensor(0.3))
+
+
+def test_masks_of_training_hold_the_keyframes_and_are_of_every_level():
+    masks = nested_masks(line_costs(CLIPS), (4, 6, 8), 3.0)
+    drawn = [masks(torch.arange(B), FRAMES, seeded(n)) for n in range(20)]
+    assert all(mask.gather(1, FRAMES).all() for mask in drawn)
+    assert {int(count) for mask in drawn for count in mask.sum(1)} == {4, 6, 8}
+
+
+def test_the_refiners_loss_is_that_of_what_it_makes(backbone):
+    clips = Clips(frames=FRAMES[:, None], keyframes=take_frames(CLIPS, FRAMES)[:, None] + 0.3)
+    masks = nested_masks(line_costs(CLIPS), (4,), 3.0)
+
+    class Silent(torch.nn.Module):
+        def forward(self, z, sigma, embed, frames):
+            return torch.zeros_like(z)
+
+    settings = RefinerSettings(levels=[4], replace_probability=1.0, noise=0.0)
+    scalars = refiner_loss(clips, masks, lerp, settings)(Silent(), seeded(), 0.0)
+    assert float(scalars["anchors"]) == pytest.approx(0.09, rel=1e-4)
+    torch.testing.assert_close(scalars["loss"], scalars["before"])
+
+
+def two_phase(backbone, interpolator=lerp, keyframes=None, **settings):
+    cost = line_costs(CLIPS)
+    sampling = SamplingSettings(k=4, steps=2, **settings)
+    return TwoPhase(
+        choose=without_looking("fixed", cost, 4, 3.0, 0),
+        keyframes=keyframes or backbone,
+        interpolator=interpolator,
+        refiner=backbone,
+        guidance=UNGUIDED,
+        settings=sampling,
+        levels=(4, 6),
+        max_gap_factor=3.0,
+        trained_noise=0.5,
+    )
+
+
+@pytest.mark.parametrize("passes", [0, 1, 2])
+def test_both_phases_end_to_end(backbone, passes):
+    sampled = two_phase(backbone, keyframes=Ideal(), refiner_steps=passes).sample(NOISE, EMBED, seeded())
+    anchors, mask = place_keyframes(flat(take_frames(CLIPS, sampled.indices)), sampled.indices, T)
+    expected, _ = fill(anchors.unflatten(2, SHAPE).movedim(2, 1), mask, lerp)
+    torch.testing.assert_close(sampled.interpolated, expected, atol=1e-4, rtol=1e-3)
+    assert torch.equal(sampled.refined, sampled.interpolated) == (passes == 0)
+
+
+def test_costs_count_what_is_run(backbone):
+    """Two steps on 4 of 9 frames and a pass over all of them: less than two full steps, more than one and a half."""
+    both = two_phase(backbone, refiner_steps=1)
+    generator = seeded()
+    costs = sampling_costs(lambda n, e: both.sample(n, e, generator), 1.0, backbone, NOISE, EMBED)
+    assert costs["seconds"] == 0.25
+    few = counted_flops(lambda: backbone(NOISE[:1, :, :4], torch.ones(1, 1), EMBED[:1], FRAMES[:1]))
+    full = counted_flops(lambda: backbone(NOISE[:1], torch.ones(1, 1), EMBED[:1], ALL[:1]))
+    assert costs["full_step_units"] == pytest.approx((2 * few + full) / full, rel=0.01)
+
+
+@pytest.mark.parametrize("policy", ["fixed", "uniform", "random"])
+def test_schedules_without_looking_keep_both_ends(policy):
+    choice = without_looking(policy, line_costs(CLIPS), 4, 3.0, 0)(NOISE, EMBED)
+    assert (choice.indices[:, [0, -1]] == torch.tensor([0, T - 1])).all()
+    assert (choice.indices.diff(dim=1) > 0).all()
+    assert (len(choice.indices.unique(dim=0)) == 1) == (policy != "random")
+    assert choice.costs(4).shape == (B, T, T)
+
+
+def test_the_look_is_one_pass_at_a_few_frames(backbone):
+    places = torch.tensor([0, 4, 8])
+    look = preview(backbone, NOISE, EMBED, places, 0.9)
+    frames = places.expand(B, -1)
+    z, level = 0.9 * take_frames(NOISE, frames), torch.full((B, 1), 0.9)
+    torch.testing.assert_close(look, z - 0.9 * backbone(z, level, EMBED, frames))
+
+
+def test_the_selector_chooses_by_its_look(backbone):
+    torch.manual_seed(0)
+    selector = VideoSelector(
+        T, 4, look=(0, 4, 8), max_gap_factor=3.0, k=(4,), channels=16, text_dim=DIM, text="attention",
+        d_model=16, depth=1, heads=2,
+    )  # fmt: skip
+    choice = by_selector(selector, backbone, 4, 0.9)(NOISE, EMBED)
+    look = preview(backbone, NOISE, EMBED, selector.network.places, 0.9)
+    np.testing.assert_array_equal(choice.indices.numpy(), selector.select(EMBED, look, 4))
+
+
+def test_the_backbone_is_a_stock_wan(backbone):
+    assert isinstance(backbone.transformer, WanTransformer3DModel)
