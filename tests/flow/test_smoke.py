@@ -171,9 +171,40 @@ def test_interpolators_are_compared_on_the_same_frames(smoke, config):
     assert {row["n"] for row in every.values()} == {str(3 * (6 + 5 + 4))}
     assert float(every["lerp"]["latent_l1_vs_reference"]) == 0 != float(every["teacher"]["latent_l1_vs_reference"])
     assert float(every["flow"]["params_m"]) > 0 == float(every["lerp"]["params_m"])
+
+
+def test_both_phases_are_compared_with_the_backbone(smoke, config):
+    columns, rows = table(smoke, "../video/metrics.csv")
+    assert columns[:4] == ["method", "steps", "k", "n"]
+    assert {"flops", "seconds", "full_step_units"} < set(columns)
+    assert [row["method"] for row in rows] == config.video.report.methods
+    by = {row["method"]: row for row in rows}
+    # Guidance takes two passes a step; two phases: 2 steps on 3 of 8 frames, a look at 3, and a pass over all.
+    assert float(by["teacher_2"]["full_step_units"]) == pytest.approx(4)
+    assert float(by["teacher_2"]["distance"]) == 0 < float(by["base"]["distance"])
+    units = {name: float(by[name]["full_step_units"]) for name in ("unrefined", "fixed_schedule", "base")}
+    assert units["unrefined"] + 1 == pytest.approx(units["base"], rel=0.01)
+    assert units["fixed_schedule"] < units["base"]
+    columns, rows = table(smoke, "../video/selection.csv")
+    assert columns[:9:2] == ["selector", "k", "overlap", "cost_ratio", "overlap_se"]
+    assert {row["clips"] for row in rows} == {"shards", "generated"}
+    assert {float(row["overlap"]) for row in rows if row["selector"] == "oracle"} == {1.0}
+    assert min(float(row["cost_ratio"]) for row in rows) == 1
     page = (smoke / RESULTS.parent / "video/report.html").read_text()
-    assert page.count("data:image/png") == 6
-    assert page.count("<figcaption><b>Figure") == 7
+    assert page.count("data:image/png") == 10
+    assert page.count("data:image/gif") == 1
+    assert page.count("<figcaption><b>Figure") == 12
+
+
+def test_a_clip_of_ones_own_prompt(smoke):
+    options = ["--results", "results-smoke", "--config", "smoke.yaml"]
+    values = [yaml.safe_load((ROOT / name).read_text()) for name in ("config.yaml", OVERRIDES)]
+    (smoke / "smoke.yaml").write_text(yaml.safe_dump(merge(*values)))
+    code, text = run(smoke, "interdiff.video.imagine", "own.gif", "A red circle moves up slowly.", *options)
+    assert code == 0, text
+    assert (smoke / "own.gif").read_bytes().startswith(b"GIF8")
+    code, text = run(smoke, "interdiff.video.imagine", "own.gif", "A", "--method", "nobody", *options)
+    assert (code, text.startswith("error: unknown variant 'nobody'")) == (2, True)
 
 
 def test_a_second_run_does_nothing(smoke):
