@@ -93,7 +93,9 @@ def refiner_loss(
     interpolator: Interpolator,
     settings: RefinerSettings,
 ) -> Loss:
-    """Mean squared error of refined clips, over random nested masks, with exact anchors and with phase 1's.
+    """Mean absolute error of refined clips, over random nested masks, with exact anchors and with phase 1's.
+
+    Absolute, because what is missing has several answers: the mean of them, which squares ask for, shows no object at all.
 
     Args:
         clips: batches of `latent`, `embed`, and of anchors: `frames` [B, R, K] and phase 1's `keyframes` [B, R, C, K, H, W].
@@ -115,8 +117,7 @@ def refiner_loss(
         with torch.no_grad():
             degraded, deviation = degrade(wrong, mask, filling_with(interpolator, shape), settings.noise, generator)
         output = refined(model, degraded, noise_levels(deviation, mask, exact), embed, shape)
-        error = (output - flat(z)).square().mean(-1)
-        before = (degraded - flat(z)).square().mean(-1)
+        error, before = ((x - flat(z)).abs().mean(-1) for x in (output, degraded))
         return {
             "loss": error.mean(),
             "anchors": error[mask].mean(),

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interdiff.checkpoint import load_checkpoint
-from interdiff.keyframe_dp import optimal_indices
 from interdiff.networks import FourierFeatures, Transformer, mlp
 from interdiff.pair_costs import PairCosts
 from interdiff.segment_cost import cost_regression_loss
@@ -140,12 +139,9 @@ def load_video_segment_cost(folder: Path, device: torch.device) -> VideoSegmentC
 
 
 @torch.no_grad()
-def best_by_segment_cost(
-    model: VideoSegmentCost, embeds_nld: Tensor, levels: Sequence[float], k: Sequence[int], max_gap_factor: float
-) -> dict[int, Tensor]:
-    """K -> the keyframes [N, K] int64 that are best by D_phi's costs at noise levels."""
-    cost = np.concatenate([model.all_costs(part, levels) for part in embeds_nld.split(64)])
-    return {count: torch.from_numpy(optimal_indices(cost, count, max_gap_factor)[0].astype(np.int64)) for count in k}
+def costs_of_prompts(model: VideoSegmentCost, embeds_nld: Tensor, levels: Sequence[float]) -> np.ndarray:
+    """D_phi's costs [N, T, T] at noise levels, of all prompts."""
+    return np.concatenate([model.all_costs(part, levels) for part in embeds_nld.split(64)])
 
 
 @torch.no_grad()

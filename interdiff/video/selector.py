@@ -13,12 +13,15 @@ from torch import Tensor, nn
 from interdiff.keyframe_crf import log_partition, marginals, path_potential
 from interdiff.keyframe_dp import max_gap, optimal_indices
 from interdiff.pair_costs import PairCosts, path_potentials
+from interdiff.segment_cost import cost_regression_loss
 from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
 from interdiff.video.segment_cost import FrameFeatures
 
-PRECISION_RATE = 100.0
+PRECISION_RATE = 10.0
 """The precision learns this much faster than the weights: it must follow what they can tell apart."""
+FLOOR = 0.02
+"""Costs below this, in mean squared errors summed over frames, are the same to every use of them."""
 
 
 class VideoSelector(nn.Module):
@@ -57,25 +60,41 @@ class VideoSelector(nn.Module):
 
 
 def selector_loss(
-    clips: TrainingClips, looks_ncfhw: Tensor | None, labels: Mapping[int, Tensor], uniform_weight: float
+    clips: TrainingClips,
+    looks_ncfhw: Tensor | None,
+    cost_nij: Tensor,
+    labels: Mapping[int, Tensor],
+    path_weight: float,
+    uniform_weight: float,
 ) -> Loss:
-    """Negative log likelihood of the best paths, per keyframe between the ends; each step draws a number of keyframes.
+    """Regression of segments' costs, and negative log likelihood of the best paths per keyframe between the ends.
+
+    Costs alone choose well where they are predicted well; the likelihood spends what the network has on paths in question.
+    Alone it has no scale to hold on to. Each step draws a number of keyframes.
 
     Args:
         looks_ncfhw: of all clips in their order, where the selector looks.
-        labels: K -> [N, K] int64.
+        cost_nij: [N, T, T], what segments cost, infinite where j <= i.
+        labels: K -> the best keyframes [N, K] int64.
         uniform_weight: of KL(density of keyframes || uniform), against a selector that always says the same.
     """
     counts = sorted(labels)
+    i, j = torch.triu_indices(*cost_nij.shape[1:], offset=2)
 
     def loss(model: VideoSelector, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         batch = clips.batch(progress)
         rows, embed = batch["row"].cpu(), batch["embed"].float()
         k = counts[int(torch.randint(len(counts), (), generator=generator, device=generator.device))]
         look = None if looks_ncfhw is None else looks_ncfhw[rows].to(embed)
-        potential = model.potentials(model(embed, look, k), k)
-        likelihood = path_potential(potential, labels[k][rows].to(embed.device)) - log_partition(potential, k)
-        scalars = {"loss": -likelihood.mean() / (k - 2)}
+        features = model(embed, look, k)
+        pairs = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))
+        regression = cost_regression_loss(model.costs.pairs(features, *pairs), cost_nij[rows][:, i, j].to(embed), FLOOR)
+        scalars = {"loss": regression, "cost": regression}
+        if path_weight or uniform_weight:
+            potential = model.potentials(features, k)
+            likelihood = path_potential(potential, labels[k][rows].to(embed.device)) - log_partition(potential, k)
+            scalars["path"] = -likelihood.mean() / (k - 2)
+            scalars["loss"] = scalars["loss"] + path_weight * scalars["path"]
         if uniform_weight:
             density = marginals(potential, k)[:, 1:-1].clamp_min(1e-9) / (k - 2)
             scalars["kl"] = (density * (density * density.shape[1]).log()).sum(-1).mean()

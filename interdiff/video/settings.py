@@ -305,6 +305,9 @@ class SelectorSettings(Section):
         "generated", description="clips to learn from: the backbone's, which a look needs, or the data's"
     )
     labels: Literal["oracle", "segment_cost"] = Field("oracle", description="whose best keyframes it learns")
+    path_weight: Weight = Field(
+        0.1, description="of the likelihood of the best keyframes, beside the costs of segments"
+    )
     uniform_weight: Weight = Field(0.0, description="of the distance from uniformly spread keyframes (entropy control)")
     network: FramesNetworkSettings = Field(default_factory=FramesNetworkSettings, description="size")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from interdiff.files import load_arrays, write_csv
-from interdiff.keyframe_dp import global_indices, random_indices, uniform_indices
+from interdiff.keyframe_dp import global_indices, optimal_indices, random_indices, uniform_indices
 from interdiff.video.backbone import load_backbone
 from interdiff.video.choosers import load_selector, looks
-from interdiff.video.segment_cost import best_by_segment_cost, load_video_segment_cost
+from interdiff.video.segment_cost import costs_of_prompts, load_video_segment_cost
 from interdiff.video.selection import repeat_consistency, selection_row
 from interdiff.video.settings import SelectionStageSettings
 from interdiff.video.shard_dataset import ShardDataset
@@ -51,8 +51,8 @@ def main(stage: Stage) -> None:
                 settings.segment_costs, stage.inputs["segment_costs"], settings.cost_levels, strict=True
             ):
                 model = load_video_segment_cost(path.parent, stage.device)
-                best = best_by_segment_cost(model, embeds, levels, [k], gap)
-                chosen[f"segment_cost_{name}"] = best[k].numpy()
+                predicted = costs_of_prompts(model, embeds, levels)
+                chosen[f"segment_cost_{name}"] = optimal_indices(predicted, k, gap)[0]
             for name, path, level in zip(
                 settings.selectors, stage.inputs["selectors"], settings.preview_levels, strict=True
             ):

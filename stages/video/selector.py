@@ -1,15 +1,17 @@
 """Train the selector: keyframes from the prompt, and from a look at what the noise will become."""
 
+import numpy as np
 import torch
 
 from interdiff.checkpoint import save_checkpoint
 from interdiff.files import load_arrays
+from interdiff.keyframe_dp import optimal_indices
 from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import TrainingClips
 from interdiff.video.choosers import looks, preview_frames
 from interdiff.video.codecs import CHANNELS
 from interdiff.video.keyframes import best_keyframes
-from interdiff.video.segment_cost import best_by_segment_cost, load_video_segment_cost
+from interdiff.video.segment_cost import costs_of_prompts, load_video_segment_cost
 from interdiff.video.selector import VideoSelector, selector_loss
 from interdiff.video.settings import SelectorSettings, SelectorStageSettings
 from interdiff.video.shard_dataset import ShardDataset
@@ -26,11 +28,13 @@ def main(stage: Stage) -> None:
     data = ShardDataset(stage.path("index"), ["embed"])
     oracle = load_arrays(stage.path("oracle"))
     frames, gap = oracle["cost"].shape[1], float(oracle["max_gap_factor"])
-    labels = best_keyframes(oracle)
+    cost, labels = oracle["cost"], best_keyframes(oracle)
     if settings.labels == "segment_cost":
         segment_cost = load_video_segment_cost(stage.folder("segment_cost"), stage.device)
         embeds = data.batch("embed", range(len(data))).float().to(stage.device)
-        labels = best_by_segment_cost(segment_cost, embeds, stage.settings.cost_levels, list(labels), gap)
+        cost = costs_of_prompts(segment_cost, embeds, stage.settings.cost_levels)
+        best = {k: optimal_indices(cost, k, gap)[0].astype(np.int64) for k in labels}
+        labels = {k: torch.from_numpy(indices) for k, indices in best.items()}
     places, seen = [], None
     if settings.preview:
         places = preview_frames(frames, settings.preview_frames)
@@ -43,7 +47,7 @@ def main(stage: Stage) -> None:
     config |= {"look": places, "channels": CHANNELS, "max_gap_factor": gap, "k": sorted(labels)} | size
     torch.manual_seed(settings.training.seed)
     clips = TrainingClips([data], settings.training, stage.device)
-    loss = selector_loss(clips, seen, labels, settings.uniform_weight)
+    loss = selector_loss(clips, seen, torch.from_numpy(cost), labels, settings.path_weight, settings.uniform_weight)
     model, history = train_network(stage, VideoSelector(**config), loss)
     save_checkpoint(stage.outputs, model, {"kind": "selector", "model": config}, history)
 

@@ -86,7 +86,7 @@ def test_a_look_is_read_where_it_is_asked_for():
 
 def test_selected_keyframes_are_the_most_probable_path():
     torch.manual_seed(0)
-    model = VideoSelector(T, 4, look=(), max_gap_factor=2.0, k=(4,), **SIZE)
+    model = VideoSelector(T, 4, look=(), channels=16, max_gap_factor=2.0, k=(4,), **SIZE)
     chosen = model.select(EMBED, None, 4)
     cost = model.path_costs(EMBED, None, 4)
     np.testing.assert_array_equal(chosen, optimal_indices(cost, 4, 2.0)[0])
@@ -97,16 +97,18 @@ def test_selected_keyframes_are_the_most_probable_path():
 def test_a_selector_learns_what_prompts_decide():
     """Two prompts, two paths: after some steps each gets its own."""
     torch.manual_seed(0)
-    model = VideoSelector(T, 8, look=(), max_gap_factor=3.0, k=(4,), **SIZE)
-    labels = {4: torch.tensor([[0, 1, 2, 8], [0, 6, 7, 8]])}
+    model = VideoSelector(T, 8, look=(), channels=16, max_gap_factor=3.0, k=(4,), **SIZE)
+    cost = torch.from_numpy(line_costs(CLIPS[:2]))
+    labels = {4: torch.from_numpy(optimal_indices(cost.numpy(), 4, 3.0)[0].astype(np.int64))}
+    assert (labels[4][0] != labels[4][1]).any()
 
     class Clips:
         def batch(self, done):
             return {"embed": EMBED[:2], "row": torch.tensor([0, 1])}
 
-    loss = selector_loss(Clips(), None, labels, 0.01)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(60):
+    loss = selector_loss(Clips(), None, cost, labels, 0.3, 0.01)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+    for _ in range(300):
         optimizer.zero_grad()
         loss(model, seeded(), 0.0)["loss"].backward()
         optimizer.step()
