@@ -122,12 +122,12 @@ class Repository:
         self._originals = {}
 
 
-def config(change):
-    """A text edit of config.yaml by a function of its parsed values below `maze`."""
+def config(change, domain="maze"):
+    """A text edit of config.yaml by a function of its parsed values below a domain."""
 
     def edited(text):
         values = yaml.safe_load(text)
-        change(values["maze"])
+        change(values[domain])
         return yaml.safe_dump(values, sort_keys=False)
 
     return edited

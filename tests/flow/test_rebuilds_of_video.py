@@ -1,0 +1,99 @@
+"""The rebuild matrix of the video pipeline, from shards to metrics.csv and selection.csv."""
+
+import pytest
+from conftest import append, config
+
+TARGETS = ("results/video/metrics.csv", "results/video/selection.csv")
+METHODS = ("teacher_50", "unrefined", "base")
+TABLES = {"video_metrics"}
+CHOICES = {"video_selection"}
+
+
+def few(video):
+    """As few jobs as show what depends on what."""
+    video["data"]["shards"] = {"train": 1, "val": 1, "test": 1}
+    video["base"]["generated"]["shards"] = {"train": 1, "test": 1}
+    video["report"] |= {"methods": list(METHODS), "selectors": ["base"], "segment_costs": ["base"], "against": "base"}
+
+
+def measured(*methods):
+    """A method's samples are made anew, and what is read off them."""
+    return {f"{rule} {name}" for rule in ("video_samples", "adherence") for name in methods} | TABLES
+
+
+PHASE_2 = {"video_refiner base"} | measured("unrefined", "base")
+PHASE_1 = {"video_keyframes base", "video_anchors base 00000", "anchors_index base"} | PHASE_2
+GENERATED = {
+    f"{rule} base {split}{number}"
+    for split in ("train", "test")
+    for rule, number in (("generated", " 00000"), ("generated_index", ""))
+}
+ORACLES = {f"video_oracle base generated_{split}" for split in ("train", "test")}
+
+
+@pytest.fixture(scope="module")
+def with_video(built):
+    original = (built.folder / "config.yaml").read_text()
+    (built.folder / "config.yaml").write_text(config(few, "video")(original))
+    built.snakemake("--quiet", "all", "--", *TARGETS)
+    yield built
+    (built.folder / "config.yaml").write_text(original)
+
+
+def code(name):
+    return lambda repository: repository.edit(name, append("unused = 1"))
+
+
+def configured(change):
+    return lambda repository: repository.edit("config.yaml", config(change, "video"))
+
+
+EDITS = {
+    "nothing": (lambda repository: None, set()),
+    "a comment": (lambda repository: repository.edit("interdiff/video/refiner.py", append("# why")), set()),
+    "the tracker": (
+        code("interdiff/video/tracker.py"),
+        {f"adherence {method}" for method in METHODS} | TABLES,
+    ),
+    "the table": (code("interdiff/video/comparison.py"), TABLES),
+    "the comparison of selectors": (code("interdiff/video/selection.py"), CHOICES),
+    "phase 1's stage": (code("stages/video/keyframes.py"), PHASE_1),
+    "phase 2's stage": (code("stages/video/refiner.py"), PHASE_2),
+    "a method's steps": (
+        configured(lambda video: video["variants"]["unrefined"]["sampling"].update(steps=3)),
+        measured("unrefined"),
+    ),
+    "the selector's training": (
+        configured(lambda video: video["base"]["selector"]["training"].update(steps=9)),
+        {"video_selector base"} | CHOICES | measured("unrefined", "base"),
+    ),
+    "phase 2's training": (configured(lambda video: video["base"]["refiner"]["training"].update(steps=9)), PHASE_2),
+    "the teacher's clips": (
+        configured(lambda video: video["base"]["generated"].update(guidance=2.0)),
+        GENERATED | ORACLES | PHASE_1 | CHOICES | {"video_selector base"},
+    ),
+    "what is compared": (
+        configured(lambda video: video["report"].update(methods=["teacher_50", "base"])),
+        TABLES,
+    ),
+}
+
+
+@pytest.mark.parametrize(("edit", "expected"), [pytest.param(*cell, id=name) for name, cell in EDITS.items()])
+def test_an_edit_makes_anew_exactly(with_video, repository, edit, expected):
+    edit(repository)
+    assert repository.jobs(*TARGETS) == expected
+
+
+def test_a_variant_of_phase_2_shares_phase_1(with_video, repository):
+    def added(video):
+        video["variants"]["softer"] = {"refiner": {"noise": 0.1}}
+        video["report"]["methods"].append("softer")
+
+    configured(added)(repository)
+    assert repository.jobs(*TARGETS) == {"video_refiner softer"} | measured("softer")
+
+
+def test_the_default_target_makes_no_video(repository):
+    code("stages/video/refiner.py")(repository)
+    assert repository.jobs() == set()
