@@ -7,6 +7,7 @@ the arithmetic of Wan2.1-1.3B, counted on the meta device.
 from __future__ import annotations
 
 import time
+from functools import partial
 from statistics import median
 
 import torch
@@ -40,10 +41,8 @@ def main() -> None:
             times[count].append(time.perf_counter() - started)
     with torch.device("meta"):
         wan = WanDenoiser(WanTransformer3DModel(**WAN_1_3B), preconditioned=False)
-        large = {
-            count: counted_flops(lambda count=count: wan(*inputs(count, 1, 60, 104, 512, 4096))) for count in COUNTS
-        }
-    flops = {count: counted_flops(lambda values=values: small(*values)) for count, values in passes.items()}
+        large = {count: counted_flops(partial(wan, *inputs(count, 1, 60, 104, 512, 4096))) for count in COUNTS}
+    flops = {count: counted_flops(partial(small, *values)) for count, values in passes.items()}
     for count in COUNTS:
         took, full = median(times[count][1:]), median(times[FRAMES][1:])
         print(

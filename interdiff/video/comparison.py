@@ -61,7 +61,7 @@ class Quality:
         rng = np.random.default_rng(0)
         draws = [rng.integers(self.count, size=self.count) for _ in range(DRAWS)]
         everyone = np.arange(self.count)
-        row = {}
+        row: dict[str, float] = {}
         for name, figure in self.figures.items():
             again = np.array([figure(rows) for rows in draws])
             other = np.array([reference.figures[name](rows) for rows in draws])

@@ -104,7 +104,7 @@ class VideoSegmentCost(nn.Module):
 
 def latent_cost_loss(clips: TrainingClips, cost_nij: Tensor, longest: int) -> Loss:
     """Regression of the exact costs [N, T, T] of all segments of 2 to `longest` frames, at noise level 0."""
-    i, j = torch.triu_indices(*cost_nij.shape[1:], offset=2)
+    i, j = torch.triu_indices(cost_nij.shape[1], cost_nij.shape[2], offset=2)
     i, j = i[j - i <= longest], j[j - i <= longest]
 
     def loss(model: VideoSegmentCost, generator: torch.Generator, progress: float) -> dict[str, Tensor]:

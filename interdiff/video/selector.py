@@ -79,7 +79,7 @@ def selector_loss(
         uniform_weight: of KL(density of keyframes || uniform), against a selector that always says the same.
     """
     counts = sorted(labels)
-    i, j = torch.triu_indices(*cost_nij.shape[1:], offset=2)
+    i, j = torch.triu_indices(cost_nij.shape[1], cost_nij.shape[2], offset=2)
 
     def loss(model: VideoSelector, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         batch = clips.batch(progress)

@@ -10,6 +10,7 @@ import itertools
 import re
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ _SENTENCE = re.compile(
 
 def parse_prompt(prompt: str) -> tuple[Described, ...]:
     """The objects that a prompt describes; InputError where it is none of `scenes`' prompts."""
-    found = [match.groupdict() for match in _SENTENCE.finditer(prompt)]
+    found: list[dict[str, Any]] = [match.groupdict() for match in _SENTENCE.finditer(prompt)]
     rest = re.sub(r"The camera pans \w+\.", "", _SENTENCE.sub("", prompt)).strip()
     if not found or rest:
         raise InputError(f"prompt {prompt!r}: expected sentences about objects as scenes write them, not {rest!r}")

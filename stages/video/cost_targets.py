@@ -36,9 +36,9 @@ def main(stage: Stage) -> None:
         u = torch.rand(settings.pairs, generator=generator, device=stage.device)
         sigma = shifted(0.02 + 0.96 * u, settings.shift)
         noise = torch.randn(z.shape, generator=generator, device=stage.device)
-        ends = (torch.from_numpy(index).to(stage.device) for index in (i, i + gap))
+        first, last = (torch.from_numpy(index).to(stage.device) for index in (i, i + gap))
         velocity = unguided.velocity(model, embed, frames.expand(settings.pairs, -1))
-        cost = teacher_costs(velocity, z, noise, *ends, sigma)
+        cost = teacher_costs(velocity, z, noise, first, last, sigma)
         parts.append([np.full(settings.pairs, row), i, i + gap, sigma.numpy(force=True), cost.numpy(force=True)])
     names = ("row", "i", "j", "sigma", "cost")
     arrays = {name: np.concatenate(values) for name, values in zip(names, zip(*parts, strict=True), strict=True)}

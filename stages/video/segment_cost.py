@@ -22,8 +22,8 @@ def main(stage: Stage) -> None:
     if settings.targets == "teacher":
         measured = load_arrays(stage.path("targets"))
         embeds = data.batch("embed", range(len(data))).float()
-        values = [torch.from_numpy(measured[name]) for name in ("row", "i", "j", "sigma", "cost")]
-        loss = teacher_cost_loss(embeds, *values, batch_size=settings.training.batch_size)
+        values = {name: torch.from_numpy(array) for name, array in measured.items()}
+        loss = teacher_cost_loss(embeds, **values, batch_size=settings.training.batch_size)
     else:
         longest = max_gap(frames, int(oracle["k"].min()), float(oracle["max_gap_factor"]))
         clips = TrainingClips([data], settings.training, stage.device)

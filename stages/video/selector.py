@@ -35,13 +35,14 @@ def main(stage: Stage) -> None:
         cost = costs_of_prompts(segment_cost, embeds, stage.settings.cost_levels)
         best = {k: optimal_indices(cost, k, gap)[0].astype(np.int64) for k in labels}
         labels = {k: torch.from_numpy(indices) for k, indices in best.items()}
-    places, seen = [], None
+    places: list[int] = []
+    seen = None
     if settings.preview:
-        places = preview_frames(frames, settings.preview_frames)
+        looked_at = preview_frames(frames, settings.preview_frames)
         backbone = load_backbone(stage.folder("backbone"), stage.device)
         noisy = ShardDataset(stage.path("index"), ["noise", "embed"])
-        seen = looks(noisy, backbone, places, settings.preview_level)
-        places = places.tolist()
+        seen = looks(noisy, backbone, looked_at, settings.preview_level)
+        places = looked_at.tolist()
     size = settings.network.model_dump(exclude={"features"})
     config = {"frames": frames, "features": settings.network.features, "text_dim": data.shape("embed")[1]}
     config |= {"look": places, "channels": CHANNELS, "max_gap_factor": gap, "k": sorted(labels)} | size
