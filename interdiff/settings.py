@@ -71,6 +71,7 @@ class TrainingSettings(Section):
     save_every: Count = Field(500, description="steps between saves of the resumable state")
     log_every: Count = Field(50, description="steps per logged row of means")
     mixed_precision: Literal["no", "bf16"] = Field("no", description="arithmetic of the forward pass")
+    compile: bool = Field(False, description="compile the network (torch.compile); pays off in long runs on a GPU")
 
 
 _HEADER = "configuration: "

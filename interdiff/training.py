@@ -118,6 +118,8 @@ def train(
     first, history = _resume(state, model, optimizer, average, generator, meter)
     # Mixed precision and the device; a wrapper for several processes would hide the network's methods.
     wrapped = accelerator.prepare_model(model, evaluation_mode=True)
+    if settings.compile:
+        wrapped = torch.compile(wrapped)
     optimizer = accelerator.prepare_optimizer(optimizer)
 
     def save(next_step: int) -> None:

@@ -35,7 +35,7 @@ def loss(model, generator, progress):
 
 def settings(**changes):
     values = {"steps": 12, "learning_rate": 1e-2, "warmup_steps": 2, "weight_decay": 0.01, "ema_decay": 0.9}
-    values |= {"grad_clip": 1.0, "seed": 0, "log_every": 4, "save_every": 3, "mixed_precision": "no"}
+    values |= {"grad_clip": 1.0, "seed": 0, "log_every": 4, "save_every": 3, "mixed_precision": "no", "compile": False}
     return SimpleNamespace(**(values | changes))
 
 
@@ -183,6 +183,19 @@ def test_history_rows_are_means_over_log_every_steps(tmp_path):
 def test_training_learns(tmp_path):
     _, history = run(tmp_path, settings(steps=200, log_every=50, save_every=500))
     assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+
+
+def test_a_compiled_network_learns_the_same(tmp_path):
+    calls = []
+
+    def seen(model, generator, progress):
+        calls.append(type(model).__name__)
+        return loss(model, generator, progress)
+
+    model, _ = run(tmp_path / "compiled", settings(compile=True), loss=seen)
+    plain, _ = run(tmp_path / "plain")
+    assert set(calls) == {"OptimizedModule"}
+    torch.testing.assert_close(model.state_dict(), plain.state_dict(), atol=1e-4, rtol=1e-3)
 
 
 def test_the_learning_rate_warms_up_and_decays_to_zero():
