@@ -33,7 +33,7 @@ EXCLUDED = frozenset(
 PACKAGES = frozenset(
     {
         *("accelerate", "diffusers", "einops", "h5py", "mujoco", "numba", "numpy", "safetensors", "scipy", "torch"),
-        *("av", "cv2", "transformers"),
+        *("av", "cv2", "peft", "transformers"),
     }
 )
 """Packages whose version can change the numbers of a stage that imports them, as they are imported."""

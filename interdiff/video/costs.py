@@ -8,15 +8,14 @@ from functools import cache
 import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from interdiff.flops import counted_flops
 from interdiff.timing import median_milliseconds
 from interdiff.video.interpolators import fill
+from interdiff.video.wan import WAN_1_3B
 
 WAN_LATENT = (16, 21, 60, 104)
 """Of 81 frames of 480 x 832 pixels."""
-WAN_1_3B = {"num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960, "num_layers": 30}
-"""What Wan2.1-T2V-1.3B changes in diffusers' defaults."""
 WAN_TEXT = (512, 4096)
 KEYFRAMES = 4
 
@@ -24,11 +23,10 @@ KEYFRAMES = 4
 @cache
 def wan_step_flops() -> int:
     """Of one forward pass of Wan2.1-T2V-1.3B over a clip of 81 frames, without guidance; counted on the meta device."""
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+    with torch.device("meta"):
         model = WanTransformer3DModel(**WAN_1_3B)
-        with torch.no_grad():
-            model(torch.empty(1, *WAN_LATENT), torch.empty(1), torch.empty(1, *WAN_TEXT))
-    return counter.get_total_flops()
+        inputs = torch.empty(1, *WAN_LATENT), torch.empty(1), torch.empty(1, *WAN_TEXT)
+        return counted_flops(lambda: model(*inputs))
 
 
 def fill_flops(interpolator: nn.Module) -> int:
@@ -36,11 +34,14 @@ def fill_flops(interpolator: nn.Module) -> int:
     channels, frames, height, width = WAN_LATENT
     at = torch.linspace(0, frames - 1, KEYFRAMES).round().int()
     model = copy.deepcopy(interpolator).to("meta")
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+
+    def run() -> None:
         for gap in at.diff().tolist():
             first, last = torch.empty(2, 1, channels, height, width)
             model(first, last, torch.empty(1, gap - 1), torch.empty(1))
-    return counter.get_total_flops()
+
+    with torch.device("meta"):
+        return counted_flops(run)
 
 
 def costs(interpolator: nn.Module, z_cthw: Tensor) -> dict[str, float]:

