@@ -23,7 +23,9 @@ wildcard_constraints:
 
 
 include: "rules/common.smk"
+include: "rules/maze_inputs.smk"
 include: "rules/maze.smk"
+include: "rules/video_inputs.smk"
 include: "rules/video.smk"
 
 

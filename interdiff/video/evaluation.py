@@ -46,21 +46,21 @@ def pixels_by_latent(video_bthwc: Tensor) -> Tensor:
 
 
 def frame_figures(
-    truth: Tensor, filled: Tensor, error: Tensor | None, mask_bt: Tensor, codec: Codec
+    truth_cthw: Tensor, filled_rcthw: Tensor, error: Tensor | None, mask_rt: Tensor, codec: Codec
 ) -> dict[str, np.ndarray]:
-    """Figures of every missing frame, NaN at known ones: arrays [B, T] by name, `gap` among them.
+    """Figures of every missing frame of R masks of a clip, NaN at known ones: arrays [R, T] by name, `gap` among them.
 
     Args:
-        truth, filled: [B, C, T, H, W].
-        error: expected absolute error [B, T, H, W]; None where the method has none.
+        error: expected absolute error [R, T, H, W]; None where the method has none.
 
-    `expected` are the sums over places of x, y, xx, yy and xy, x the expected and y the true error: [B, T, 5].
+    `expected` are the sums over places of x, y, xx, yy and xy, x the expected and y the true error: [R, T, 5].
     """
-    off = (filled - truth).abs()
-    pictures = [pixels_by_latent(codec.decode(z)) for z in (truth, filled)]
-    missing = ~mask_bt
+    off = (filled_rcthw - truth_cthw).abs()
+    truth, filled = (pixels_by_latent(codec.decode(z)) for z in (truth_cthw[None], filled_rcthw))
+    pictures = truth.expand_as(filled), filled
+    missing = ~mask_rt
     mse = (pictures[0] - pictures[1]).square()[missing].mean((1, 2, 3, 4))
-    left, right = neighbours(mask_bt)
+    left, right = neighbours(mask_rt)
     alike = ssim(*(p[missing].flatten(0, 1) for p in pictures))
     values = {
         "gap": (right - left)[missing].float(),

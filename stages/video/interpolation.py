@@ -36,8 +36,8 @@ def main(stage: Stage) -> None:
         latent = sample["latent"].float().to(stage.device)
         masks = clip_masks(sample["key"], latent.shape[1], settings.masks.counts, settings.masks.seed)
         mask = torch.from_numpy(masks).to(stage.device)
-        truth = latent.expand(len(mask), *latent.shape)
-        figures.append(frame_figures(truth, *filled(sample["key"], truth, mask), mask, codec))
+        known = latent.expand(len(mask), *latent.shape)
+        figures.append(frame_figures(latent, *filled(sample["key"], known, mask), mask, codec))
     write_arrays(stage.outputs["figures"], {name: np.stack([f[name] for f in figures]) for name in figures[0]})
     write_json(stage.outputs["costs"], cost)
 
@@ -45,12 +45,12 @@ def main(stage: Stage) -> None:
 def _interpolated(stage: Stage, data: ShardDataset) -> tuple[Callable[[str, Tensor, Tensor], Filled], dict[str, float]]:
     model = load_interpolator(stage.folder("interpolator"), stage.device)
     cost = costs(model, data[0]["latent"].float().to(stage.device))
-    return lambda key, truth, mask: fill(truth, mask, model), cost
+    return lambda key, known, mask: fill(known, mask, model), cost
 
 
 def _taught(stage: Stage) -> tuple[Callable[[str, Tensor, Tensor], Filled], dict[str, float]]:
     taught = ShardDataset(stage.path("teacher"), ["filled"])
-    return lambda key, truth, mask: (taught.by_key(key)["filled"].to(truth), None), {}
+    return lambda key, known, mask: (taught.by_key(key)["filled"].to(known), None), {}
 
 
 if __name__ == "__main__":
