@@ -17,6 +17,7 @@ from interdiff.video.interpolators import Between, blend
 TIME_OCTAVES = 3
 LOG_GAP = 3.0
 SMALLEST_ERROR = 1e-3
+ERROR_WIDTH = 32
 FINE_SIZE = 4
 """Numbers on the finer grid per number of a latent."""
 
@@ -74,6 +75,25 @@ class FinerGrid(nn.Module):
         self.down.weight.data.copy_(self.up.weight.data)
 
 
+class ExpectedError(nn.Module):
+    """How far off every place will be, from what the interpolator saw and how much it changed there.
+
+    Nothing of what it learns reaches the interpolator: a network that shares its features to say where it errs says it worse.
+    """
+
+    def __init__(self, width: int, changes: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width + changes, ERROR_WIDTH, 3, padding=1)
+        self.second = nn.Conv2d(ERROR_WIDTH, 1, 3, padding=1)
+        zero(self.second)
+
+    def forward(self, hidden: Tensor, *changes: Tensor) -> Tensor:
+        """Errors [N, 1, H, W] from features [N, width, H, W] and differences of latents [N, C, H, W]."""
+        sizes = [change.abs().mean(1, keepdim=True) for change in changes]
+        x = torch.cat([hidden, *sizes], 1).detach()
+        return F.softplus(self.second(F.silu(self.first(x))) - 1.0) + SMALLEST_ERROR
+
+
 class FlowInterpolator(nn.Module):
     """Latent flow both ways, a blend mask, a residual and an expected error.
 
@@ -112,7 +132,8 @@ class FlowInterpolator(nn.Module):
         self.flow = nn.Conv2d(width, 4 * scale**2, 3, padding=1)
         self.time_in = nn.Conv2d(width + 3 * channels + self.times.width(1), width, 3, padding=1)
         self.time = nn.Sequential(*(ResidualBlock(width) for _ in range(time_blocks)))
-        self.out = nn.Conv2d(width, scale**2 + channels + 1, 3, padding=1)
+        self.out = nn.Conv2d(width, scale**2 + channels, 3, padding=1)
+        self.error = ExpectedError(width, changes=3)
         for layer in (self.flow, self.out):
             zero(layer)
 
@@ -152,17 +173,16 @@ class FlowInterpolator(nn.Module):
         straight = rearrange(blend(first, last, tau), "b m c h w -> (b m) c h w")
         times = self.times(t[:, 0, 0] if self.time_mask else torch.full_like(t[:, 0, 0], 0.5))
         times = times[..., None, None].expand(-1, -1, *first.shape[-2:])
-        hidden = self.time(
-            self.time_in(torch.cat([each(features), *map(self.grid.down, (early, late)), straight, times], 1))
-        )
-        mask, correction, spread = self.out(F.silu(hidden)).split([self.scale**2, first.shape[1], 1], 1)
+        ends = self.grid.down(early), self.grid.down(late)
+        hidden = F.silu(self.time(self.time_in(torch.cat([each(features), *ends, straight, times], 1))))
+        mask, correction = self.out(hidden).split([self.scale**2, first.shape[1]], 1)
         mask = F.pixel_shuffle(mask, self.scale)
         prior = (t / (1 - t)).log() if self.time_mask else torch.zeros_like(t)
         z = self.grid.down(torch.lerp(early, late, torch.sigmoid(mask + prior)))
         bridge = 4 * t * (1 - t)
         if self.residual:
             z = z + bridge * correction
-        error = (F.softplus(spread - 1.0) + SMALLEST_ERROR) * bridge.sqrt()
+        error = self.error(hidden, ends[1] - ends[0], each(last - first), z - straight) * bridge.sqrt()
         shape = {"b": len(first), "m": moments}
         return Between(
             rearrange(z, "(b m) c h w -> b m c h w", **shape), rearrange(error, "(b m) 1 h w -> b m h w", **shape)

@@ -75,15 +75,16 @@ def taught_moments(filled_brcthw: Tensor, mask_brt: Tensor, generator: torch.Gen
     return Moments(*ends, tau, (right - left).float(), clips[rows, frame][:, None].float())
 
 
-def laplace(between: Between, truth: Tensor) -> Tensor:
-    """Negative log likelihood per place of the mean absolute error under the expected one: calibrates `error`.
+def calibration(between: Between, truth: Tensor) -> Tensor:
+    """Negative quasi-likelihood of the true absolute errors under the expected ones, e - |z - truth| log e.
 
-    The mean over C channels of absolute errors with scale e has a Laplace-like likelihood log e + |z - truth| / e; its
-    gradient does not reach z, so that what is hard to predict is not given up.
+    Poisson's (McCullagh & Nelder 1989, section 9.2), which is least where e is the mean of the true errors; of those that are,
+    it minds large errors more than the exponential distribution's, and small ones more than squares. Its gradient does not
+    reach z, so that what is hard to predict is not given up.
     """
     off = (between.z.detach() - truth).abs().mean(2)
-    scale = between.error.clamp_min(1e-4)
-    return (scale.log() + off / scale).mean()
+    expected = between.error.clamp_min(1e-4)
+    return (expected - off * expected.log()).mean()
 
 
 def edges(between: Between, truth: Tensor) -> Tensor:
@@ -132,7 +133,7 @@ def interpolator_loss(
         moments = random_moments(batch["latent"], settings.moments, generator)
         between = model(moments.first, moments.last, moments.tau, moments.gap)
         yield "absolute", absolute(between, moments.truth, moments.gap, weights.gap_power)
-        yield "likelihood", laplace(between, moments.truth)
+        yield "likelihood", calibration(between, moments.truth)
         yield "edges", edges(between, moments.truth)
         yield "scales", scales(between, moments.truth)
         if isinstance(model, FlowInterpolator) and (weights.endpoint or weights.consistency):

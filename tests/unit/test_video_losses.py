@@ -5,10 +5,10 @@ from interdiff.video.flow import FlowInterpolator
 from interdiff.video.interpolator_loss import (
     Moments,
     absolute,
+    calibration,
     edges,
     flow_losses,
     interpolator_loss,
-    laplace,
     random_moments,
     scales,
     straightener_loss,
@@ -57,10 +57,10 @@ def test_a_clip_of_three_frames_has_one_moment():
 def test_the_likelihood_is_best_at_the_true_error_and_leaves_latents_alone():
     z = torch.zeros(1, 1, 2, 4, 4, requires_grad=True)
     truth = torch.full((1, 1, 2, 4, 4), 0.3)
-    likelihoods = [float(laplace(between(z, torch.full((1, 1, 4, 4), e)), truth)) for e in (0.1, 0.3, 0.9)]
+    likelihoods = [float(calibration(between(z, torch.full((1, 1, 4, 4), e)), truth)) for e in (0.1, 0.3, 0.9)]
     assert min(likelihoods) == likelihoods[1]
     error = torch.full((1, 1, 4, 4), 0.1, requires_grad=True)
-    laplace(between(z, error), truth).backward()
+    calibration(between(z, error), truth).backward()
     assert z.grad is None
     assert (error.grad < 0).all()
 
