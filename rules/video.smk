@@ -856,13 +856,14 @@ rule adherence:
         "../envs/video.yaml"
     threads: 1
     resources:
+        gpu=1,
         mem_mb=memory(2000),
         runtime="1h",
     params:
         spec=adherence_spec,
         results=results_root,
     shell:
-        "python -m stages.video.adherence --spec {params.spec:q}"
+        "python -m stages.video.adherence --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
         " --in index={input.index:q} samples={input.samples:q} codec={input.codec:q}"
         " --out adherence={output.adherence:q}"
@@ -871,7 +872,7 @@ rule adherence:
 rule video_metrics:
     input:
         samples=method_files("samples.npz"),
-        adherence=method_files("adherence.csv"),
+        adherence=adherence_files(),
         costs=method_files("costs.json"),
         fit="<results>/video/index/val.npz",
         real="<results>/video/index/test.npz",
@@ -951,13 +952,14 @@ rule sample_pictures:
         "../envs/video.yaml"
     threads: 1
     resources:
+        gpu=1,
         mem_mb=memory(4000),
         runtime="1h",
     params:
         spec=sample_pictures_spec,
         results=results_root,
     shell:
-        "python -m stages.video.sample_pictures --spec {params.spec:q}"
+        "python -m stages.video.sample_pictures --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
         " --in index={input.index:q} codec={input.codec:q} metrics={input.metrics:q} samples={input.samples:q} oracle={input.oracle:q} histories={input.histories:q}"
         " --out cost={output.cost:q} samples={output.samples:q} sheet={output.sheet:q} frames={output.frames:q} losses={output.losses:q}"

@@ -108,6 +108,7 @@ def generated_spec(wildcards):
     settings = {
         "generated": VIDEO.section("generated", wildcards.variant),
         "shift": VIDEO.section("backbone", wildcards.variant)["shift"],
+        "split": wildcards.split,
         "number": int(wildcards.number),
     }
     return stage_spec("generated", settings, CONFIG.threads, domain="video")
@@ -310,6 +311,11 @@ def method_files(name):
     return [
         variant_files("samples", method, name, domain="video")[0] for method in CONFIG.video.report.methods
     ]
+
+
+def adherence_files():
+    """What the tracker sees in the samples of each method: it knows the prompts of rendered clips alone."""
+    return method_files("adherence.csv") if CONFIG.video.data.source == "clips" else []
 
 
 def video_metrics_spec(wildcards):

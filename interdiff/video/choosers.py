@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,11 +68,11 @@ def load_selector(folder: Path, device: torch.device) -> VideoSelector:
     return load_checkpoint(folder, "selector", lambda config: VideoSelector(**config), device)
 
 
-def looks(data: ShardDataset, backbone: WanDenoiser, places_f: Tensor, level: float) -> Tensor:
-    """`preview` of all clips of a data set with the columns noise and embed: [N, C, F, H, W]."""
+def looks(data: ShardDataset, numbers: Sequence[int], backbone: WanDenoiser, places_f: Tensor, level: float) -> Tensor:
+    """`preview` of N clips of a data set with the columns noise and embed: [N, C, F, H, W]."""
     device = next(backbone.parameters()).device
     parts = []
-    for rows in torch.arange(len(data)).split(TOGETHER):
+    for rows in torch.as_tensor(numbers).split(TOGETHER):
         noise, embed = (data.batch(name, rows.tolist()).float().to(device) for name in ("noise", "embed"))
         parts.append(preview(backbone, noise, embed, places_f, level).cpu())
     return torch.cat(parts)

@@ -71,7 +71,7 @@ class Quality:
         return row
 
 
-def quality(z_ncthw: Tensor, tracked: Sequence[Mapping[str, str]], compared: Reference) -> Quality:
+def quality(z_ncthw: Tensor, tracked: Sequence[Mapping[str, str]] | None, compared: Reference) -> Quality:
     """The figures of a method's clips [N, C, T, H, W].
 
     frechet: distance of features' Gaussians from real clips'; adherence and its parts: means over clips; smoothness and
@@ -79,18 +79,19 @@ def quality(z_ncthw: Tensor, tracked: Sequence[Mapping[str, str]], compared: Ref
     the difference from the exact sample of the same noise, over clips.
 
     Args:
-        tracked: rows of the tracker, one per clip.
+        tracked: rows of the tracker, one per clip; None where it knows no prompt, and figures of it are left out.
     """
     features, rough, sharp = compared.features(z_ncthw), roughness(z_ncthw), sharpness(z_ncthw)
     away = distance_to(z_ncthw, compared.exact)
-    values = {name: np.array([float(row[name] or "nan") for row in tracked]) for name in ADHERENCE}
+    parts = ADHERENCE if tracked else ()
+    values = {name: np.array([float(row[name] or "nan") for row in tracked or ()]) for name in parts}
 
     def mean(name: str) -> Callable[[np.ndarray], float]:
         return lambda rows: float(np.nanmean(values[name][rows]))
 
     figures: dict[str, Callable[[np.ndarray], float]] = {
         "frechet": lambda rows: frechet_distance(features[rows], compared.real_features),
-        **{name: mean(name) for name in ADHERENCE},
+        **{name: mean(name) for name in parts},
         "smoothness": lambda rows: distance_from_real(rough[rows], compared.real_roughness),
         "sharpness": lambda rows: distance_from_real(sharp[rows], compared.real_sharpness),
         "distance": lambda rows: float(away[rows].mean()),

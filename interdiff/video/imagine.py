@@ -15,9 +15,10 @@ from interdiff.config import Config, load_config
 from interdiff.errors import InputError
 from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import clip_noise
-from interdiff.video.codecs import CHANNELS, latent_frames, load_codec
+from interdiff.video.codecs import load_codec
 from interdiff.video.samplers import load_sampler
 from interdiff.video.settings import SELECTED, samples_settings
+from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.show import write
 from interdiff.video.text import load_text_encoder
 
@@ -51,8 +52,7 @@ def imagine(config: Config, method: str, prompts: Sequence[str], seed: int) -> d
     oracle = None if settings.sampling.selector == SELECTED else folder("oracle") / f"{clips}.npz"
     sample = load_sampler(folder, oracle, load_backbone(folder("backbone"), device), settings)
     codec = load_codec(video.data.codec.kind, Path(video.data.codec.folder or results / "codec"), device)
-    side = video.data.clips.side // codec.factor
-    shape = (CHANNELS, latent_frames(video.data.clips.frames), side, side)
+    shape = ShardDataset(results / "index/test.npz", ["latent"]).shape("latent")
     noise = torch.stack([clip_noise(f"{seed}.{n}", shape, seed) for n in range(len(prompts))]).float()
     embed = load_text_encoder(video.data.text.folder, video.data.text.rows, device)(prompts).float()
     videos = codec.decode(sample(noise.to(device), embed).refined).numpy(force=True)

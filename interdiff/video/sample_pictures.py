@@ -27,8 +27,9 @@ def quality_by_cost(rows: Sequence[Mapping[str, str]], line: Sequence[str], path
 
     rows: of metrics.csv; `line`: methods that are joined by a line, the teacher's.
     """
-    plot, panels = plt.subplots(1, len(PANELS), figsize=(3.4 * len(PANELS), 3.6))
-    for panel, (name, label) in zip(panels, PANELS.items(), strict=True):
+    measured = {name: label for name, label in PANELS.items() if rows[0][name]}
+    plot, panels = plt.subplots(1, len(measured), figsize=(3.4 * len(measured), 3.6))
+    for panel, (name, label) in zip(panels, measured.items(), strict=True):
         joined = sorted((row for row in rows if row["method"] in line), key=lambda row: float(row["full_step_units"]))
         panel.plot(*([float(row[key]) for row in joined] for key in ("full_step_units", name)), lw=1, color="0.6")
         for number, row in enumerate(rows):

@@ -124,14 +124,14 @@ def latent_cost_loss(clips: TrainingClips, cost_nij: Tensor, longest: int) -> Lo
 
 
 def teacher_cost_loss(
-    embeds_nld: Tensor, rows: Tensor, i: Tensor, j: Tensor, sigma: Tensor, cost: Tensor, batch_size: int
+    embeds_nld: Tensor, row: Tensor, i: Tensor, j: Tensor, sigma: Tensor, cost: Tensor, batch_size: int
 ) -> Loss:
     """Regression of the teacher's costs of measured segments: which clip, which frames, at which level, what cost, each [M]."""
 
     def loss(model: VideoSegmentCost, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        drawn = torch.randint(len(rows), (batch_size,), generator=generator, device=generator.device).cpu()
+        drawn = torch.randint(len(row), (batch_size,), generator=generator, device=generator.device).cpu()
         device = generator.device
-        features = model(embeds_nld[rows[drawn]].to(device), sigma[drawn].to(device))
+        features = model(embeds_nld[row[drawn]].to(device), sigma[drawn].to(device))
         pairs = (index[drawn, None].to(device) for index in (i, j))
         return {"loss": cost_regression_loss(model.costs.pairs(features, *pairs)[:, 0], cost[drawn].to(device))}
 

@@ -469,6 +469,7 @@ class GeneratedStageSettings(Section):
 
     generated: GeneratedSettings = Field(description="sampling")
     shift: float = Field(description="of noise levels")
+    split: Split = Field(description="split of the shard: keys name clips within one, and none shares its noise")
     number: int = Field(ge=0, description="number of the shard in its split")
 
 

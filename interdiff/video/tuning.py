@@ -25,6 +25,9 @@ def tuned(backbone: WanDenoiser, settings: TuningSettings) -> WanDenoiser:
         model.requires_grad_(False)
         targets = LoraConfig(r=settings.rank, lora_alpha=settings.rank, target_modules=LORA_TARGETS)
         model.transformer.add_adapter(targets)
+        # Of a backbone in bf16 they would be bf16 too, in which small steps and the moving average round to nothing.
+        for parameter in learned(model).values():
+            parameter.data = parameter.data.float()
     else:
         model.float().requires_grad_(True)
     if settings.gradient_checkpointing:

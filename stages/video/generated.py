@@ -31,7 +31,8 @@ def main(stage: Stage) -> None:
         with stage.progress(len(keys), "clips", unit="clip") as progress:
             for first in range(0, len(keys), TOGETHER):
                 batch = [data.by_key(key) for key in keys[first : first + TOGETHER]]
-                noise = torch.stack([clip_noise(s["key"], s["latent"].shape, sampled.seed) for s in batch])
+                named = [(f"{settings.split}/{sample['key']}", sample["latent"].shape) for sample in batch]
+                noise = torch.stack([clip_noise(name, shape, sampled.seed) for name, shape in named])
                 embed = torch.stack([sample["embed"] for sample in batch]).float().to(stage.device)
                 velocity = guidance.velocity(model, embed, frames.expand(len(batch), -1))
                 latents = unipc(velocity, noise.float().to(stage.device), sampled.steps, settings.shift).bfloat16()

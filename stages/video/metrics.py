@@ -17,20 +17,21 @@ COLUMNS = (
 
 
 def main(stage: Stage) -> None:
-    """Reads `samples`, `adherence` and `costs` of each method in their order, and the indices of `fit` and `real` clips.
+    """Reads `samples`, `costs` and, where prompts are of rendered clips, `adherence` of each method in their order, and the
+    indices of `fit` and `real` clips.
 
     Writes the table.
     """
     settings: MetricsStageSettings = stage.settings
     samples = dict(zip(settings.methods, map(load_arrays, stage.inputs["samples"]), strict=True))
-    tracked = dict(zip(settings.methods, map(read_csv, stage.inputs["adherence"]), strict=True))
+    tracked = dict(zip(settings.methods, map(read_csv, stage.inputs.get("adherence", [])), strict=False))
     costs = dict(zip(settings.methods, map(read_json, stage.inputs["costs"]), strict=True))
     fit, real = (ShardDataset(stage.path(name), ["latent"]) for name in ("fit", "real"))
     fit_clips, real_clips = (data.batch("latent", range(len(data))).float() for data in (fit, real))
     exact = torch.from_numpy(samples[settings.exact]["refined"]).float()
     compared = Reference(fit_clips, real_clips, exact)
     figures = {
-        name: quality(torch.from_numpy(samples[name]["refined"]).float(), tracked[name], compared)
+        name: quality(torch.from_numpy(samples[name]["refined"]).float(), tracked.get(name), compared)
         for name in settings.methods
     }
     rows = []

@@ -1,12 +1,12 @@
 """Clips of test prompts by one method, from noise that is the same for all methods, and what they cost."""
 
-import time
 from statistics import median
 
 import numpy as np
 import torch
 
 from interdiff.files import write_arrays, write_json
+from interdiff.timing import now
 from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import clip_noise
 from interdiff.video.samplers import load_sampler
@@ -20,33 +20,32 @@ from stages.runner import Stage, run_stage
 def main(stage: Stage) -> None:
     """Reads the test split's `index`, the `backbone`, the `negative` embedding, and for two phases what they are made of.
 
-    Writes `samples`: `keys` [N], `indices` [N, K], `refined` and `interpolated` clips [N, 16, T, h, w] float16; and `costs`.
+    Writes `samples`: `keys` [N], `indices` [N, K], and `refined` clips [N, 16, T, h, w] float16; and `costs`.
     """
     settings: SamplesStageSettings = stage.settings
     sampling = settings.sampling
     data = ShardDataset(stage.path("index"), ["embed", "latent"])
     count = min(sampling.clips, len(data))
     shape = data.shape("latent")
-    noise = torch.stack([clip_noise(key, shape, settings.seed) for key in data.keys[:count]]).float()
+    noise = torch.stack([clip_noise(f"test/{key}", shape, settings.seed) for key in data.keys[:count]]).float()
     embed = data.batch("embed", range(count)).float()
     backbone = load_backbone(stage.folder("backbone"), stage.device)
     oracle = stage.path("oracle") if "oracle" in stage.inputs else None
     sample = load_sampler(stage.folder, oracle, backbone, settings)
     parts: list[Sampled] = []
     times: list[float] = []
-    for rows in stage.progress(list(torch.arange(count).split(sampling.batch)), "batches", unit="batch"):
+    together = min(sampling.batch, count)
+    for rows in stage.progress(list(torch.arange(count).split(together)), "batches", unit="batch"):
         batch = noise[rows].to(stage.device), embed[rows].to(stage.device)
-        started = time.perf_counter()
+        started = now()
         parts.append(sample(*batch))
-        if len(rows) == sampling.batch:
-            times.append(time.perf_counter() - started)
-    arrays = {
-        name: torch.cat([getattr(part, name) for part in parts]).numpy(force=True)
-        for name in ("indices", "interpolated", "refined")
-    }
-    arrays = {name: value.astype(np.float16 if value.ndim == 5 else np.int64) for name, value in arrays.items()}
-    write_arrays(stage.outputs["samples"], arrays | {"keys": np.array(data.keys[:count])})
-    first = [x[: sampling.batch].to(stage.device) for x in (noise, embed)]
+        if len(rows) == together:
+            times.append(now() - started)
+    indices = torch.cat([part.indices for part in parts]).numpy(force=True).astype(np.int64)
+    refined = torch.cat([part.refined for part in parts]).numpy(force=True).astype(np.float16)
+    arrays = {"keys": np.array(data.keys[:count]), "indices": indices, "refined": refined}
+    write_arrays(stage.outputs["samples"], arrays)
+    first = [x[:together].to(stage.device) for x in (noise, embed)]
     write_json(stage.outputs["costs"], sampling_costs(sample, median(times), backbone, *first))
 
 

@@ -21,7 +21,7 @@ def main(stage: Stage) -> None:
     frames = oracle["cost"].shape[1]
     if settings.targets == "teacher":
         measured = load_arrays(stage.path("targets"))
-        embeds = data.batch("embed", range(len(data))).float()
+        embeds = data.batch("embed", range(int(measured["row"].max()) + 1)).float()
         values = {name: torch.from_numpy(array) for name, array in measured.items()}
         loss = teacher_cost_loss(embeds, **values, batch_size=settings.training.batch_size)
     else:

@@ -1,5 +1,7 @@
 """results/video/selection.csv: who chooses keyframes how well, on held-out prompts."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -23,26 +25,28 @@ def main(stage: Stage) -> None:
     """Reads clips of both kinds, the data's and the backbone's: `index` and `oracle` of test clips, `train_index` and
     `train_oracle` of training clips; the `backbone`; weights of `selectors` and of D_phis (`segment_costs`), in their order.
 
-    Writes the table. Of the oracle it says how alike the best keyframes are of training clips of the same prompt and of others.
+    Writes the table, of the test clips whose prompt no training clip has. Of the oracle it says how alike the best keyframes
+    are of training clips of the same prompt and of others.
     """
     settings: SelectionStageSettings = stage.settings
     backbone = load_backbone(stage.folder("backbone"), stage.device)
     rows = []
     names = ("index", "oracle", "train_index", "train_oracle")
+    learned = {prompt for path in stage.inputs["train_index"] for prompt in _prompts(path)}
     for kind, index, oracle, train_index, schedule in zip(
         ("shards", "generated"), *(stage.inputs[name] for name in names), strict=True
     ):
-        columns = ["embed", "prompt", *(["noise"] if kind == "generated" else [])]
-        data, train = ShardDataset(index, columns), ShardDataset(train_index, ["prompt"])
+        data = ShardDataset(index, ["embed", *(["noise"] if kind == "generated" else [])])
         exact, trained = load_arrays(oracle), load_arrays(schedule)
-        cost, gap = exact["cost"], float(exact["max_gap_factor"])
-        embeds = data.batch("embed", range(len(data))).float().to(stage.device)
-        prompts = [train[row]["prompt"] for row in range(len(train))]
-        alike = {k: repeat_consistency(prompts, trained[f"indices_{k}"]) for k in settings.k}
+        held_out = [row for row, prompt in enumerate(_prompts(index)) if prompt not in learned]
+        cost, gap = exact["cost"][held_out], float(exact["max_gap_factor"])
+        best = {k: exact[f"indices_{k}"][held_out].astype(np.int64) for k in settings.k}
+        embeds = data.batch("embed", held_out).float().to(stage.device)
+        alike = {k: repeat_consistency(_prompts(train_index), trained[f"indices_{k}"]) for k in settings.k}
         for k in settings.k:
             count, frames = cost.shape[:2]
             chosen = {
-                "oracle": exact[f"indices_{k}"],
+                "oracle": best[k],
                 "fixed": np.tile(global_indices(trained["cost"], k, gap), (count, 1)),
                 "uniform": np.tile(uniform_indices(frames, k), (count, 1)),
                 "random": random_indices(count, frames, k, stage.rng(k)),
@@ -61,12 +65,17 @@ def main(stage: Stage) -> None:
                 if len(places) and kind == "shards":
                     continue  # real clips come from no noise that could be looked at
                 if len(places):
-                    look = looks(data, backbone, places, level).to(stage.device)
+                    look = looks(data, held_out, backbone, places, level).to(stage.device)
                 chosen[f"selector_{name}"] = selector.select(embeds, look, k)
             for name, indices in chosen.items():
-                row = selection_row(indices.astype(np.int64), exact[f"indices_{k}"].astype(np.int64), cost)
+                row = selection_row(indices.astype(np.int64), best[k], cost)
                 rows.append({"selector": name, "clips": kind} | row | (alike[k] if name == "oracle" else {}))
     write_csv(stage.outputs["selection"], rows, COLUMNS)
+
+
+def _prompts(index: Path) -> list[str]:
+    data = ShardDataset(index, ["prompt"])
+    return [data[row]["prompt"] for row in range(len(data))]
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def main(stage: Stage) -> None:
         looked_at = preview_frames(frames, settings.preview_frames)
         backbone = load_backbone(stage.folder("backbone"), stage.device)
         noisy = ShardDataset(stage.path("index"), ["noise", "embed"])
-        seen = looks(noisy, backbone, looked_at, settings.preview_level)
+        seen = looks(noisy, range(len(noisy)), backbone, looked_at, settings.preview_level)
         places = looked_at.tolist()
     size = settings.network.model_dump(exclude={"features"})
     config = {"frames": frames, "features": settings.network.features, "text_dim": data.shape("embed")[1]}

@@ -14,6 +14,7 @@ import yaml
 
 from interdiff.config import load_config
 from interdiff.variants import merge
+from interdiff.video.shard_dataset import ShardDataset
 
 ROOT = Path(__file__).parents[2]
 PROFILE = ["--workflow-profile", "profiles/smoke"]
@@ -190,6 +191,12 @@ def test_both_phases_are_compared_with_the_backbone(smoke, config):
     assert {row["clips"] for row in rows} == {"shards", "generated"}
     assert {float(row["overlap"]) for row in rows if row["selector"] == "oracle"} == {1.0}
     assert min(float(row["cost_ratio"]) for row in rows) == 1
+    train, test = (
+        ShardDataset(smoke / RESULTS.parent / f"video/index/generated_{split}.npz", ["noise"])
+        for split in ("train", "test")
+    )
+    assert train.keys[0] == test.keys[0]
+    assert (train[0]["noise"] != test[0]["noise"]).any()
     page = (smoke / RESULTS.parent / "video/report.html").read_text()
     assert page.count("data:image/png") == 10
     assert page.count("data:image/gif") == 1

@@ -81,3 +81,10 @@ def test_a_row_compares_two_methods_on_the_same_prompts(clips):
     assert row["adherence"] == 0.5
     assert row["adherence_se"] == pytest.approx(0.5 / np.sqrt(20), rel=0.3)
     assert row["adherence_vs_reference"] == row["adherence_vs_reference_se"] == 0
+
+
+def test_without_a_tracker_the_other_figures_stand(clips):
+    compared = Reference(clips[100:], clips[64:100], clips[:20])
+    one = quality(clips[:20], None, compared)
+    assert not set(ADHERENCE) & set(one.row(one))
+    assert {"frechet", "smoothness", "sharpness", "distance"} <= set(one.row(one))

@@ -8,7 +8,13 @@ from interdiff.keyframe_dp import optimal_indices
 from interdiff.segment_cost import all_segment_costs, gram_costs
 from interdiff.video.interpolators import lerp, smooth
 from interdiff.video.oracle import interpolator_costs, line_costs
-from interdiff.video.segment_cost import FrameFeatures, VideoSegmentCost, level_weights, teacher_costs
+from interdiff.video.segment_cost import (
+    FrameFeatures,
+    VideoSegmentCost,
+    level_weights,
+    teacher_cost_loss,
+    teacher_costs,
+)
 from interdiff.video.selection import repeat_consistency, selection_row, shared
 from interdiff.video.selector import VideoSelector, selector_loss
 from interdiff.video.straightener import Straightener
@@ -122,6 +128,27 @@ def test_a_teacher_that_answers_with_what_it_sees_charges_the_squared_error():
     measured = teacher_costs(lambda z, level: -2 * z, CLIPS, noise, i, j, sigma)
     exact = line_costs(CLIPS)[torch.arange(3), i, j]
     torch.testing.assert_close(measured, torch.from_numpy((2 * 0.75) ** 2 * exact), rtol=1e-4, atol=1e-4)
+
+
+def test_d_phi_learns_what_was_measured():
+    """The stage's arrays by their names: two clips, a cheap and a dear segment in each, dear ones elsewhere."""
+    measured = {
+        "row": torch.tensor([0, 0, 2, 2]),
+        "i": torch.tensor([0, 4, 0, 4]),
+        "j": torch.tensor([3, 8, 3, 8]),
+        "sigma": torch.full((4,), 0.5),
+        "cost": torch.tensor([0.1, 2.0, 2.0, 0.1]),
+    }
+    torch.manual_seed(0)
+    model = VideoSegmentCost(T, 8, **SIZE)
+    loss = teacher_cost_loss(EMBED, **measured, batch_size=16)
+    optimizer, generator = torch.optim.Adam(model.parameters(), lr=0.003), seeded()
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss(model, generator, 0.0)["loss"].backward()
+        optimizer.step()
+    costs = model.all_costs(EMBED, [0.5])[measured["row"], measured["i"], measured["j"]]
+    np.testing.assert_allclose(costs, measured["cost"], rtol=0.3)
 
 
 def test_levels_weigh_as_their_signal_to_noise_ratio_within_bounds():

@@ -5,7 +5,7 @@ from diffusers import WanTransformer3DModel
 from interdiff.errors import InputError
 from interdiff.flops import counted_flops
 from interdiff.video.settings import TuningSettings
-from interdiff.video.tuning import LORA_TARGETS, learned, tuned
+from interdiff.video.tuning import learned, tuned
 from interdiff.video.wan import WAN_1_3B, WanDenoiser, load_wan
 
 TINY = {
@@ -145,7 +145,17 @@ def test_lora_on_wan_1_3b_has_the_known_size(rank, millions):
     tensors = learned(model)
     assert len(tensors) == 2 * 30 * (2 * 4 + 2)
     assert sum(parameter.numel() for parameter in tensors.values()) / 1e6 == pytest.approx(millions, abs=0.01)
-    assert len(LORA_TARGETS) == 6
+
+
+@torch.no_grad()
+def test_what_lora_learns_of_a_backbone_in_bf16_is_in_fp32(stock, inputs, tmp_path):
+    z, embed = inputs
+    stock.save_pretrained(tmp_path)
+    backbone = load_wan(tmp_path, torch.device("cpu"))
+    model = tuned(backbone, TuningSettings(kind="lora", rank=2))
+    assert {parameter.dtype for parameter in learned(model).values()} == {torch.float32}
+    level = torch.full((B, 1), 0.5)
+    torch.testing.assert_close(model(z, level, embed, ALL), backbone(z, level, embed, ALL))
 
 
 @torch.no_grad()
