@@ -1,4 +1,4 @@
-"""Training in several processes: a process's share of the batch that all of them draw alike."""
+"""Training in several processes: a process's share of the batch that all of them draw alike, or draws of its own."""
 
 from __future__ import annotations
 
@@ -19,3 +19,15 @@ def share(*batch: Tensor) -> tuple[Tensor, ...]:
     """
     count = processes()
     return batch if count == 1 else tuple(tensor[torch.distributed.get_rank() :: count] for tensor in batch)
+
+
+def own_draws(generator: torch.Generator) -> torch.Generator:
+    """For what is drawn for a share of the batch alone: of several processes each gets its own from their common generator.
+
+    They stay in step, and no two draw the same noise; other numbers of processes draw other noise.
+    """
+    count = processes()
+    if count == 1:
+        return generator
+    seeds = torch.randint(2**62, (count,), generator=generator, device=generator.device)
+    return torch.Generator(generator.device).manual_seed(int(seeds[torch.distributed.get_rank()]))

@@ -10,6 +10,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor
 
 from interdiff.checkpoint import CONFIG, load_checkpoint
+from interdiff.distributed import own_draws
 from interdiff.files import read_json
 from interdiff.networks import zero
 from interdiff.training import Loss
@@ -69,6 +70,7 @@ def backbone_loss(clips: TrainingClips, negative: Tensor, settings: BackboneSett
 
     def loss(model: WanDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         batch = clips.batch(progress)
+        generator = own_draws(generator)
         z, embed = batch["latent"].float(), batch["embed"].float()
         count, frames = len(z), z.shape[2]
         device = generator.device

@@ -37,8 +37,8 @@ def fill_flops(interpolator: nn.Module) -> int:
 
     def run() -> None:
         for gap in at.diff().tolist():
-            first, last = torch.empty(2, gap - 1, channels, height, width)
-            model(first, last, torch.empty(gap - 1, 1), torch.empty(gap - 1))
+            first, last = torch.empty(2, 1, channels, height, width)
+            model(first, last, torch.empty(1, gap - 1), torch.empty(1))
 
     with torch.device("meta"):
         return counted_flops(run)

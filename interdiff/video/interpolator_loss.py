@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -127,16 +128,14 @@ def interpolator_loss(
     """
     weights = settings.losses
 
-    def parts(
-        model: nn.Module, batch: Mapping[str, Tensor], generator: torch.Generator
-    ) -> Iterator[tuple[str, Tensor]]:
+    def parts(model: Any, batch: Mapping[str, Tensor], generator: torch.Generator) -> Iterator[tuple[str, Tensor]]:
         moments = random_moments(batch["latent"], settings.moments, generator)
         between = model(moments.first, moments.last, moments.tau, moments.gap)
         yield "absolute", absolute(between, moments.truth, moments.gap, weights.gap_power)
         yield "likelihood", calibration(between, moments.truth)
         yield "edges", edges(between, moments.truth)
         yield "scales", scales(between, moments.truth)
-        if isinstance(model, FlowInterpolator) and (weights.endpoint or weights.consistency):
+        if weights.endpoint or weights.consistency:
             yield from flow_losses(model, moments)
         if weights.teacher:
             taught = taught_moments(batch["filled"], batch["mask"], generator)

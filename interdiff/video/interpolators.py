@@ -12,8 +12,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from interdiff.interpolation import neighbours
-
 
 @dataclass(frozen=True)
 class Between:
@@ -58,25 +56,11 @@ def smooth(first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
     return Between(blend(first, last, tau**2 * (3 - 2 * tau)), expected_error(first, last, tau))
 
 
-@dataclass(frozen=True)
-class Gaps:
-    """The missing frames of clips [B, T], one row each: which clip [N], frame [N], anchors on either side [N]."""
-
-    clip: Tensor
-    frame: Tensor
-    left: Tensor
-    right: Tensor
-
-    @property
-    def tau(self) -> Tensor:
-        return (self.frame - self.left) / (self.right - self.left)
-
-
-def missing_frames(mask_bt: Tensor) -> Gaps:
-    """The frames that a mask with both ends set leaves out."""
-    left, right = neighbours(mask_bt)
-    clip, frame = (~mask_bt).nonzero(as_tuple=True)
-    return Gaps(clip, frame, left[clip, frame], right[clip, frame])
+def gaps(mask_bt: Tensor) -> Tensor:
+    """Where masks with both ends set leave frames out: which clip, and the known frames on either side, [N, 3]."""
+    clip, frame = mask_bt.nonzero(as_tuple=True)
+    neighbours = torch.stack([clip[:-1], frame[:-1], frame[1:]], 1)
+    return neighbours[(clip[1:] == clip[:-1]) & (frame.diff() > 1)]
 
 
 def fill(z_bcthw: Tensor, mask_bt: Tensor, interpolator: Interpolator) -> tuple[Tensor, Tensor]:
@@ -89,13 +73,17 @@ def fill(z_bcthw: Tensor, mask_bt: Tensor, interpolator: Interpolator) -> tuple[
     Returns:
         [B, C, T, H, W], and the expected absolute error [B, T, H, W], zero at anchors.
     """
-    gaps = missing_frames(mask_bt)
     filled = z_bcthw.movedim(2, 1).clone()
     error = filled.new_zeros(filled[:, :, 0].shape)
-    if len(gaps.clip):
-        first, last = filled[gaps.clip, gaps.left], filled[gaps.clip, gaps.right]
-        width = (gaps.right - gaps.left).to(filled.dtype)
-        between = interpolator(first, last, gaps.tau[:, None].to(filled.dtype), width)
-        filled[gaps.clip, gaps.frame] = between.z[:, 0]
-        error[gaps.clip, gaps.frame] = between.error[:, 0].to(error.dtype)
+    clip, left, right = gaps(mask_bt).unbind(1)
+    # Gaps of one width together: an interpolator looks at each pair once, whatever lies between.
+    for width in (right - left).unique().tolist():
+        alike = right - left == width
+        rows, start = clip[alike], left[alike]
+        inside = torch.arange(1, width, device=mask_bt.device)
+        tau = (inside / width).to(filled).expand(len(rows), -1)
+        between = interpolator(filled[rows, start], filled[rows, start + width], tau, tau.new_full((len(rows),), width))
+        missing = rows[:, None], start[:, None] + inside
+        filled[missing] = between.z
+        error[missing] = between.error.to(error.dtype)
     return filled.movedim(1, 2), error

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interdiff.distributed import own_draws
 from interdiff.keyframe_dp import random_indices, uniform_indices
 from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
@@ -50,6 +51,7 @@ def keyframes_loss(clips: TrainingClips, best: Mapping[int, Tensor], settings: K
 
     def loss(model: WanDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         batch = clips.batch(progress)
+        generator = own_draws(generator)
         z, embed, rows = batch["latent"].float(), batch["embed"].float(), batch["row"].cpu()
         device = generator.device
         k = counts[int(torch.randint(len(counts), (), generator=generator, device=device))]

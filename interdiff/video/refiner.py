@@ -10,6 +10,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from interdiff.corruption import degrade, with_anchor_errors
+from interdiff.distributed import own_draws
 from interdiff.interpolation import Fill
 from interdiff.nested_masks import nested_ranks
 from interdiff.sampler import Refine
@@ -104,6 +105,7 @@ def refiner_loss(
 
     def loss(model: WanDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         batch = clips.batch(progress)
+        generator = own_draws(generator)
         z, embed = batch["latent"].float(), batch["embed"].float()
         count, device = len(z), generator.device
         which = torch.randint(batch["frames"].shape[1], (count,), generator=generator, device=device)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interdiff.checkpoint import load_checkpoint
+from interdiff.distributed import own_draws, processes
 from interdiff.networks import FourierFeatures, Transformer, mlp
 from interdiff.pair_costs import PairCosts
 from interdiff.segment_cost import cost_regression_loss
@@ -129,8 +130,8 @@ def teacher_cost_loss(
     """Regression of the teacher's costs of measured segments: which clip, which frames, at which level, what cost, each [M]."""
 
     def loss(model: VideoSegmentCost, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        drawn = torch.randint(len(row), (batch_size,), generator=generator, device=generator.device).cpu()
-        device = generator.device
+        generator, device = own_draws(generator), generator.device
+        drawn = torch.randint(len(row), (batch_size // processes(),), generator=generator, device=device).cpu()
         features = model(embeds_nld[row[drawn]].to(device), sigma[drawn].to(device))
         pairs = (index[drawn, None].to(device) for index in (i, j))
         return {"loss": cost_regression_loss(model.costs.pairs(features, *pairs)[:, 0], cost[drawn].to(device))}

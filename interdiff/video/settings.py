@@ -216,6 +216,12 @@ class InterpolatorSettings(Section):
     moments: Count = Field(4, description="moments between each pair of a training step")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
+    @model_validator(mode="after")
+    def _has_flows(self) -> InterpolatorSettings:
+        if (self.losses.endpoint or self.losses.consistency) and (self.method != "flow" or self.straightened):
+            raise ValueError("losses.endpoint, losses.consistency: expected 0, but for method flow of plain latents")
+        return self
+
 
 class TransformerSettings(Section):
     """A Wan transformer that is trained here."""

@@ -39,6 +39,12 @@ def phase_correlation(first: Tensor, last: Tensor, mode: Literal["mean", "multi"
     return shift.to(first.dtype), peak.to(first.dtype)
 
 
+def turn_of_places(degrees: float) -> Tensor:
+    """Where `rotated` moves what is at a place (x, y) from the middle: [2, 2], to be multiplied with it."""
+    angle = math.radians(degrees)
+    return torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+
+
 def rotated(z: Tensor, degrees: float) -> Tensor:
     """z [N, C, H, W] turned about its middle; borders repeat."""
     angle = math.radians(degrees)
@@ -133,12 +139,14 @@ class SinkhornInterpolator(nn.Module):
 
     def matches(self, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Where each place of `first` is in `last`, and back, [B, 2, H, W] in latent places; how sure, [B, H, W] in [0, 1]."""
-        shift = self.global_shift(first, last)
+        turn, shift = self.global_motion(first, last)
         features = [F.normalize(self.project(z), dim=1) for z in (first, last)]
         height, width = features[0].shape[-2:]
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         places = torch.stack([x, y], -1).flatten(0, 1).to(first)
-        away = places[None] - places[:, None] - (shift / self.token)[:, None, None]
+        middle = places.mean(0)
+        expected = (places - middle) @ turn.mT + middle + (shift / self.token)[:, None]
+        away = places - expected[:, :, None]
         similarity = torch.einsum("bci,bcj->bij", *(f.flatten(2) for f in features)) / self.log_temperature.exp()
         scores = similarity - self.spatial_weight * away.square().sum(-1)
         outside = away.abs().amax(-1) > self.radius + 0.5
@@ -156,10 +164,11 @@ class SinkhornInterpolator(nn.Module):
         flows = full(forward, self.token), full(backward, self.token)
         return *flows, full(sure[..., None], 1)[:, 0], full(sure_back[..., None], 1)[:, 0]
 
-    def global_shift(self, first: Tensor, last: Tensor) -> Tensor:
-        """The best shift [B, 2] in latent places over all angles tried."""
+    def global_motion(self, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        """The turn [B, 2, 2] about the middle and the shift after it [B, 2], in latent places, best over all angles tried."""
+        turns = torch.stack([turn_of_places(angle) for angle in self.angles]).to(first)
         if self.correlation == "none":
-            return first.new_zeros(len(first), 2)
+            return torch.eye(2).to(first).expand(len(first), -1, -1), first.new_zeros(len(first), 2)
         scale = self.token if self.correlation_level == "token" else 1
         first, last = (F.avg_pool2d(z, scale) for z in (first, last))
         found = [
@@ -168,7 +177,7 @@ class SinkhornInterpolator(nn.Module):
         ]
         shifts, peaks = (torch.stack(values, 1) for values in zip(*found, strict=True))
         best = peaks.argmax(1)
-        return shifts[torch.arange(len(best), device=best.device), best] * scale
+        return turns[best], shifts[torch.arange(len(best), device=best.device), best] * scale
 
     def _consistent(self, there: Tensor, back: Tensor, plan: Tensor) -> Tensor:
         """How nearly a match leads back to where it came from: [B, N] in [0, 1]."""

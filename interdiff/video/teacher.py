@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from interdiff.video.codecs import FRAMES_PER_LATENT, Codec
-from interdiff.video.interpolators import missing_frames
+from interdiff.video.interpolators import gaps
 from interdiff.video.settings import TeacherSettings
 
 
@@ -47,10 +47,8 @@ def teach(z_bcthw: Tensor, mask_bt: Tensor, codec: Codec, interpolate: VideoInte
     The pictures on either side of a gap are the last one of the latent before it and the first one of the latent after it;
     all pictures between them are made, and encoded as the clip that begins with the former.
     """
-    gaps = missing_frames(mask_bt)
     filled = z_bcthw.clone()
-    pairs = torch.stack([gaps.clip, gaps.left, gaps.right], 1).unique(dim=0).tolist()
-    for clip, left, right in pairs:
+    for clip, left, right in gaps(mask_bt).tolist():
         ends = z_bcthw[clip, :, [0, left, right]][None]
         shown = codec.decode(ends)[0].cpu().numpy()
         first, last = (shown[0] if left == 0 else shown[FRAMES_PER_LATENT]), shown[FRAMES_PER_LATENT + 1]

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from interdiff.video.flow import FlowInterpolator, cost_volume, warp
-from interdiff.video.interpolators import fill, lerp, missing_frames, smooth
-from interdiff.video.sinkhorn import SinkhornInterpolator, phase_correlation, rotated, sinkhorn
+from interdiff.video.interpolators import fill, gaps, lerp, smooth
+from interdiff.video.sinkhorn import SinkhornInterpolator, phase_correlation, rotated, sinkhorn, turn_of_places
 from interdiff.video.straightener import Straightened, Straightener
 
 FLOW = {"channels": 4, "width": 16, "pair_blocks": 1, "time_blocks": 1, "gap_conditioning": True, "time_mask": True}
@@ -127,7 +127,8 @@ def test_rotation_about_the_middle():
     z = torch.zeros(1, 1, 5, 5)
     z[0, 0, 1, 2] = 1
     turned = rotated(z, 90)
-    assert turned[0, 0].argmax() in (2 * 5 + 1, 2 * 5 + 3)
+    assert turned[0, 0].argmax() == 2 * 5 + 1
+    torch.testing.assert_close(turn_of_places(90) @ torch.tensor([0.0, -1.0]), torch.tensor([-1.0, 0.0]))
     torch.testing.assert_close(rotated(rotated(z, 90), -90), z, atol=1e-5, rtol=0)
 
 
@@ -155,6 +156,22 @@ def test_matches_follow_a_moving_picture():
     error, linear = ((z[..., 6:10, 6:10] - truth).abs().mean() for z in (middle, straight))
     assert error < 0.5 * linear
     assert sure[:, 5:11, 5:11].mean() > 0.5
+
+
+def test_the_window_follows_a_turning_picture():
+    """With the turn among the angles, places far from the middle find themselves again; without it they leave the window."""
+    first = textured((0, 0))
+    last, misses = rotated(first, 20.0), {}
+    places = torch.stack(torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="xy")) - 7.5
+    truth = torch.einsum("ij,jhw->ihw", turn_of_places(20.0), places) - places
+    for angles in ([0.0], [-20.0, 0.0, 20.0]):
+        model = SinkhornInterpolator(**SINKHORN | {"width": 4, "radius": 1, "angles": angles})
+        torch.nn.init.dirac_(model.project.weight)
+        torch.nn.init.zeros_(model.project.bias)
+        turn, _ = model.global_motion(first, last)
+        misses[len(angles)] = (model.matches(first, last)[0][0] - truth).norm(dim=0)[3:13, 3:13].mean()
+    torch.testing.assert_close(turn[0], turn_of_places(20.0))
+    assert misses[3] < 0.5 * misses[1]
 
 
 def test_without_a_match_it_is_linear():
@@ -200,10 +217,19 @@ def test_a_clip_is_filled_between_its_anchors():
     assert not none.any()
 
 
-def test_missing_frames_know_their_anchors():
-    mask = torch.tensor([[True, False, False, True]])
-    gaps = missing_frames(mask)
-    assert gaps.frame.tolist() == [1, 2]
-    assert gaps.left.tolist() == [0, 0]
-    assert gaps.right.tolist() == [3, 3]
-    torch.testing.assert_close(gaps.tau, torch.tensor([1 / 3, 2 / 3]))
+def test_gaps_lie_between_known_frames_of_one_clip():
+    mask = torch.tensor([[True, False, False, True, True], [True, True, False, False, True], [True] * 5])
+    assert gaps(mask).tolist() == [[0, 0, 3], [1, 1, 4]]
+
+
+def test_an_interpolator_looks_at_each_pair_once():
+    pairs = []
+
+    def counted(first, last, tau, gap):
+        pairs.extend(zip(gap.tolist(), tau.shape[1:] * len(gap), strict=True))
+        return lerp(first, last, tau, gap)
+
+    mask = torch.zeros(2, 9, dtype=torch.bool)
+    mask[:, [0, 2, 8]] = mask[1, 5] = True
+    fill(torch.randn(2, 4, 9, 3, 3, generator=torch.Generator().manual_seed(0)), mask, counted)
+    assert sorted(pairs) == [(2.0, 1), (2.0, 1), (3.0, 2), (3.0, 2), (6.0, 5)]

@@ -150,5 +150,5 @@ def test_every_weighted_loss_counts():
     every = losses(**dict.fromkeys(names, 1.0))
     assert {"loss", *names} == every.keys()
     for name in names:
-        assert float(losses(**{name: 2.0})["loss"]) == pytest.approx(2 * float(every[name]), rel=1e-4)
+        assert float(losses(**{name: 2.0})["loss"].detach()) == pytest.approx(2 * float(every[name]), rel=1e-4)
     assert "teacher" not in losses(absolute=1.0)
