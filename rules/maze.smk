@@ -453,7 +453,7 @@ rule report:
             "rollouts/plan.gif",
         ),
         unseen=included("unseen", "unseen.csv"),
-        ablations=included("ablations", "ablations.csv"),
+        ablations=report_ablations(),
         diagnostics=included(
             "diagnostics",
             "diagnostics/base/levels.png",
@@ -672,13 +672,15 @@ rule unseen:
 
 rule ablations:
     input:
-        samples=ablation_samples(),
+        samples=ablation_samples,
     output:
-        ablations="<results>/maze/ablations.csv",
+        ablations="<results>/maze/{table}.csv",
     log:
-        "<results>/maze/logs/ablations.txt",
+        "<results>/maze/logs/{table}.txt",
     benchmark:
-        "<results>/maze/benchmarks/ablations.tsv"
+        "<results>/maze/benchmarks/{table}.tsv"
+    wildcard_constraints:
+        table="ablations|quick_ablations",
     conda:
         "../envs/torch.yaml"
     threads: 1

@@ -151,21 +151,37 @@ def unseen_spec(wildcards):
     return stage_spec("unseen", settings, CONFIG.threads)
 
 
-def ablated_variants():
-    """The variants of ablations.csv, with base, once each."""
-    named = [name for names in CONFIG.maze.report.ablations.values() for name in names]
-    return list(dict.fromkeys(["base", *named]))
+def ablations_of(table):
+    """The ablations of a table: all, or the quick ones."""
+    shown = CONFIG.maze.report
+    return {
+        group: names
+        for group, names in shown.ablations.items()
+        if table == "ablations" or group in shown.quick_ablations
+    }
 
 
-def ablation_samples():
-    """All ablations' samples, every file once."""
-    return list(dict.fromkeys(f"{sample_folder(name)}/samples.npz" for name in ablated_variants()))
+def ablation_folders(table):
+    """Folders, below the results root, of the samples that a table compares, base's too."""
+    named = [name for names in ablations_of(table).values() for name in names]
+    return {name: artifact("samples", name) for name in ["base", *named]}
+
+
+def ablation_samples(wildcards):
+    """Input function: all samples of a table, every file once."""
+    folders = dict.fromkeys(ablation_folders(wildcards.table).values())
+    return [f"{CONFIG.results}/{folder}/samples.npz" for folder in folders]
 
 
 def ablations_spec(wildcards):
-    """Params function: the identity text of the ablations."""
-    folders = {name: artifact("samples", name) for name in ablated_variants()}
-    return stage_spec("ablations", {"ablations": CONFIG.maze.report.ablations, "folders": folders})
+    """Params function: the identity text of a table of ablations."""
+    settings = {"ablations": ablations_of(wildcards.table), "folders": ablation_folders(wildcards.table)}
+    return stage_spec("ablations", settings)
+
+
+def report_ablations():
+    """The table of ablations that the report shows: all that there are, where they are asked for."""
+    return included("ablations", "ablations.csv") or [f"{CONFIG.results}/maze/quick_ablations.csv"]
 
 
 def diagnostics_spec(wildcards):

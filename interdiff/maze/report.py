@@ -47,8 +47,9 @@ SECTIONS: Sections = {
     "ablations": (
         "One change at a time",
         {
-            "ablations.csv": "Means over all layouts' held-out sequences with standard errors; in brackets the paired "
-            "difference from base. From ablations.csv, which has them by layout too."
+            f"{name}.csv": "Means over all layouts' held-out sequences with standard errors; in brackets the paired "
+            f"difference from base. From {name}.csv, which has them by layout too."
+            for name in ("ablations", "quick_ablations")
         },
     ),
     "diagnostics": (

@@ -536,12 +536,23 @@ class ReportSettings(Section):
     ablations: dict[Name, list[Name]] = Field(
         default_factory=dict, description="variants of ablations.csv, by what they change"
     )
+    quick_ablations: list[Name] = Field(
+        [],
+        description="those of them that report.html always shows, from quick_ablations.csv: best such as train nothing",
+    )
     diagnostics: DiagnosticsSettings = Field(
         default_factory=DiagnosticsSettings, description="what goes on in the plans of a variant"
     )
     include: list[Literal["rollouts", "unseen", "ablations", "diagnostics"]] = Field(
         [], description="what report.html shows beside metrics.csv and selection.csv; it is made if it is not there"
     )
+
+    @model_validator(mode="after")
+    def _quick_among_all(self) -> ReportSettings:
+        for name in self.quick_ablations:
+            if name not in self.ablations:
+                raise ValueError(f"quick_ablations: {name!r} is not among ablations: {', '.join(self.ablations)}")
+        return self
 
     def driven_variants(self) -> list[tuple[str, str]]:
         """Keys and the variants whose plans are driven."""

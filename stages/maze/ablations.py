@@ -1,4 +1,4 @@
-"""results/maze/ablations.csv: what one change of the settings at a time does to the plans, beside base."""
+"""results/maze/ablations.csv and quick_ablations.csv: what one change of the settings does to the plans, beside base."""
 
 from collections.abc import Mapping
 from pathlib import Path

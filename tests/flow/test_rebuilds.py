@@ -10,6 +10,7 @@ import yaml
 from conftest import ROOT, SOURCE, append, config
 
 VARIANTS = ("base", "uniform", "k4", "one_pass", "identity", "projection")
+ABLATED = ("all_levels", "exact_cost")
 LAYOUTS = ("umaze", "medium", "large")
 JOBS = {
     "demonstrations": LAYOUTS,
@@ -20,11 +21,12 @@ JOBS = {
     "keypoints": ("base",),
     "anchors": ("base train",),
     "refiner": ("base",),
-    "samples": VARIANTS,
+    "samples": (*VARIANTS, *ABLATED),
     "selection": ("",),
     "gallery": tuple(f"{variant} {layout}" for variant in ("base", "uniform") for layout in LAYOUTS),
     "curves": ("base", "uniform"),
     "metrics": ("",),
+    "ablations": ("quick_ablations",),
 }
 
 
@@ -35,7 +37,7 @@ def exactly(*names):
 
 ALL = tuple(JOBS)
 NOTHING = ()
-SAMPLED = ("samples", "gallery", "metrics")
+SAMPLED = ("samples", "gallery", "metrics", "ablations")
 REFINED = ("refiner", "curves", *SAMPLED)
 PHASE_1 = ("keypoints", "anchors", *REFINED)
 SELECTED = ("selector", "selection", *PHASE_1)
@@ -113,6 +115,7 @@ CODE = {
             "gallery": ("gallery",),
             "curves": ("curves",),
             "metrics": ("metrics",),
+            "ablations": ("ablations",),
         }.items()
     },
     # Modules of one stage, of several and of all; those that only validate, track and store are in no stage's identity.
@@ -187,12 +190,12 @@ def reorder(maze):
     maze["base"] = dict(reversed(maze["base"].items()))
 
 
-SAMPLED_AT_8 = tuple(f"samples {name}" for name in VARIANTS if name != "k4")
+SAMPLED_AT_8 = tuple(f"samples {name}" for name in (*VARIANTS, *ABLATED) if name != "k4")
 CONFIG = {
     "one stage's value": (setting("base", "refiner", "collision_weight", to=5.0), REFINED),
     "a value that variants inherit and one overrides": (
         setting("base", "sampling", "k", to=16),
-        (*SAMPLED_AT_8, "gallery", "metrics"),
+        (*SAMPLED_AT_8, "gallery", "metrics", "ablations"),
     ),
     "one variant's value": (setting("variants", "k4", "sampling", "k", to=16), ("samples k4", "metrics")),
     "a swapped pair": (configured(swap), REFINED),
@@ -221,7 +224,7 @@ CONFIG = {
         variant("other", keypoints={"counts": [4, 8, 16]}),
         ("keypoints other", "anchors other train", "refiner other", "samples other", "metrics"),
     ),
-    "a renamed variant": (configured(rename), ("samples double", "metrics")),
+    "a renamed variant": (configured(rename), ("samples double", "metrics", "ablations")),
 }
 
 
