@@ -20,9 +20,8 @@ def main(stage: Stage) -> None:
     means = {name: averages(variant["metrics"]) for name, variant in record["variants"].items()}
     figures = Figures(stage.results, record["artifacts"], records, count=1)
     variants = list(variant_parts(record, means, figures))
-    sections = list(
-        section_parts(SECTIONS, stage.inputs, figures, {"ablations.csv": in_brief, "quick_ablations.csv": in_brief})
-    )
+    brief = dict.fromkeys(("ablations.csv", "quick_ablations.csv"), in_brief)
+    sections = list(section_parts(SECTIONS, stage.inputs, figures, brief))
     inputs = [relative_to(stage.results, path) for name in stage.inputs for path in stage.inputs[name]]
     times = timings(stage.results / "maze/benchmarks")
     html = page(
