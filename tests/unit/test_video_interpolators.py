@@ -27,10 +27,18 @@ def straightener(form="convolutional", random=True):
     return model
 
 
+def moving_flow(**changes):
+    """A flow network whose last layers, zero at first, do something."""
+    model = seeded(FlowInterpolator, **FLOW | changes)
+    for layer in (model.flow, model.out, model.error.second):
+        torch.nn.init.normal_(layer.weight, std=0.1)
+    return model
+
+
 MAKERS = {
     "lerp": lambda: lerp,
     "smooth": lambda: smooth,
-    "flow": lambda: seeded(FlowInterpolator, **FLOW),
+    "flow": moving_flow,
     "sinkhorn": lambda: seeded(SinkhornInterpolator, **SINKHORN),
     "straightened": lambda: Straightened(straightener(), lerp),
 }
@@ -90,13 +98,28 @@ def test_an_untrained_flow_is_linear():
     torch.testing.assert_close(seeded(FlowInterpolator, **FLOW)(first, last, tau, gap).z, lerp(first, last, tau, gap).z)
 
 
-@pytest.mark.parametrize(
-    "change", [{"cost_radius": 0}, {"gap_conditioning": False}, {"time_mask": False}, {"residual": False}]
-)
-def test_parts_of_the_flow_can_be_left_out(change):
+def filled_at(model, gap=2.0):
     first, last = ends()
-    model = seeded(FlowInterpolator, **FLOW | change)
-    assert model(first, last, torch.full((2, 1), 0.5), torch.tensor([2.0, 2.0])).z.isfinite().all()
+    return model(first, last, torch.full((2, 1), 0.3), torch.full((2,), gap)).z
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_gap_can_be_kept_from_the_flow(kept):
+    model = moving_flow(gap_conditioning=kept)
+    assert torch.equal(filled_at(model, 2.0), filled_at(model, 9.0)) != kept
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_correction_of_the_flow_can_be_left_out(kept):
+    model = moving_flow(residual=kept)
+    before = filled_at(model)
+    torch.nn.init.zeros_(model.out.weight[FLOW["scale"] ** 2 :])
+    assert torch.equal(filled_at(model), before) != kept
+
+
+@pytest.mark.parametrize("change", [{"cost_radius": 0}, {"time_mask": False}])
+def test_other_parts_of_the_flow_can_be_left_out(change):
+    assert (filled_at(moving_flow(**change)) - filled_at(moving_flow())).abs().mean() > 1e-3
 
 
 def test_warping_moves_and_repeats_borders():
