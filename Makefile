@@ -34,7 +34,7 @@ $(VENV)/stamp-slurm: $(VENV)/stamp
 maze: $(VENV)/stamp ## results/maze/metrics.csv and the pictures
 	snakemake --quiet rules host
 
-video: $(VENV)/stamp-video ## results/video/interpolators.csv, its pictures and report
+video: $(VENV)/stamp-video ## the tables, pictures and report of results/video/
 	snakemake --quiet rules host -- video
 
 smoke: $(VENV)/stamp ## the whole pipeline in about two minutes, in results-smoke/
