@@ -582,8 +582,8 @@ rule video_oracle:
 
 rule video_keyframes:
     input:
-        index=training_index,
-        oracle=training_oracle,
+        index=learned_index("keyframes"),
+        oracle=learned_oracle("keyframes"),
         backbone=backbone_files,
     output:
         model="<results>/video/keyframes/{variant}/model.safetensors",
@@ -615,8 +615,8 @@ rule video_keyframes:
 
 rule video_anchors:
     input:
-        index=training_index,
-        oracle=training_oracle,
+        index=learned_index("anchors"),
+        oracle=learned_oracle("anchors"),
         backbone=backbone_files,
         keyframes=video("keyframes", *WEIGHTS),
     output:
@@ -674,8 +674,8 @@ rule anchors_index:
 
 rule video_refiner:
     input:
-        index=training_index,
-        oracle=training_oracle,
+        index=learned_index("anchors"),
+        oracle=learned_oracle("anchors"),
         anchors=video("anchors", "index.npz"),
         backbone=backbone_files,
         interpolator=video("interpolator", *WEIGHTS),
@@ -709,7 +709,7 @@ rule video_refiner:
 
 rule cost_targets:
     input:
-        index=training_index,
+        index=learned_index("keyframes"),
         backbone=backbone_files,
     output:
         targets="<results>/video/segment_cost/{variant}/targets.npz",
@@ -771,8 +771,8 @@ rule video_segment_cost:
 
 rule video_selector:
     input:
-        index=selector_index,
-        oracle=selector_oracle,
+        index=learned_index("selector"),
+        oracle=learned_oracle("selector"),
         backbone=looking_backbone,
         segment_cost=labelling_segment_cost,
     output:

@@ -144,21 +144,19 @@ def oracle_network(kind):
     return files
 
 
-def training_clips(variant):
-    """Which clips both phases learn from: the backbone's, or the data's."""
-    return "generated_train" if VIDEO.section("keyframes", variant)["source"] == "generated" else "train"
+def learned_clips(stage, variant):
+    """Which clips a stage with a `source` learns from: the backbone's, or the data's; phase 2's are those of its anchors."""
+    return "generated_train" if VIDEO.section(stage, variant)["source"] == "generated" else "train"
 
 
-def training_index(wildcards):
-    """Input function: the index of the clips that both phases learn from."""
-    if training_clips(wildcards.variant) == "train":
-        return f"{CONFIG.results}/video/index/train.npz"
-    return video("generated", "train.npz")(wildcards)
+def learned_index(stage):
+    """Input function: the index of these clips."""
+    return lambda wildcards: clips_files(wildcards.variant, learned_clips(stage, wildcards.variant))
 
 
-def training_oracle(wildcards):
-    """Input function: the oracle of these clips."""
-    return video("oracle", f"{training_clips(wildcards.variant)}.npz")(wildcards)
+def learned_oracle(stage):
+    """Input function: their oracle."""
+    return lambda wildcards: oracle_files(wildcards.variant, learned_clips(stage, wildcards.variant))
 
 
 def anchors_spec(wildcards):
@@ -166,7 +164,6 @@ def anchors_spec(wildcards):
     keyframes = VIDEO.section("keyframes", wildcards.variant)
     settings = {
         "anchors": VIDEO.section("anchors", wildcards.variant),
-        "source": keyframes["source"],
         "shift": keyframes["shift"],
         "seed": keyframes["training"]["seed"],
         "number": int(wildcards.number),
@@ -175,11 +172,12 @@ def anchors_spec(wildcards):
 
 
 def anchor_shards(wildcards):
-    """Input function: phase 1's outputs for all clips that phase 2 learns from."""
-    made = training_clips(wildcards.variant) == "generated_train"
-    counts = VIDEO.section("generated", wildcards.variant)["shards"] if made else CONFIG.video.data.shards
+    """Input function: phase 1's outputs for the clips that phase 2 learns from."""
+    anchors = VIDEO.section("anchors", wildcards.variant)
+    made = anchors["source"] == "generated"
+    there = VIDEO.section("generated", wildcards.variant)["shards"] if made else CONFIG.video.data.shards
     folder = f"{CONFIG.results}/video/anchors/{wildcards.variant}"
-    return [f"{folder}/{number:05d}.tar" for number in range(counts["train"])]
+    return [f"{folder}/{number:05d}.tar" for number in range(min(anchors["shards"], there["train"]))]
 
 
 def refiner_spec(wildcards):
@@ -209,7 +207,7 @@ def cost_targets_spec(wildcards):
 def cost_clips(variant):
     """Which clips D_phi learns from: the data's, or those whose segments the teacher measures."""
     teacher = VIDEO.section("segment_cost", variant)["targets"] == "teacher"
-    return training_clips(variant) if teacher else "train"
+    return learned_clips("keyframes", variant) if teacher else "train"
 
 
 def clips_files(variant, clips):
@@ -219,6 +217,11 @@ def clips_files(variant, clips):
     return variant_files("generated", variant, "train.npz", domain="video")
 
 
+def oracle_files(variant, clips):
+    """Their oracle."""
+    return variant_files("oracle", variant, f"{clips}.npz", domain="video")
+
+
 def cost_index(wildcards):
     """Input function: the index of the clips that D_phi learns from."""
     return clips_files(wildcards.variant, cost_clips(wildcards.variant))
@@ -226,19 +229,13 @@ def cost_index(wildcards):
 
 def cost_oracle(wildcards):
     """Input function: their oracle."""
-    return video("oracle", f"{cost_clips(wildcards.variant)}.npz")(wildcards)
+    return oracle_files(wildcards.variant, cost_clips(wildcards.variant))
 
 
 def cost_targets(wildcards):
     """Input function: the teacher's costs, where D_phi learns those."""
     teacher = VIDEO.section("segment_cost", wildcards.variant)["targets"] == "teacher"
     return [f"{CONFIG.results}/video/segment_cost/{wildcards.variant}/targets.npz"] if teacher else []
-
-
-def selector_clips(variant):
-    """Which clips a selector learns from."""
-    generated = VIDEO.section("selector", variant)["source"] == "generated"
-    return "generated_train" if generated else "train"
 
 
 def cost_levels(variant):
@@ -253,16 +250,6 @@ def selector_spec(wildcards):
         "cost_levels": cost_levels(wildcards.variant),
     }
     return stage_spec("selector", settings, CONFIG.threads, domain="video")
-
-
-def selector_index(wildcards):
-    """Input function: their index."""
-    return clips_files(wildcards.variant, selector_clips(wildcards.variant))
-
-
-def selector_oracle(wildcards):
-    """Input function: their oracle."""
-    return video("oracle", f"{selector_clips(wildcards.variant)}.npz")(wildcards)
 
 
 def looking_backbone(wildcards):
@@ -292,7 +279,7 @@ def schedule_oracle(wildcards):
     sampling = VIDEO.section("samples", wildcards.variant)
     if sampling["method"] == "teacher" or sampling["selector"] == "selector":
         return []
-    return training_oracle(wildcards)
+    return learned_oracle("keyframes")(wildcards)
 
 
 def video_samples_spec(wildcards):

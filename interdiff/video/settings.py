@@ -219,7 +219,7 @@ class InterpolatorSettings(Section):
     @model_validator(mode="after")
     def _has_flows(self) -> InterpolatorSettings:
         if (self.losses.endpoint or self.losses.consistency) and (self.method != "flow" or self.straightened):
-            raise ValueError("losses.endpoint, losses.consistency: expected 0, but for method flow of plain latents")
+            raise ValueError("losses.endpoint: expected 0, as losses.consistency, but for method flow of plain latents")
         return self
 
 
@@ -351,14 +351,22 @@ class KeyframesSettings(Section):
 
 
 class AnchorsSettings(Section):
-    """Phase 1's outputs for training clips: the errors that phase 2 will meet."""
+    """Phase 1's outputs for training clips: the errors that phase 2 will meet, and the clips that it learns."""
 
+    source: Literal["generated", "shards"] = Field("shards", description="whose clips: the backbone's, or the data's")
+    shards: Count = Field(4, description="training shards, the first ones, or as many as there are")
     k: Count = Field(4, description="keyframes")
     steps: Count = Field(4, description="steps of phase 1")
     start: float = Field(
-        0.8, gt=0, le=1, description="noise level they start at; below 1 from the clip's own noised keyframes"
+        0.5, gt=0, le=1, description="noise level they start at; below 1 from the clip's own noised keyframes"
     )
     policies: list[Policy] = Field(["oracle", "random"], min_length=1, description="who chose the frames, one set each")
+
+    @model_validator(mode="after")
+    def _has_noise(self) -> AnchorsSettings:
+        if self.start == 1 and self.source != "generated":
+            raise ValueError("start: expected below 1 but for source generated, whose noise is known")
+        return self
 
 
 class RefinerSettings(Section):
@@ -505,7 +513,6 @@ class AnchorsStageSettings(Section):
     """What a shard of phase 1's outputs is told."""
 
     anchors: AnchorsSettings = Field(description="sampling")
-    source: Literal["generated", "shards"] = Field(description="whose clips")
     shift: float = Field(description="of noise levels")
     seed: int = Field(description="of random frames, and of noise that is not known")
     number: int = Field(ge=0, description="number of the shard")

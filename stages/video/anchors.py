@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import clip_noise
@@ -25,11 +24,7 @@ def main(stage: Stage) -> None:
     """Reads an `index` of clips, their `oracle`, the `backbone` and phase 1's `keyframes`; writes `shard`."""
     settings: AnchorsStageSettings = stage.settings
     sampled = settings.anchors
-    known = settings.source == "generated"
-    if sampled.start == 1 and not known:
-        raise InputError(
-            "anchors.start=1: needs clips whose noise is known (keyframes.source: generated); expected < 1"
-        )
+    known = sampled.source == "generated"
     data = ShardDataset(stage.path("index"), ["latent", "embed", *(["noise"] if known else [])])
     best = best_keyframes(load_arrays(stage.path("oracle")))
     model = load_tuned(stage.folder("keyframes"), "keyframes", load_backbone(stage.folder("backbone"), stage.device))

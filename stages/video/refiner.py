@@ -18,15 +18,13 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads an `index` of clips, their `oracle`, the index of phase 1's `anchors`, the `backbone` and the `interpolator`.
 
-    Writes a checkpoint of what differs from the backbone.
+    Learns the clips that have anchors; writes a checkpoint of what differs from the backbone.
     """
     settings: RefinerStageSettings = stage.settings
-    data = [
-        ShardDataset(stage.path("index"), ["latent", "embed"]),
-        ShardDataset(stage.path("anchors"), ["frames", "keyframes"]),
-    ]
-    clips = TrainingClips(data, settings.training, stage.device)
-    cost = load_arrays(stage.path("oracle"))["cost"]
+    data = ShardDataset(stage.path("index"), ["latent", "embed"])
+    anchors = ShardDataset(stage.path("anchors"), ["frames", "keyframes"])
+    clips = TrainingClips([anchors, data], settings.training, stage.device)
+    cost = load_arrays(stage.path("oracle"))["cost"][[data.number(key) for key in anchors.keys]]
     interpolator = load_interpolator(stage.folder("interpolator"), stage.device)
     torch.manual_seed(settings.training.seed)
     model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.refiner.tuning)

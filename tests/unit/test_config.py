@@ -82,6 +82,18 @@ from interdiff.variants import merge
             {"maze": {"base": {"refiner": {"network": "huge"}}}},
             r"maze\.base\.refiner\.network: unknown preset 'huge'",
         ),
+        (
+            {"video": {"base": {"anchors": {"start": 1.0}}}},
+            r"video\.base\.anchors\.start: expected below 1 but for source generated",
+        ),
+        (
+            {"video": {"base": {"interpolator": {"method": "lerp", "losses": {"endpoint": 0.1}}}}},
+            r"video\.base\.interpolator\.losses\.endpoint: expected 0, as losses\.consistency, but",
+        ),
+        (
+            {"maze": {"report": {"quick_ablations": ["k"]}}},
+            r"maze\.report\.quick_ablations: 'k' is not among ablations",
+        ),
     ],
 )
 def test_bad_values_name_their_key(values, message):
