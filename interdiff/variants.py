@@ -79,16 +79,20 @@ class Variants:
 
         Its artifact is the variant's: a variant has files of its own only where it differs from its parent.
         """
-        if variant not in self.settings:
-            known = ", ".join(self.settings)
-            raise InputError(f"unknown variant {variant!r}; expected one of {known}")
+        self._check(variant)
         while variant != BASE and self._same(stage, variant, self.parents[variant]):
             variant = self.parents[variant]
         return variant
 
     def section(self, stage: str, variant: str) -> Any:
         """A stage's own settings in a variant."""
+        self._check(variant)
         return self.settings[variant][self.stages[stage].section]
+
+    def _check(self, variant: str) -> None:
+        if variant not in self.settings:
+            known = ", ".join(self.settings)
+            raise InputError(f"unknown variant {variant!r}; expected one of {known}")
 
     def _same(self, stage: str, one: str, other: str) -> bool:
         return all(self.section(s, one) == self.section(s, other) for s in (stage, *self._ancestors(stage)))

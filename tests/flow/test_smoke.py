@@ -192,7 +192,7 @@ def test_both_phases_are_compared_with_the_backbone(smoke, config):
     assert {float(row["overlap"]) for row in rows if row["selector"] == "oracle"} == {1.0}
     assert min(float(row["cost_ratio"]) for row in rows) == 1
     train, test = (
-        ShardDataset(smoke / RESULTS.parent / f"video/index/generated_{split}.npz", ["noise"])
+        ShardDataset(smoke / RESULTS.parent / f"video/generated/base/{split}.npz", ["noise"])
         for split in ("train", "test")
     )
     assert train.keys[0] == test.keys[0]

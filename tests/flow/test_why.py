@@ -53,17 +53,18 @@ def test_a_setting_is_named_with_its_values_and_what_follows_with_its_cost(repos
     text = why(repository)
     found = explained(text)
     assert "follows metrics" in " ".join(found.pop("variants"))
-    assert found.pop("report") == ["follows variants"]
+    assert found.pop("report") == ["follows variants; ablations quick_ablations"]
     assert found == {
         "refiner base": ["refiner.collision_weight: 50.0 -> 5.0"],
         "curves base, uniform": ["follows refiner base"],
-        "samples base, identity, k4, one_pass, projection, uniform": ["follows refiner base"],
+        "samples all_levels, base, exact_cost, identity, k4, one_pass, projection, uniform": ["follows refiner base"],
         "gallery base large, base medium, base umaze": ["follows samples base"],
         "gallery uniform large, uniform medium, uniform umaze": ["follows samples uniform"],
         "metrics": ["follows samples base, uniform, k4, one_pass, identity, projection"],
+        "ablations quick_ablations": ["follows samples base, identity, one_pass, all_levels, exact_cost, uniform"],
     }
     assert cost(text, "refiner") == ["1", "3 min 10 s", "-", "1 min 40 s"]
-    assert cost(text, "samples") == ["6", "over 1 min 5 s", "-", "over 35 s"]
+    assert cost(text, "samples") == ["8", "over 1 min 5 s", "-", "over 35 s"]
     assert cost(text, "metrics") == ["1", "not known", "-", "not known"]
 
 
