@@ -153,7 +153,7 @@ def test_every_planner_drives_on_every_map(smoke, config):
     rollouts = config.maze.report.rollouts
     cells = [(task, name) for task, maps in rollouts.tasks.items() for name in maps]
     planners = {row["planner"] for row in rows}
-    assert {*rollouts.planners, "full_sequence", "few_steps", "hierarchical", "shortest_path"} < planners
+    assert {*rollouts.planners, "full_sequence", "full_sequence_few_steps", "hierarchical", "shortest_path"} < planners
     assert sorted((row["planner"], row["task"], row["layout"]) for row in rows) == sorted(
         (planner, *cell) for planner in planners for cell in cells
     )
