@@ -24,7 +24,8 @@ def main(stage: Stage) -> None:
     """
     settings: MetricsStageSettings = stage.settings
     samples = dict(zip(settings.methods, map(load_arrays, stage.inputs["samples"]), strict=True))
-    tracked = dict(zip(settings.methods, map(read_csv, stage.inputs.get("adherence", [])), strict=False))
+    adherence = stage.inputs.get("adherence", [])
+    tracked = dict(zip(settings.methods, map(read_csv, adherence), strict=True)) if adherence else {}
     costs = dict(zip(settings.methods, map(read_json, stage.inputs["costs"]), strict=True))
     fit, real = (ShardDataset(stage.path(name), ["latent"]) for name in ("fit", "real"))
     fit_clips, real_clips = (data.batch("latent", range(len(data))).float() for data in (fit, real))
