@@ -241,6 +241,9 @@ class BackboneSettings(Section):
     )
     transformer: TransformerSettings = Field(default_factory=TransformerSettings, description="the one trained here")
     shift: float = Field(3.0, ge=1, description="of noise levels in training, towards noise")
+    shared_noise: Fraction = Field(
+        0.0, description="part of the noise's variance that a clip's frames have in common; a pretrained Wan knows none"
+    )
     drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
     frames: list[Count] = Field(
         [5, 9], description="numbers of random frames that batches have in the first part of training"
