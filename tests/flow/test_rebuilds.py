@@ -278,13 +278,41 @@ FILES = {
 }
 
 
+# Each takes seconds; what these would find, others of the matrix find too, but for which edit it was.
+LONG = {
+    *(
+        f"stages/maze/{name}.py"
+        for name in ("demonstrations", "masks", "selector", "anchors", "gallery", "curves", "ablations")
+    ),
+    "interdiff/maze/selection_limit.py",
+    "interdiff/maze/deep.py",
+    "stages/__init__.py",
+    "stages/maze/__init__.py",
+    "the order of reported variants",
+    "a variant of a variant",
+    "a variant equal to base",
+    "a package of every network",
+}
+EDITS = CODE | CONFIG | FILES
+HARMLESS = {name for name, (_, expected) in EDITS.items() if expected == NOTHING and "reverted" not in name}
+
+
 @pytest.mark.parametrize(
     ("edit", "expected"),
-    [pytest.param(*cell, id=name) for cells in (CODE, CONFIG, FILES) for name, cell in cells.items()],
+    [
+        pytest.param(*cell, id=name, marks=[pytest.mark.full] if name in LONG | HARMLESS else [])
+        for name, cell in EDITS.items()
+    ],
 )
 def test_an_edit_rebuilds_exactly(repository, edit, expected):
     edit(repository)
     assert repository.jobs() == exactly(*expected)
+
+
+def test_all_harmless_edits_together_rebuild_nothing(repository):
+    for name in sorted(HARMLESS):
+        EDITS[name][0](repository)
+    assert repository.jobs() == set()
 
 
 @pytest.mark.parametrize(
