@@ -937,7 +937,7 @@ rule sample_pictures:
         metrics="<results>/video/metrics.csv",
         samples=method_files("samples.npz"),
         oracle=variant_files("oracle", BASE, "generated_test.npz", domain="video"),
-        histories=list(phase_histories().values()),
+        histories=list(training_histories().values()),
     output:
         cost="<results>/video/samples/cost.png",
         samples="<results>/video/samples/samples.gif",

@@ -323,15 +323,20 @@ def two_phase_methods():
     return [name for name in methods if VIDEO.section("samples", name)["method"] == "two_phase"]
 
 
-def phase_histories():
-    """Histories of the networks of both phases, once each, by phase and the variant that owns them: of ways to train
-    phase 1, and of the methods of metrics.csv."""
-    wanted = [("keyframes", "phase 1", name) for name in CONFIG.video.report.tunings]
+def training_histories():
+    """Histories of all networks behind metrics.csv and selection.csv, once each, by what they are and the variant that
+    owns them."""
+    compared = CONFIG.video.report
+    trained = [name for name in compared.methods if not VIDEO.section("backbone", name)["pretrained"]]
+    wanted = [("backbone", "backbone", name) for name in trained]
+    wanted += [("keyframes", "phase 1", name) for name in compared.tunings]
     wanted += [("refiner", "phase 2", name) for name in two_phase_methods()]
+    wanted += [("segment_cost", "D_phi", name) for name in compared.segment_costs]
+    wanted += [("selector", "selector", name) for name in compared.selectors]
     files = {}
-    for stage, phase, name in wanted:
+    for stage, network, name in wanted:
         owner = VIDEO.owner(stage, name)
-        (files[f"{phase}: {owner}"],) = variant_files(stage, owner, "history.csv", domain="video")
+        (files[f"{network}: {owner}"],) = variant_files(stage, owner, "history.csv", domain="video")
     return files
 
 
@@ -342,7 +347,7 @@ def sample_pictures_spec(wildcards):
         "methods": methods,
         "teachers": [name for name in methods if name not in two_phase_methods()],
         "drawn": BASE,
-        "networks": list(phase_histories()),
+        "networks": list(training_histories()),
         "codec": CONFIG.video.data.codec.kind,
     }
     return stage_spec("sample_pictures", settings, domain="video")

@@ -56,18 +56,18 @@ def chosen_frames(chosen: Mapping[str, np.ndarray], frames: int, path: Path) -> 
 
 
 def losses_together(histories: Mapping[str, Sequence[Mapping[str, str]]], path: Path) -> None:
-    """Losses of ways to train the same network, in one panel for each phase, as a PNG.
+    """Losses of ways to train the same network, in one panel for each network, as a PNG.
 
-    histories: rows of history.csv by "phase: name".
+    histories: rows of history.csv by "network: name".
     """
-    phases = list(dict.fromkeys(name.split(": ")[0] for name in histories))
-    plot, panels = plt.subplots(1, len(phases), figsize=(4.5 * len(phases), 3.4), squeeze=False)
-    for panel, phase in zip(panels[0], phases, strict=True):
+    networks = list(dict.fromkeys(name.split(": ")[0] for name in histories))
+    plot, panels = plt.subplots(1, len(networks), figsize=(3.6 * len(networks), 3.2), squeeze=False)
+    for panel, network in zip(panels[0], networks, strict=True):
         for name, rows in histories.items():
-            if name.startswith(f"{phase}: "):
+            if name.startswith(f"{network}: "):
                 points = ([float(row[key]) for row in rows] for key in ("step", "loss"))
-                panel.plot(*points, lw=1.2, label=name.removeprefix(f"{phase}: "))
-        panel.set(title=phase, xlabel="step", ylabel="loss", yscale="log")
+                panel.plot(*points, lw=1.2, label=name.removeprefix(f"{network}: "))
+        panel.set(title=network, xlabel="step", ylabel="loss", yscale="log")
         panel.legend(fontsize=8)
         panel.grid(alpha=0.3)
     plot.tight_layout()

@@ -578,7 +578,7 @@ class SamplePicturesStageSettings(Section):
     methods: list[Name] = Field(description="variants, in this order")
     teachers: list[Name] = Field(description="those that are the backbone on all frames")
     drawn: Name = Field(description="whose keyframes are drawn")
-    networks: list[str] = Field(description="what was trained for them, by phase and variant")
+    networks: list[str] = Field(description="what was trained for them, by network and variant")
     codec: CodecKind = Field(description="kind of the codec")
 
 
