@@ -20,7 +20,7 @@ SECTIONS: Sections = {
             "samples.gif": "From top to bottom: real clips of the prompts, then the methods in the table's order. Same noise "
             "in each column.",
             "sheet.png": "The first prompt, every fourth frame.",
-            "losses.png": "Training losses: the backbone, both phases (all weights, and low-rank changes), D_phi and the selectors.",
+            "losses.png": "Training losses: the backbone, both phases (all weights, and low-rank changes), D_phi, selectors.",
         },
     ),
     "selection": (

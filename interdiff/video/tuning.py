@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def learned(model: WanDenoiser) -> dict[str, Tensor]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def tuned_config(settings: TuningSettings) -> Mapping[str, Any]:
+def tuned_config(settings: TuningSettings) -> dict[str, Any]:
     """What a checkpoint says of how its tensors fit on the backbone."""
     return settings.model_dump(include={"kind", "rank"} if settings.kind == "lora" else {"kind"})
 
@@ -51,6 +50,7 @@ def load_tuned(folder: Path, kind: str, backbone: WanDenoiser) -> WanDenoiser:
     Raises:
         InputError: it is of another kind, or of a backbone of another size.
     """
-    model = tuned(backbone, TuningSettings(**model_config(folder / CONFIG, kind)))
+    config = model_config(folder / CONFIG, kind)
+    model = tuned(backbone, TuningSettings(**{name: config[name] for name in ("kind", "rank") if name in config}))
     load_weights(folder / MODEL, model, learned(model))
     return model.requires_grad_(False).to(next(backbone.parameters()).device).eval()
