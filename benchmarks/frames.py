@@ -14,8 +14,8 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from interdiff.flops import counted_flops
-from interdiff.video.backbone import backbone_config, build_backbone
-from interdiff.video.settings import BackboneSettings
+from interdiff.video.backbone import build_backbone, transformer_config
+from interdiff.video.settings import TransformerSettings
 from interdiff.video.wan import WAN_1_3B, WanDenoiser
 
 COUNTS, FRAMES, CLIPS, REPEATS = (4, 6, 8, 21), 21, 8, 15
@@ -31,7 +31,7 @@ def inputs(count: int, clips: int, height: int, width: int, rows: int, text: int
 def main() -> None:
     """Prints a line for each K."""
     torch.set_num_threads(2)
-    small = build_backbone(**backbone_config(BackboneSettings(), text_dim=384)).eval()
+    small = build_backbone(**transformer_config(TransformerSettings(), text_dim=384)).eval()
     passes = {count: inputs(count, CLIPS, 8, 8, 64, 384) for count in COUNTS}
     times: dict[int, list[float]] = {count: [] for count in COUNTS}
     for _ in range(1 + REPEATS):

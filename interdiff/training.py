@@ -6,7 +6,7 @@ import logging
 import math
 import resource
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
@@ -74,26 +74,10 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def schedule(settings: TrainingSettings, step: int) -> float:
-    """Share of the peak learning rates: linear warm-up, and a half cosine down to zero at the last step."""
+def learning_rate(settings: TrainingSettings, step: int) -> float:
+    """Linear warm-up, then a half cosine down to zero at the last step."""
     warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-    return warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-
-
-def build_optimizers(model: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
-    """AdamW; where Muon (Jordan et al. 2024) has a learning rate, it takes the matrices inside a network's blocks.
-
-    Muon's updates are scaled to what AdamW's would measure (Liu et al. 2025, equation 4).
-    """
-    rate, decay = settings.muon_learning_rate, settings.weight_decay
-    named = list(model.named_parameters())
-    hidden = {name for name, parameter in named if rate and parameter.ndim == 2 and "blocks." in name}
-    rest = [parameter for name, parameter in named if name not in hidden]
-    adamw = torch.optim.AdamW(rest, lr=settings.learning_rate, weight_decay=decay, betas=(0.9, 0.98), fused=True)
-    if rate is None:
-        return [adamw]
-    matrices = [parameter for name, parameter in named if name in hidden]
-    return [adamw, torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")]
+    return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
 def train(
@@ -121,22 +105,27 @@ def train(
         Interrupted: a stop was requested; the state is saved.
     """
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=settings.mixed_precision)
-    optimizers = build_optimizers(model, settings)
-    peaks = [optimizer.defaults["lr"] for optimizer in optimizers]
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
     average = AveragedModel(model.to(device), multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
     generator = torch.Generator(device).manual_seed(settings.seed)
     meter = Meter(batch_size)
-    first, history = _resume(state, model, optimizers, average, generator, meter)
+    first, history = _resume(state, model, optimizer, average, generator, meter)
     # Mixed precision and the device; a wrapper for several processes would hide the network's methods.
     wrapped = accelerator.prepare_model(model, evaluation_mode=True)
     if settings.compile:
         wrapped = torch.compile(wrapped)
-    prepared = [accelerator.prepare_optimizer(optimizer) for optimizer in optimizers]
+    optimizer = accelerator.prepare_optimizer(optimizer)
 
     def save(next_step: int) -> None:
         tensors = {
             "model": model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+            "optimizer": optimizer.optimizer.state_dict(),
             "average": average.state_dict(),
             "generator": generator.get_state(),
         }
@@ -144,9 +133,8 @@ def train(
         state.save(tensors, {"step": next_step, "history": history, "row": row})
 
     for step in steps(range(first, settings.steps)):
-        for optimizer, peak in zip(prepared, peaks, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = peak * schedule(settings, step)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(settings, step)
         with accelerator.autocast():
             scalars = loss(wrapped, generator, step / settings.steps)
         means, stop = _average_scalars(accelerator, scalars, state.stop_requested)
@@ -155,9 +143,8 @@ def train(
         accelerator.backward(scalars["loss"])
         _average_gradients(accelerator, model)
         accelerator.clip_grad_norm_(model.parameters(), settings.grad_clip)
-        for optimizer in prepared:
-            optimizer.step()
-            optimizer.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         average.update_parameters(model)
         meter.add(means)
         if (step + 1) % settings.log_every == 0 or step + 1 == settings.steps:
@@ -200,7 +187,7 @@ def _average_scalars(
 def _resume(
     state: State,
     model: nn.Module,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizer: torch.optim.Optimizer,
     average: nn.Module,
     generator: torch.Generator,
     meter: Meter,
@@ -210,8 +197,7 @@ def _resume(
         return 0, []
     tensors, meta = saved
     model.load_state_dict(tensors["model"])
-    for optimizer, saved_state in zip(optimizers, tensors["optimizers"], strict=True):
-        optimizer.load_state_dict(saved_state)
+    optimizer.load_state_dict(tensors["optimizer"])
     average.load_state_dict(tensors["average"])
     generator.set_state(tensors["generator"].cpu())
     meter.sums, meter.count = meta["row"]["sums"], meta["row"]["count"]

@@ -16,23 +16,21 @@ from interdiff.networks import zero
 from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
 from interdiff.video.codecs import CHANNELS
-from interdiff.video.flow_matching import draw_noise, shifted, take_frames, velocity_loss
-from interdiff.video.settings import BackboneSettings
+from interdiff.video.flow_matching import shifted, take_frames, velocity_loss
+from interdiff.video.settings import BackboneSettings, TransformerSettings
 from interdiff.video.wan import WanDenoiser, load_wan
 
 LONGEST = 128
 """Latent frames, rows and columns that positions are known for, at most."""
 
 
-def backbone_config(settings: BackboneSettings, text_dim: int) -> dict[str, Any]:
+def transformer_config(settings: TransformerSettings, text_dim: int) -> dict[str, Any]:
     """What `build_backbone` takes."""
-    transformer = settings.transformer
-    size = transformer.model_dump(exclude={"patch"})
-    patch = {"patch_size": [1, transformer.patch, transformer.patch]}
-    return size | patch | {"text_dim": text_dim, "channels": CHANNELS, "shared_noise": settings.shared_noise}
+    size = settings.model_dump(exclude={"patch"})
+    return size | {"patch_size": [1, settings.patch, settings.patch], "text_dim": text_dim, "channels": CHANNELS}
 
 
-def build_backbone(channels: int, patch_size: list[int], shared_noise: float, **size: Any) -> WanDenoiser:
+def build_backbone(channels: int, patch_size: list[int], **size: Any) -> WanDenoiser:
     """An untrained backbone, which answers with the best guess that knows no data."""
     transformer = WanTransformer3DModel(
         patch_size=tuple(patch_size),
@@ -43,7 +41,7 @@ def build_backbone(channels: int, patch_size: list[int], shared_noise: float, **
         **size,
     )
     zero(transformer.proj_out)
-    return WanDenoiser(transformer, preconditioned=True, shared_noise=shared_noise)
+    return WanDenoiser(transformer, preconditioned=True)
 
 
 def load_backbone(folder: Path, device: torch.device) -> WanDenoiser:
@@ -80,7 +78,7 @@ def backbone_loss(clips: TrainingClips, negative: Tensor, settings: BackboneSett
         chosen = known[int(torch.randint(len(known), (), generator=generator, device=device))]
         places = random_frames(count, frames, chosen, generator)
         z = take_frames(z, places)
-        noise = draw_noise(z.shape, settings.shared_noise, generator)
+        noise = torch.randn(z.shape, generator=generator, device=device)
         dropped = torch.rand((count, 1, 1), generator=generator, device=device) < settings.drop_prompt
         embed = torch.where(dropped, negative, embed)
         sigma = shifted(torch.rand((count, 1), generator=generator, device=device), settings.shift)

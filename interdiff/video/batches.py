@@ -15,7 +15,6 @@ from interdiff.distributed import share
 from interdiff.files import load_arrays
 from interdiff.nested_masks import index_mask
 from interdiff.settings import TrainingSettings
-from interdiff.video.flow_matching import draw_noise
 from interdiff.video.shard_dataset import ShardDataset, seeded_batches
 
 
@@ -63,10 +62,9 @@ def load_negative(path: Path, device: torch.device) -> Tensor:
     return torch.from_numpy(load_arrays(path, ("embed",))["embed"]).to(device)
 
 
-def clip_noise(key: str, shape: Sequence[int], shared: float, seed: int) -> Tensor:
-    """The noise that a clip is made of, bf16 [C, T, H, W], by key and seed (`draw_noise`); the same on every device."""
-    generator = torch.Generator().manual_seed(_key_seed(key, seed))
-    return draw_noise((1, *shape), shared, generator)[0].bfloat16()
+def clip_noise(key: str, shape: Sequence[int], seed: int) -> Tensor:
+    """The noise that a clip is made of, bf16 of a shape, by key and seed; the same on every device."""
+    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(_key_seed(key, seed))).bfloat16()
 
 
 def clip_masks(key: str, frames: int, counts: Sequence[int], seed: int) -> np.ndarray:

@@ -7,7 +7,6 @@ in [0, 1] (Esser et al. 2024, section 5.3.2), as Wan's are.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,21 +23,6 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 def shifted(u: Tensor, shift: float) -> Tensor:
     """Noise levels of u in [0, 1]."""
     return shift * u / (1 + (shift - 1) * u)
-
-
-def draw_noise(shape: Sequence[int], shared: float, generator: torch.Generator) -> Tensor:
-    """Noise of unit variance for clips [B, C, T, H, W]; all frames of a clip have the `shared` part of its variance in common.
-
-    So the noise of a few frames says what the others will be made of, and errors are still where the picture is still
-    (the mixed noise of PYoCo, Ge et al. 2023, section 3.2, with shared = a^2 / (1 + a^2)).
-    """
-    device = generator.device
-    own = torch.randn(tuple(shape), generator=generator, device=device)
-    if not shared:
-        return own
-    batch, channels, _, height, width = shape
-    common = torch.randn((batch, channels, 1, height, width), generator=generator, device=device)
-    return math.sqrt(1 - shared) * own + math.sqrt(shared) * common
 
 
 def noisy(z: Tensor, noise: Tensor, sigma_bf: Tensor) -> Tensor:

@@ -50,12 +50,10 @@ def imagine(config: Config, method: str, prompts: Sequence[str], seed: int) -> d
     source = variants.section("keyframes", method)["source"]
     clips = "generated_train" if source == "generated" else "train"
     oracle = None if settings.sampling.selector == SELECTED else folder("oracle") / f"{clips}.npz"
-    backbone = load_backbone(folder("backbone"), device)
-    sample = load_sampler(folder, oracle, backbone, settings)
+    sample = load_sampler(folder, oracle, load_backbone(folder("backbone"), device), settings)
     codec = load_codec(video.data.codec.kind, Path(video.data.codec.folder or results / "codec"), device)
     shape = ShardDataset(results / "index/test.npz", ["latent"]).shape("latent")
-    shared = backbone.shared_noise
-    noise = torch.stack([clip_noise(f"{seed}.{n}", shape, shared, seed) for n in range(len(prompts))]).float()
+    noise = torch.stack([clip_noise(f"{seed}.{n}", shape, seed) for n in range(len(prompts))]).float()
     embed = load_text_encoder(video.data.text.folder, video.data.text.rows, device)(prompts).float()
     videos = codec.decode(sample(noise.to(device), embed).refined).numpy(force=True)
     return {f"{n + 1}: {prompt}": clip for n, (prompt, clip) in enumerate(zip(prompts, videos, strict=True))}

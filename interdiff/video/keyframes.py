@@ -12,16 +12,7 @@ from interdiff.distributed import own_draws
 from interdiff.keyframe_dp import random_indices, uniform_indices
 from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
-from interdiff.video.flow_matching import (
-    Guidance,
-    draw_noise,
-    euler,
-    even_levels,
-    noisy,
-    shifted,
-    take_frames,
-    velocity_loss,
-)
+from interdiff.video.flow_matching import Guidance, euler, even_levels, noisy, shifted, take_frames, velocity_loss
 from interdiff.video.settings import KeyframesSettings, Policy
 from interdiff.video.wan import WanDenoiser
 
@@ -70,7 +61,7 @@ def keyframes_loss(clips: TrainingClips, best: Mapping[int, Tensor], settings: K
         choices = torch.stack([policy_frames(policy, k, z.shape[2], own, rng) for policy in policies])
         drawn = torch.from_numpy(rng.choice(len(policies), len(z), p=(weights / weights.sum()).double().numpy()))
         frames = choices[drawn, torch.arange(len(z))].to(device)
-        noise = batch["noise"].float() if "noise" in batch else draw_noise(z.shape, model.shared_noise, generator)
+        noise = batch["noise"].float() if "noise" in batch else torch.randn(z.shape, generator=generator, device=device)
         sigma = shifted(torch.rand((len(z), 1), generator=generator, device=device), settings.shift)
         return {"loss": velocity_loss(model, take_frames(z, frames), take_frames(noise, frames), sigma, embed, frames)}
 

@@ -227,8 +227,8 @@ class TransformerSettings(Section):
     """A Wan transformer that is trained here."""
 
     num_layers: Count = Field(6, description="blocks")
-    num_attention_heads: Count = Field(3, description="attention heads")
-    attention_head_dim: Count = Field(64, multiple_of=2, description="channels of a head")
+    num_attention_heads: Count = Field(6, description="attention heads")
+    attention_head_dim: Count = Field(32, multiple_of=2, description="channels of a head")
     ffn_dim: Count = Field(576, description="hidden channels of the feed-forward layers")
     patch: Count = Field(2, description="latents per token and axis")
 
@@ -241,9 +241,6 @@ class BackboneSettings(Section):
     )
     transformer: TransformerSettings = Field(default_factory=TransformerSettings, description="the one trained here")
     shift: float = Field(3.0, ge=1, description="of noise levels in training, towards noise")
-    shared_noise: Fraction = Field(
-        0.0, description="part of the noise's variance that a clip's frames have in common; a pretrained Wan knows none"
-    )
     drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
     frames: list[Count] = Field(
         [5, 9], description="numbers of random frames that batches have in the first part of training"

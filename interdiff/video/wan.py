@@ -31,12 +31,11 @@ def over_frames(value_bf: Tensor) -> Tensor:
 class WanDenoiser(nn.Module):
     """Velocity, noise minus data, of noisy frames z = (1 - sigma) data + sigma noise (Lipman et al. 2023)."""
 
-    def __init__(self, transformer: WanTransformer3DModel, preconditioned: bool, shared_noise: float = 0.0) -> None:
+    def __init__(self, transformer: WanTransformer3DModel, preconditioned: bool) -> None:
         """`preconditioned`: the network's input and target have unit variance at every level, where data and noise have
-        it (Karras et al. 2022, section 5, for the linear path): small networks learn several times faster. Wan has none.
-        `shared_noise`: of what noise it makes clips, see `flow_matching.draw_noise`."""
+        it (Karras et al. 2022, section 5, for the linear path): small networks learn several times faster. Wan has none."""
         super().__init__()
-        self.preconditioned, self.shared_noise = preconditioned, shared_noise
+        self.preconditioned = preconditioned
         if transformer.config.patch_size[0] != 1:
             raise InputError(f"patch_size {tuple(transformer.config.patch_size)}: expected 1 latent frame in time")
         self.transformer = transformer

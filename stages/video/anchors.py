@@ -1,7 +1,6 @@
 """One shard of phase 1's outputs for training clips, by key: phase 2 trains on the errors it will meet."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,14 +35,13 @@ def main(stage: Stage) -> None:
     places = torch.stack([policy_frames(p, sampled.k, frames, own, rng) for p in sampled.policies], 1)
     levels = even_levels(sampled.steps, settings.shift, sampled.start)
 
-    def noise_of(sample: dict[str, Any]) -> Tensor:
-        return clip_noise(sample["key"], sample["latent"].shape, model.shared_noise, settings.seed)
-
     def samples() -> Iterator[tuple[str, dict[str, Tensor]]]:
         for chunk in stage.progress(list(torch.arange(len(rows)).split(TOGETHER)), "clips", unit="batch"):
             batch = [data[row] for row in rows[chunk].tolist()]
             z, embed = (torch.stack([s[n] for s in batch]).float().to(stage.device) for n in ("latent", "embed"))
-            noise = torch.stack([s["noise"] if known else noise_of(s) for s in batch])
+            noise = torch.stack(
+                [s["noise"] if known else clip_noise(s["key"], s["latent"].shape, settings.seed) for s in batch]
+            )
             made = [
                 keyframes_again(model, z, noise.to(z), embed, places[chunk, r].to(stage.device), levels)
                 for r in range(places.shape[1])

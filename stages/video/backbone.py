@@ -3,7 +3,7 @@
 import torch
 
 from interdiff.checkpoint import save_checkpoint
-from interdiff.video.backbone import backbone_config, backbone_loss, build_backbone
+from interdiff.video.backbone import backbone_loss, build_backbone, transformer_config
 from interdiff.video.batches import TrainingClips, load_negative
 from interdiff.video.settings import BackboneSettings
 from interdiff.video.shard_dataset import ShardDataset
@@ -15,7 +15,7 @@ def main(stage: Stage) -> None:
     """Reads the training split's `index` and the `negative` prompt's embedding; writes a checkpoint."""
     settings: BackboneSettings = stage.settings
     negative = load_negative(stage.path("negative"), stage.device)
-    config = backbone_config(settings, negative.shape[-1])
+    config = transformer_config(settings.transformer, negative.shape[-1])
     torch.manual_seed(settings.training.seed)
     clips = TrainingClips([ShardDataset(stage.path("index"), ["latent", "embed"])], settings.training, stage.device)
     model, history = train_network(stage, build_backbone(**config), backbone_loss(clips, negative, settings))

@@ -5,7 +5,7 @@ import torch
 
 from interdiff.files import write_arrays
 from interdiff.video.backbone import load_backbone
-from interdiff.video.flow_matching import Guidance, draw_noise, shifted
+from interdiff.video.flow_matching import Guidance, shifted
 from interdiff.video.segment_cost import teacher_costs
 from interdiff.video.settings import CostTargetsStageSettings
 from interdiff.video.shard_dataset import ShardDataset
@@ -35,7 +35,7 @@ def main(stage: Stage) -> None:
         i = (rng.random(settings.pairs) * (len(frames) - gap)).astype(np.int64)
         u = torch.rand(settings.pairs, generator=generator, device=stage.device)
         sigma = shifted(0.02 + 0.96 * u, settings.shift)
-        noise = draw_noise(z.shape, model.shared_noise, generator)
+        noise = torch.randn(z.shape, generator=generator, device=stage.device)
         first, last = (torch.from_numpy(index).to(stage.device) for index in (i, i + gap))
         velocity = unguided.velocity(model, embed, frames.expand(settings.pairs, -1))
         cost = teacher_costs(velocity, z, noise, first, last, sigma)

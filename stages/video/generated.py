@@ -32,9 +32,7 @@ def main(stage: Stage) -> None:
             for first in range(0, len(keys), TOGETHER):
                 batch = [data.by_key(key) for key in keys[first : first + TOGETHER]]
                 named = [(f"{settings.split}/{sample['key']}", sample["latent"].shape) for sample in batch]
-                noise = torch.stack(
-                    [clip_noise(name, shape, model.shared_noise, sampled.seed) for name, shape in named]
-                )
+                noise = torch.stack([clip_noise(name, shape, sampled.seed) for name, shape in named])
                 embed = torch.stack([sample["embed"] for sample in batch]).float().to(stage.device)
                 velocity = guidance.velocity(model, embed, frames.expand(len(batch), -1))
                 latents = unipc(velocity, noise.float().to(stage.device), sampled.steps, settings.shift).bfloat16()

@@ -27,10 +27,9 @@ def main(stage: Stage) -> None:
     data = ShardDataset(stage.path("index"), ["embed", "latent"])
     count = min(sampling.clips, len(data))
     shape = data.shape("latent")
+    noise = torch.stack([clip_noise(f"test/{key}", shape, settings.seed) for key in data.keys[:count]]).float()
     embed = data.batch("embed", range(count)).float()
     backbone = load_backbone(stage.folder("backbone"), stage.device)
-    shared, seed = backbone.shared_noise, settings.seed
-    noise = torch.stack([clip_noise(f"test/{key}", shape, shared, seed) for key in data.keys[:count]]).float()
     oracle = stage.path("oracle") if "oracle" in stage.inputs else None
     sample = load_sampler(stage.folder, oracle, backbone, settings)
     parts: list[Sampled] = []
