@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from interdiff.checkpoint import CONFIG, model_config
 from interdiff.corruption import degrade, with_anchor_errors
 from interdiff.distributed import own_draws
 from interdiff.interpolation import Fill
@@ -21,38 +18,11 @@ from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
 from interdiff.video.interpolators import Interpolator, fill
 from interdiff.video.settings import RefinerSettings
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.tuning import load_tuned
 from interdiff.video.wan import WanDenoiser, over_frames
 
-EXACT, LARGEST = 0.02, 1.0
-"""Noise levels: what a clip's own frames count as, when they are anchors, and the highest one."""
-SAMPLED = 100
-"""Clips that phase 1's error is measured on."""
-
-
-@dataclass(frozen=True)
-class Refiner:
-    """Phase 2: its network, and the noise level that phase 1's frames count as."""
-
-    network: WanDenoiser
-    anchor_level: float
-
-
-def load_refiner(folder: Path, backbone: WanDenoiser) -> Refiner:
-    """A checkpoint of phase 2, made of this backbone."""
-    network = load_tuned(folder, "refiner", backbone)
-    return Refiner(network, model_config(folder / CONFIG, "refiner")["anchor_level"])
-
-
-def measured_anchor_level(clips: ShardDataset, anchors: ShardDataset) -> float:
-    """Root mean squared error of phase 1's cached keyframes."""
-    errors = []
-    for anchor in (anchors[row] for row in range(min(SAMPLED, len(anchors)))):
-        z = clips.by_key(anchor["key"])["latent"].float()
-        own = z[:, anchor["frames"]].movedim(0, 1)
-        errors.append((anchor["keyframes"].float() - own).square().mean())
-    return float(torch.stack(errors).mean().sqrt().clamp(EXACT, LARGEST))
+EXACT, INEXACT = 0.02, 0.15
+"""Noise levels that anchors count as: those of the clip itself, and phase 1's."""
+LARGEST = 1.0
 
 
 def flat(z_bcthw: Tensor) -> Tensor:
@@ -72,10 +42,10 @@ def filling_with(interpolator: Interpolator, shape: Sequence[int]) -> Fill:
     return filled
 
 
-def noise_levels(deviation_btc: Tensor, mask_bt: Tensor, exact_b: Tensor, anchor_level: float) -> Tensor:
-    """What noise level each frame counts as, [B, T]: its expected error, or that of its kind of anchor."""
+def noise_levels(deviation_btc: Tensor, mask_bt: Tensor, exact_b: Tensor) -> Tensor:
+    """What noise level each frame counts as, [B, T]: its expected error, or what its kind of anchor is trusted with."""
     expected = deviation_btc.square().mean(-1).sqrt().clamp(EXACT, LARGEST)
-    anchors = torch.where(exact_b, EXACT, anchor_level)[:, None]
+    anchors = torch.where(exact_b, EXACT, INEXACT)[:, None]
     return torch.where(mask_bt, anchors, expected)
 
 
@@ -89,13 +59,12 @@ def refined(
     return flat(z - over_frames(level_bt) * model(z, level_bt, embed_bld, frames))
 
 
-def refine(refiner: Refiner, embed_bld: Tensor, shape: Sequence[int]) -> Refine:
+def refine(model: WanDenoiser, embed_bld: Tensor, shape: Sequence[int]) -> Refine:
     """Phase 2 as the sampler over nested levels takes it; its anchors are phase 1's."""
     inexact = torch.zeros(len(embed_bld), dtype=torch.bool, device=embed_bld.device)
 
     def pass_over(degraded: Tensor, mask: Tensor, deviation: Tensor) -> Tensor:
-        level = noise_levels(deviation, mask, inexact, refiner.anchor_level)
-        return refined(refiner.network, degraded, level, embed_bld, shape)
+        return refined(model, degraded, noise_levels(deviation, mask, inexact), embed_bld, shape)
 
     return pass_over
 
@@ -123,7 +92,6 @@ def refiner_loss(
     clips: TrainingClips,
     rank_masks: Callable[[Tensor, Tensor, torch.Generator], Tensor],
     interpolator: Interpolator,
-    anchor_level: float,
     settings: RefinerSettings,
 ) -> Loss:
     """Mean absolute error of refined clips, over random nested masks, with exact anchors and with phase 1's.
@@ -133,7 +101,6 @@ def refiner_loss(
     Args:
         clips: batches of `latent`, `embed`, and of anchors: `frames` [B, R, K] and phase 1's `keyframes` [B, R, C, K, H, W].
         rank_masks: (rows [B], keyframes [B, K], generator) -> masks [B, T] of a random level, the keyframes among them.
-        anchor_level: what noise level phase 1's keyframes count as.
     """
 
     def loss(model: WanDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
@@ -151,8 +118,7 @@ def refiner_loss(
         shape = (z.shape[1], *z.shape[3:])
         with torch.no_grad():
             degraded, deviation = degrade(wrong, mask, filling_with(interpolator, shape), settings.noise, generator)
-        level = noise_levels(deviation, mask, exact, anchor_level)
-        output = refined(model, degraded, level, embed, shape)
+        output = refined(model, degraded, noise_levels(deviation, mask, exact), embed, shape)
         error, before = ((x - flat(z)).abs().mean(-1) for x in (output, degraded))
         return {
             "loss": error.mean(),

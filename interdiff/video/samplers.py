@@ -13,7 +13,6 @@ from interdiff.video.batches import load_negative
 from interdiff.video.choosers import by_selector, load_selector, without_looking
 from interdiff.video.flow_matching import Guidance, euler, even_levels
 from interdiff.video.methods import load_interpolator
-from interdiff.video.refiner import load_refiner
 from interdiff.video.settings import SamplesStageSettings
 from interdiff.video.tuning import load_tuned
 from interdiff.video.two_phase import Chooser, Sampled, TwoPhase
@@ -35,7 +34,7 @@ def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, set
         choose=_chooser(folder, oracle, backbone, settings),
         keyframes=load_tuned(folder("keyframes"), "keyframes", backbone),
         interpolator=load_interpolator(folder("interpolator"), device),
-        refiner=load_refiner(folder("refiner"), backbone),
+        refiner=load_tuned(folder("refiner"), "refiner", backbone),
         guidance=guidance,
         settings=settings.sampling,
         levels=settings.levels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def learned(model: WanDenoiser) -> dict[str, Tensor]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def tuned_config(settings: TuningSettings) -> dict[str, Any]:
+def tuned_config(settings: TuningSettings) -> Mapping[str, Any]:
     """What a checkpoint says of how its tensors fit on the backbone."""
     return settings.model_dump(include={"kind", "rank"} if settings.kind == "lora" else {"kind"})
 
@@ -50,7 +51,6 @@ def load_tuned(folder: Path, kind: str, backbone: WanDenoiser) -> WanDenoiser:
     Raises:
         InputError: it is of another kind, or of a backbone of another size.
     """
-    config = model_config(folder / CONFIG, kind)
-    model = tuned(backbone, TuningSettings(**{name: config[name] for name in ("kind", "rank") if name in config}))
+    model = tuned(backbone, TuningSettings(**model_config(folder / CONFIG, kind)))
     load_weights(folder / MODEL, model, learned(model))
     return model.requires_grad_(False).to(next(backbone.parameters()).device).eval()

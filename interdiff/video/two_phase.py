@@ -14,7 +14,7 @@ from interdiff.nested_masks import levels_of_steps, nested_ranks
 from interdiff.sampler import refine_over_levels
 from interdiff.video.flow_matching import Guidance
 from interdiff.video.keyframes import sample_keyframes
-from interdiff.video.refiner import Refiner, filling_with, flat, refine
+from interdiff.video.refiner import filling_with, flat, refine
 from interdiff.video.settings import SamplingSettings
 from interdiff.video.wan import WanDenoiser
 
@@ -47,7 +47,7 @@ class TwoPhase:
     choose: Chooser
     keyframes: WanDenoiser
     interpolator: nn.Module
-    refiner: Refiner
+    refiner: WanDenoiser
     guidance: Guidance
     settings: SamplingSettings
     levels: Sequence[int]

@@ -7,7 +7,7 @@ from interdiff.files import load_arrays
 from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import TrainingClips
 from interdiff.video.methods import load_interpolator
-from interdiff.video.refiner import measured_anchor_level, nested_masks, refiner_loss
+from interdiff.video.refiner import nested_masks, refiner_loss
 from interdiff.video.settings import RefinerStageSettings
 from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.tuning import learned, tuned, tuned_config
@@ -29,9 +29,8 @@ def main(stage: Stage) -> None:
     torch.manual_seed(settings.training.seed)
     model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.refiner.tuning)
     masks = nested_masks(cost, settings.refiner.levels, settings.max_gap_factor)
-    level = measured_anchor_level(data, anchors)
-    model, history = train_network(stage, model, refiner_loss(clips, masks, interpolator, level, settings.refiner))
-    config = {"kind": "refiner", "model": tuned_config(settings.refiner.tuning) | {"anchor_level": level}}
+    model, history = train_network(stage, model, refiner_loss(clips, masks, interpolator, settings.refiner))
+    config = {"kind": "refiner", "model": tuned_config(settings.refiner.tuning)}
     save_checkpoint(stage.outputs, learned(model), config, history)
 
 
