@@ -294,25 +294,15 @@ LONG = {
     "a package of every network",
 }
 EDITS = CODE | CONFIG | FILES
-HARMLESS = {name for name, (_, expected) in EDITS.items() if expected == NOTHING and "reverted" not in name}
 
 
 @pytest.mark.parametrize(
     ("edit", "expected"),
-    [
-        pytest.param(*cell, id=name, marks=[pytest.mark.full] if name in LONG | HARMLESS else [])
-        for name, cell in EDITS.items()
-    ],
+    [pytest.param(*cell, id=name, marks=[pytest.mark.full] if name in LONG else []) for name, cell in EDITS.items()],
 )
 def test_an_edit_rebuilds_exactly(repository, edit, expected):
     edit(repository)
     assert repository.jobs() == exactly(*expected)
-
-
-def test_all_harmless_edits_together_rebuild_nothing(repository):
-    for name in sorted(HARMLESS):
-        EDITS[name][0](repository)
-    assert repository.jobs() == set()
 
 
 @pytest.mark.parametrize(
