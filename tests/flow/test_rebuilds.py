@@ -290,8 +290,6 @@ LONG = {
     "stages/maze/__init__.py",
     "the order of reported variants",
     "a variant of a variant",
-    "a variant equal to base",
-    "a package of every network",
 }
 EDITS = CODE | CONFIG | FILES
 
