@@ -61,8 +61,11 @@ class TrainingSettings(Section):
     steps: Count = Field(2000, description="optimizer steps")
     batch_size: Count = Field(128, description="sequences per step")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    muon_learning_rate: float | None = Field(
+        None, gt=0, description="that of Muon, which then takes the matrices of a network's blocks"
+    )
     warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up before the cosine decay")
-    weight_decay: float = Field(0.01, ge=0, description="weight decay of AdamW")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay")
     ema_decay: Fraction = Field(
         0.999, description="decay per step of the weights' moving average, which is what is saved"
     )

@@ -6,7 +6,7 @@ import logging
 import math
 import resource
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
@@ -74,10 +74,28 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def learning_rate(settings: TrainingSettings, step: int) -> float:
-    """Linear warm-up, then a half cosine down to zero at the last step."""
+def schedule(settings: TrainingSettings, step: int) -> float:
+    """Share of the peak learning rates: linear warm-up, and a half cosine down to zero at the last step."""
     warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-    return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    return warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+
+
+def build_optimizers(model: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+    """AdamW; where Muon (Jordan et al. 2024) has a learning rate, it takes the matrices inside a network's blocks.
+
+    Muon's updates are scaled to what AdamW's would measure (Liu et al. 2025, equation 4).
+    """
+    matrices = {name for name, parameter in model.named_parameters() if parameter.ndim == 2 and "blocks." in name}
+    hidden = matrices if settings.muon_learning_rate else set()
+    parts = [[p for name, p in model.named_parameters() if (name in hidden) is chosen] for chosen in (False, True)]
+    decay = settings.weight_decay
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(parts[0], lr=settings.learning_rate, weight_decay=decay, betas=(0.9, 0.98), fused=True)
+    ]
+    if hidden:
+        rate = settings.muon_learning_rate
+        optimizers.append(torch.optim.Muon(parts[1], lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+    return optimizers
 
 
 def train(
@@ -105,27 +123,22 @@ def train(
         Interrupted: a stop was requested; the state is saved.
     """
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=settings.mixed_precision)
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
+    optimizers = build_optimizers(model, settings)
+    peaks = [optimizer.defaults["lr"] for optimizer in optimizers]
     average = AveragedModel(model.to(device), multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
     generator = torch.Generator(device).manual_seed(settings.seed)
     meter = Meter(batch_size)
-    first, history = _resume(state, model, optimizer, average, generator, meter)
+    first, history = _resume(state, model, optimizers, average, generator, meter)
     # Mixed precision and the device; a wrapper for several processes would hide the network's methods.
     wrapped = accelerator.prepare_model(model, evaluation_mode=True)
     if settings.compile:
         wrapped = torch.compile(wrapped)
-    optimizer = accelerator.prepare_optimizer(optimizer)
+    prepared = [accelerator.prepare_optimizer(optimizer) for optimizer in optimizers]
 
     def save(next_step: int) -> None:
         tensors = {
             "model": model.state_dict(),
-            "optimizer": optimizer.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "average": average.state_dict(),
             "generator": generator.get_state(),
         }
@@ -133,8 +146,9 @@ def train(
         state.save(tensors, {"step": next_step, "history": history, "row": row})
 
     for step in steps(range(first, settings.steps)):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, step)
+        for optimizer, peak in zip(prepared, peaks, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * schedule(settings, step)
         with accelerator.autocast():
             scalars = loss(wrapped, generator, step / settings.steps)
         means, stop = _average_scalars(accelerator, scalars, state.stop_requested)
@@ -143,8 +157,9 @@ def train(
         accelerator.backward(scalars["loss"])
         _average_gradients(accelerator, model)
         accelerator.clip_grad_norm_(model.parameters(), settings.grad_clip)
-        optimizer.step()
-        optimizer.zero_grad()
+        for optimizer in prepared:
+            optimizer.step()
+            optimizer.zero_grad()
         average.update_parameters(model)
         meter.add(means)
         if (step + 1) % settings.log_every == 0 or step + 1 == settings.steps:
@@ -187,7 +202,7 @@ def _average_scalars(
 def _resume(
     state: State,
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     average: nn.Module,
     generator: torch.Generator,
     meter: Meter,
@@ -197,7 +212,8 @@ def _resume(
         return 0, []
     tensors, meta = saved
     model.load_state_dict(tensors["model"])
-    optimizer.load_state_dict(tensors["optimizer"])
+    for optimizer, saved_state in zip(optimizers, tensors["optimizers"], strict=True):
+        optimizer.load_state_dict(saved_state)
     average.load_state_dict(tensors["average"])
     generator.set_state(tensors["generator"].cpu())
     meter.sums, meter.count = meta["row"]["sums"], meta["row"]["count"]

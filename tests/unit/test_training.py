@@ -10,7 +10,7 @@ from interdiff.checkpoint import save_checkpoint
 from interdiff.errors import InputError
 from interdiff.networks import Transformer
 from interdiff.state import TrainingState
-from interdiff.training import Interrupted, learning_rate, train
+from interdiff.training import Interrupted, build_optimizers, schedule, train
 
 WALL_TIMES = ("steps_per_s", "samples_per_s", "peak_memory_mb")
 
@@ -35,7 +35,15 @@ def loss(model, generator, progress):
 
 def settings(**changes):
     values = {"steps": 12, "learning_rate": 1e-2, "warmup_steps": 2, "weight_decay": 0.01, "ema_decay": 0.9}
-    values |= {"grad_clip": 1.0, "seed": 0, "log_every": 4, "save_every": 3, "mixed_precision": "no", "compile": False}
+    values |= {
+        "muon_learning_rate": None,
+        "grad_clip": 1.0,
+        "seed": 0,
+        "log_every": 4,
+        "save_every": 3,
+        "mixed_precision": "no",
+        "compile": False,
+    }
     return SimpleNamespace(**(values | changes))
 
 
@@ -106,6 +114,24 @@ def test_killed_and_resumed_gives_the_same_weights(tmp_path, uninterrupted, step
     result = run(tmp_path / "state", after_step=lambda step, state: begun.append(step))
     assert begun == list(range(step // 3 * 3, 12))
     assert saved(*result, tmp_path)[0] == uninterrupted[0]
+
+
+def test_muon_learns_otherwise_and_goes_on_too(tmp_path, uninterrupted):
+    muon = settings(muon_learning_rate=1e-2)
+    whole = saved(*run(tmp_path / "whole", muon), tmp_path)[0]
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", muon, after_step=kill_at(7))
+    assert saved(*run(tmp_path / "killed", muon), tmp_path)[0] == whole != uninterrupted[0]
+
+
+def test_muon_takes_the_matrices_of_blocks_alone():
+    model = Tiny()
+    adamw, muon = (
+        {p for group in o.param_groups for p in group["params"]}
+        for o in build_optimizers(model, settings(muon_learning_rate=1e-2))
+    )
+    assert muon == {p for p in model.transformer.blocks.parameters() if p.ndim == 2}
+    assert adamw == set(model.parameters()) - muon
 
 
 @pytest.mark.parametrize("step", [3, 5])
@@ -200,7 +226,7 @@ def test_a_compiled_network_learns_the_same(tmp_path):
 
 def test_the_learning_rate_warms_up_and_decays_to_zero():
     options = settings(steps=100, warmup_steps=10)
-    rates = [learning_rate(options, step) for step in range(101)]
+    rates = [options.learning_rate * schedule(options, step) for step in range(101)]
     assert rates[0] == pytest.approx(1e-3)
     assert max(rates) == pytest.approx(1e-2, rel=0.03)
     assert rates.index(max(rates)) == 9
