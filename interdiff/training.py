@@ -85,15 +85,13 @@ def build_optimizers(model: nn.Module, settings: TrainingSettings) -> list[torch
 
     Muon's updates are scaled to what AdamW's would measure (Liu et al. 2025, equation 4).
     """
-    matrices = {name for name, parameter in model.named_parameters() if parameter.ndim == 2 and "blocks." in name}
-    hidden = matrices if settings.muon_learning_rate else set()
+    rate, decay = settings.muon_learning_rate, settings.weight_decay
+    hidden = {name for name, p in model.named_parameters() if rate and p.ndim == 2 and "blocks." in name}
     parts = [[p for name, p in model.named_parameters() if (name in hidden) is chosen] for chosen in (False, True)]
-    decay = settings.weight_decay
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(parts[0], lr=settings.learning_rate, weight_decay=decay, betas=(0.9, 0.98), fused=True)
     ]
-    if hidden:
-        rate = settings.muon_learning_rate
+    if rate:
         optimizers.append(torch.optim.Muon(parts[1], lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
     return optimizers
 

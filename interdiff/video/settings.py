@@ -471,6 +471,12 @@ class LsmdcStageSettings(Section):
     number: int = Field(ge=0, description="number of the shard in its split")
 
 
+class IndexStageSettings(Section):
+    """What the index of shards is told."""
+
+    holding: Literal["clips", "generated", "anchors", "teacher"] = Field(description="what the shards hold")
+
+
 class NegativeStageSettings(Section):
     """What the negative prompt's embedding is told."""
 
