@@ -25,6 +25,7 @@ EXCLUDED = frozenset(
         "interdiff/tracking.py",
         "interdiff/variants.py",
         "interdiff/video/settings.py",
+        "interdiff/video/stage_settings.py",
         "stages/runner.py",
     }
 )

@@ -2,7 +2,8 @@ from pathlib import Path
 
 from interdiff.keyframe_dp import max_gap
 from interdiff.variants import BASE
-from interdiff.video.settings import SPLITS, TEACHER, SegmentCostSettings, samples_settings
+from interdiff.video.settings import SPLITS, TEACHER, SegmentCostSettings
+from interdiff.video.stage_settings import samples_settings
 
 
 def from_source(source):

@@ -17,9 +17,10 @@ from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import clip_noise
 from interdiff.video.codecs import load_codec
 from interdiff.video.samplers import load_sampler
-from interdiff.video.settings import SELECTED, samples_settings
+from interdiff.video.settings import SELECTED
 from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.show import write
+from interdiff.video.stage_settings import samples_settings
 from interdiff.video.text import load_text_encoder
 
 HELP = """

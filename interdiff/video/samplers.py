@@ -13,7 +13,7 @@ from interdiff.video.batches import load_negative
 from interdiff.video.choosers import by_selector, load_selector, without_looking
 from interdiff.video.flow_matching import Guidance, euler, even_levels
 from interdiff.video.methods import load_interpolator
-from interdiff.video.settings import SamplesStageSettings
+from interdiff.video.stage_settings import SamplesStageSettings
 from interdiff.video.tuning import load_tuned
 from interdiff.video.two_phase import Chooser, Sampled, TwoPhase
 from interdiff.video.wan import WanDenoiser

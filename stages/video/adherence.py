@@ -5,8 +5,8 @@ import torch
 
 from interdiff.files import load_arrays, write_csv
 from interdiff.video.codecs import load_codec
-from interdiff.video.settings import AdherenceStageSettings
 from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.stage_settings import AdherenceStageSettings
 from interdiff.video.tracker import adherence
 from stages.runner import Stage, run_stage
 

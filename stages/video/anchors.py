@@ -10,9 +10,9 @@ from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import clip_noise
 from interdiff.video.flow_matching import even_levels
 from interdiff.video.keyframes import best_keyframes, keyframes_again, policy_frames
-from interdiff.video.settings import AnchorsStageSettings
 from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.shards import ANCHOR_COLUMNS, write_shard
+from interdiff.video.stage_settings import AnchorsStageSettings
 from interdiff.video.tuning import load_tuned
 from stages.runner import Stage, run_stage
 

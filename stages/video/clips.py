@@ -7,8 +7,8 @@ from torch import Tensor
 
 from interdiff.video.codecs import load_codec
 from interdiff.video.scenes import render, split_scene
-from interdiff.video.settings import ClipsStageSettings
 from interdiff.video.shards import COLUMNS, write_shard
+from interdiff.video.stage_settings import ClipsStageSettings
 from interdiff.video.text import load_text_encoder
 from stages.runner import Stage, run_stage
 

@@ -9,7 +9,7 @@ from interdiff.checkpoint import save_checkpoint
 from interdiff.files import write_json
 from interdiff.video.codecs import fit_linear_codec, reconstruction_psnr
 from interdiff.video.scenes import render, split_scene
-from interdiff.video.settings import CodecStageSettings
+from interdiff.video.stage_settings import CodecStageSettings
 from stages.runner import Stage, run_stage
 
 

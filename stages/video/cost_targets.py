@@ -7,8 +7,8 @@ from interdiff.files import write_arrays
 from interdiff.video.backbone import load_backbone
 from interdiff.video.flow_matching import Guidance, shifted
 from interdiff.video.segment_cost import teacher_costs
-from interdiff.video.settings import CostTargetsStageSettings
 from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.stage_settings import CostTargetsStageSettings
 from stages.runner import Stage, run_stage
 
 

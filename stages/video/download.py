@@ -3,7 +3,7 @@
 import logging
 
 from interdiff.video.hub import fetch_shard
-from interdiff.video.settings import DownloadStageSettings
+from interdiff.video.stage_settings import DownloadStageSettings
 from stages.runner import Progress, Stage, run_stage
 
 

@@ -8,9 +8,9 @@ from torch import Tensor
 from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import clip_noise, load_negative
 from interdiff.video.flow_matching import Guidance, unipc
-from interdiff.video.settings import GeneratedStageSettings
 from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.shards import GENERATED_COLUMNS, write_shard
+from interdiff.video.stage_settings import GeneratedStageSettings
 from stages.runner import Stage, run_stage
 
 TOGETHER = 10

@@ -1,8 +1,8 @@
 """The index of shards: where every sample's columns lie."""
 
-from interdiff.video.settings import IndexStageSettings
 from interdiff.video.shard_index import write_index
 from interdiff.video.shards import COLUMNS_OF
+from interdiff.video.stage_settings import IndexStageSettings
 from stages.runner import Stage, run_stage
 
 

@@ -13,8 +13,8 @@ from interdiff.video.costs import costs
 from interdiff.video.evaluation import frame_figures
 from interdiff.video.interpolators import fill
 from interdiff.video.methods import load_interpolator
-from interdiff.video.settings import InterpolationStageSettings
 from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.stage_settings import InterpolationStageSettings
 from stages.runner import Stage, run_stage
 
 Filled = tuple[Tensor, Tensor | None]

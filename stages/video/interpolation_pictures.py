@@ -12,8 +12,9 @@ from interdiff.video.interpolation_pictures import errors_by_gap, field_picture,
 from interdiff.video.interpolators import Interpolator, fill
 from interdiff.video.methods import load_interpolator
 from interdiff.video.pictures import contact_sheet, write_png
-from interdiff.video.settings import TEACHER, InterpolationPicturesStageSettings
+from interdiff.video.settings import TEACHER
 from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.stage_settings import InterpolationPicturesStageSettings
 from stages.runner import Stage, run_stage
 
 

@@ -2,7 +2,7 @@
 
 from interdiff.files import load_arrays, read_json, write_csv
 from interdiff.video.evaluation import table_rows
-from interdiff.video.settings import InterpolatorsStageSettings
+from interdiff.video.stage_settings import InterpolatorsStageSettings
 from stages.runner import Stage, run_stage
 
 COLUMNS = (

@@ -10,8 +10,8 @@ from torch import Tensor
 from interdiff.errors import InputError
 from interdiff.video.codecs import latent_frames, load_codec
 from interdiff.video.lsmdc import FilmClip, clip_file, read_annotations, read_clip
-from interdiff.video.settings import LsmdcStageSettings
 from interdiff.video.shards import COLUMNS, write_shard
+from interdiff.video.stage_settings import LsmdcStageSettings
 from interdiff.video.text import load_text_encoder
 from stages.runner import Stage, run_stage
 

@@ -4,8 +4,8 @@ import torch
 
 from interdiff.files import load_arrays, read_csv, read_json, write_csv
 from interdiff.video.comparison import ADHERENCE, Reference, quality
-from interdiff.video.settings import MetricsStageSettings
 from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.stage_settings import MetricsStageSettings
 from stages.runner import Stage, run_stage
 
 FIGURES = ("frechet", *ADHERENCE, "smoothness", "sharpness", "distance")

@@ -3,7 +3,7 @@
 import torch
 
 from interdiff.files import write_arrays
-from interdiff.video.settings import NegativeStageSettings
+from interdiff.video.stage_settings import NegativeStageSettings
 from interdiff.video.text import load_text_encoder
 from stages.runner import Stage, run_stage
 

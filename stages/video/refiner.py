@@ -8,8 +8,8 @@ from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import TrainingClips
 from interdiff.video.methods import load_interpolator
 from interdiff.video.refiner import nested_masks, refiner_loss
-from interdiff.video.settings import RefinerStageSettings
 from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.stage_settings import RefinerStageSettings
 from interdiff.video.tuning import learned, tuned, tuned_config
 from stages.runner import Stage, run_stage
 from stages.training import train_network

@@ -7,8 +7,8 @@ from interdiff.files import load_arrays, read_csv
 from interdiff.video.codecs import FRAMES_PER_LATENT, load_codec
 from interdiff.video.pictures import contact_sheet, write_gif, write_png
 from interdiff.video.sample_pictures import chosen_frames, losses_together, quality_by_cost, side_by_side
-from interdiff.video.settings import SamplePicturesStageSettings
 from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.stage_settings import SamplePicturesStageSettings
 from stages.runner import Stage, run_stage
 
 SHOWN = 6

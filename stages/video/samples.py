@@ -11,8 +11,8 @@ from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import clip_noise
 from interdiff.video.samplers import load_sampler
 from interdiff.video.sampling_costs import sampling_costs
-from interdiff.video.settings import SamplesStageSettings
 from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.stage_settings import SamplesStageSettings
 from interdiff.video.two_phase import Sampled
 from stages.runner import Stage, run_stage
 

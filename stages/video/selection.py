@@ -11,8 +11,8 @@ from interdiff.video.backbone import load_backbone
 from interdiff.video.choosers import load_selector, looks
 from interdiff.video.segment_cost import costs_of_prompts, load_video_segment_cost
 from interdiff.video.selection import repeat_consistency, selection_row
-from interdiff.video.settings import SelectionStageSettings
 from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.stage_settings import SelectionStageSettings
 from stages.runner import Stage, run_stage
 
 COLUMNS = (

@@ -13,8 +13,9 @@ from interdiff.video.codecs import CHANNELS
 from interdiff.video.keyframes import best_keyframes
 from interdiff.video.segment_cost import costs_of_prompts, load_video_segment_cost
 from interdiff.video.selector import VideoSelector, selector_loss
-from interdiff.video.settings import SelectorSettings, SelectorStageSettings
+from interdiff.video.settings import SelectorSettings
 from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.stage_settings import SelectorStageSettings
 from stages.runner import Stage, run_stage
 from stages.training import train_network
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from interdiff.video.batches import clip_masks
 from interdiff.video.codecs import load_codec
-from interdiff.video.settings import TeacherStageSettings
 from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.shards import TEACHER_COLUMNS, write_shard
+from interdiff.video.stage_settings import TeacherStageSettings
 from interdiff.video.teacher import load_teacher, teach
 from stages.runner import Stage, run_stage
 

@@ -18,7 +18,8 @@ from huggingface_hub import constants
 from interdiff.errors import InputError
 from interdiff.video import hub as hub_module
 from interdiff.video.hub import fetch_shard
-from interdiff.video.settings import DownloadStageSettings, HubSettings
+from interdiff.video.settings import HubSettings
+from interdiff.video.stage_settings import DownloadStageSettings
 from stages.runner import Stage
 from stages.video import download
 

@@ -10,10 +10,11 @@ import torch
 from interdiff.errors import InputError
 from interdiff.video.codecs import LinearCodec
 from interdiff.video.lsmdc import FilmClip, clip_file, read_annotations, read_clip
-from interdiff.video.settings import LsmdcSettings, LsmdcStageSettings, TextSettings
+from interdiff.video.settings import LsmdcSettings, TextSettings
 from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.shard_index import write_index
 from interdiff.video.shards import COLUMNS
+from interdiff.video.stage_settings import LsmdcStageSettings
 from stages.runner import Stage
 from stages.video import lsmdc as stage_module
 
