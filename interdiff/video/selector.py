@@ -27,11 +27,9 @@ FLOOR = 0.02
 class VideoSelector(nn.Module):
     """A distribution of keyframe paths from a prompt and a look: segment potentials, told the number of keyframes."""
 
-    def __init__(
-        self, frames: int, features: int, look: Sequence[int], max_gap_factor: float, k: Sequence[int], **size: Any
-    ) -> None:
+    def __init__(self, frames: int, features: int, look: Sequence[int], max_gap_factor: float, **size: Any) -> None:
         super().__init__()
-        self.max_gap_factor, self.k = max_gap_factor, tuple(k)
+        self.max_gap_factor = max_gap_factor
         self.network = FrameFeatures(frames, 2 * features, conditions=2, look=look, **size)
         self.costs = PairCosts(frames)
         self.log_precision = nn.Parameter(torch.tensor([1.0, 1.0]) / PRECISION_RATE)

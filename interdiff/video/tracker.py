@@ -111,11 +111,6 @@ def track(cover_thw: np.ndarray, color: str) -> Track | None:
     return Track(color, _nearest_shape(cover_thw, places, weights, usual), *motion, distance)
 
 
-def present(video: np.ndarray) -> set[str]:
-    """The colours of the objects in a video [T, H, W, 3]."""
-    return {color for color, cover in coverage(video).items() if track(cover, color) is not None}
-
-
 def adherence(video: np.ndarray, prompt: str) -> dict[str, float]:
     """Shares of what a prompt asks for that a video [T, H, W, 3] uint8 shows.
 
@@ -142,7 +137,8 @@ def adherence(video: np.ndarray, prompt: str) -> dict[str, float]:
 
 @cache
 def _motions() -> tuple[list[tuple[str, str, Event, str | None, str | None]], np.ndarray]:
-    """Every motion that a prompt can describe, at every moment: in words, and as numbers for `_free_paths` [M, 7]."""
+    """Every motion that a prompt can describe, at every moment: in words, and as numbers [M, 5]: a velocity,
+    the one after the event, and when that is."""
     words: list[tuple[str, str, Event, str | None, str | None]] = []
     numbers = []
     for direction, speed, event in itertools.product(DIRECTIONS, SPEEDS, EVENTS):

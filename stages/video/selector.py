@@ -46,7 +46,7 @@ def main(stage: Stage) -> None:
         places = looked_at.tolist()
     size = settings.network.model_dump(exclude={"features"})
     config = {"frames": frames, "features": settings.network.features, "text_dim": data.shape("embed")[1]}
-    config |= {"look": places, "channels": CHANNELS, "max_gap_factor": gap, "k": sorted(labels)} | size
+    config |= {"look": places, "channels": CHANNELS, "max_gap_factor": gap} | size
     torch.manual_seed(settings.training.seed)
     clips = TrainingClips([data], settings.training, stage.device)
     loss = selector_loss(clips, seen, torch.from_numpy(cost), labels, settings.path_weight, settings.uniform_weight)

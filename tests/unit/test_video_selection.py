@@ -92,7 +92,7 @@ def test_a_look_is_read_where_it_is_asked_for():
 
 def test_selected_keyframes_are_the_most_probable_path():
     torch.manual_seed(0)
-    model = VideoSelector(T, 4, look=(), channels=16, max_gap_factor=2.0, k=(4,), **SIZE)
+    model = VideoSelector(T, 4, look=(), channels=16, max_gap_factor=2.0, **SIZE)
     chosen = model.select(EMBED, None, 4)
     cost = model.path_costs(EMBED, None, 4)
     np.testing.assert_array_equal(chosen, optimal_indices(cost, 4, 2.0)[0])
@@ -103,7 +103,7 @@ def test_selected_keyframes_are_the_most_probable_path():
 def test_a_selector_learns_what_prompts_decide():
     """Two prompts, two paths: after some steps each gets its own."""
     torch.manual_seed(0)
-    model = VideoSelector(T, 8, look=(), channels=16, max_gap_factor=3.0, k=(4,), **SIZE)
+    model = VideoSelector(T, 8, look=(), channels=16, max_gap_factor=3.0, **SIZE)
     cost = torch.from_numpy(line_costs(CLIPS[:2]))
     labels = {4: torch.from_numpy(optimal_indices(cost.numpy(), 4, 3.0)[0].astype(np.int64))}
     assert (labels[4][0] != labels[4][1]).any()

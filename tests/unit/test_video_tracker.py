@@ -5,7 +5,7 @@ import torch
 from interdiff.errors import InputError
 from interdiff.video.codecs import fit_linear_codec
 from interdiff.video.scenes import COLORS, DIRECTIONS, Mover, Scene, render, split_scene
-from interdiff.video.tracker import adherence, coverage, parse_prompt, present, track
+from interdiff.video.tracker import adherence, coverage, parse_prompt, track
 
 SCENES = [split_scene(0, "test", number) for number in range(60)]
 
@@ -81,11 +81,12 @@ def test_the_moment_of_a_turn_is_found(direction, when):
 
 def test_an_object_that_is_not_there_fulfils_nothing():
     empty = np.full((81, 32, 32, 3), 50, np.uint8)
-    assert present(empty) == set()
+    assert not any(track(cover, color) for color, cover in coverage(empty).items())
     shown = adherence(empty, "A red circle moves up slowly and turns left early.")
     assert set(shown.values()) == {0.0}
 
 
-def test_present_names_the_colours_that_are_there():
+def test_only_the_objects_that_are_there_are_tracked():
     scene = Scene((mover(start=(0.25, 0.3)), mover(color="cyan", start=(0.25, 0.7))), None, 0)
-    assert present(render(scene, 81, 32)) == {"red", "cyan"} < set(COLORS)
+    covers = coverage(render(scene, 81, 32))
+    assert {color for color, cover in covers.items() if track(cover, color)} == {"red", "cyan"} < set(COLORS)

@@ -225,12 +225,28 @@ def test_the_look_is_one_pass_at_a_few_frames(backbone):
 def test_the_selector_chooses_by_its_look(backbone):
     torch.manual_seed(0)
     selector = VideoSelector(
-        T, 4, look=(0, 4, 8), max_gap_factor=3.0, k=(4,), channels=16, text_dim=DIM, text="attention",
+        T, 4, look=(0, 4, 8), max_gap_factor=3.0, channels=16, text_dim=DIM, text="attention",
         d_model=16, depth=1, heads=2,
     )  # fmt: skip
     choice = by_selector(selector, backbone, 4, 0.9)(NOISE, EMBED)
     look = preview(backbone, NOISE, EMBED, selector.network.places, 0.9)
     np.testing.assert_array_equal(choice.indices.numpy(), selector.select(EMBED, look, 4))
+
+
+def test_an_untrained_backbone_attends_to_near_frames():
+    settings = TransformerSettings(num_layers=1, num_attention_heads=2, attention_head_dim=64, ffn_dim=32)
+    transformer = build_backbone(**transformer_config(settings, DIM)).transformer
+    attention, rope = transformer.blocks[0].attn1, transformer.rope
+    turns = torch.complex(rope.freqs_cos[:21, ::2], rope.freqs_sin[:21, ::2])
+    turns[:, rope.t_dim // 2 :] = 1  # the same place in every frame
+    query, key = (
+        torch.view_as_complex(norm(project(torch.zeros(1, 128))).double().reshape(2, 32, 2))
+        for project, norm in ((attention.to_q, attention.norm_q), (attention.to_k, attention.norm_k))
+    )
+    logits = (query[:, None] * turns[0] * (key[:, None] * turns).conj()).sum(-1).real / 8
+    assert (logits.argmax(-1) == 0).all()
+    assert (logits[:, :4].diff() < 0).all()
+    assert (logits[:, 0] - logits[:, 5:].mean(-1) > 1).all()
 
 
 def test_the_backbone_is_a_stock_wan(backbone):
