@@ -227,8 +227,8 @@ class TransformerSettings(Section):
     """A Wan transformer that is trained here."""
 
     num_layers: Count = Field(6, description="blocks")
-    num_attention_heads: Count = Field(6, description="attention heads")
-    attention_head_dim: Count = Field(32, multiple_of=2, description="channels of a head")
+    num_attention_heads: Count = Field(3, description="attention heads")
+    attention_head_dim: Count = Field(64, multiple_of=2, description="channels of a head")
     ffn_dim: Count = Field(576, description="hidden channels of the feed-forward layers")
     patch: Count = Field(2, description="latents per token and axis")
 
