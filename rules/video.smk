@@ -585,6 +585,7 @@ rule video_keyframes:
         index=learned_index("keyframes"),
         oracle=learned_oracle("keyframes"),
         backbone=backbone_files,
+        negative="<results>/video/negative.npz",
     output:
         model="<results>/video/keyframes/{variant}/model.safetensors",
         config="<results>/video/keyframes/{variant}/config.json",
@@ -609,7 +610,7 @@ rule video_keyframes:
     shell:
         "python -m stages.video.keyframes --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in index={input.index:q} oracle={input.oracle:q} backbone={input.backbone:q}"
+        " --in index={input.index:q} oracle={input.oracle:q} backbone={input.backbone:q} negative={input.negative:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
 
 

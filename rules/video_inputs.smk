@@ -213,7 +213,7 @@ def cost_targets_spec(wildcards):
 def cost_clips(variant):
     """Which clips D_phi learns from: the data's, or those whose segments the teacher measures."""
     teacher = VIDEO.section("segment_cost", variant)["targets"] == "teacher"
-    return learned_clips("keyframes", variant) if teacher else "train"
+    return learned_clips("selector", variant) if teacher else "train"
 
 
 def clips_files(variant, clips):
@@ -285,7 +285,7 @@ def schedule_oracle(wildcards):
     sampling = VIDEO.section("samples", wildcards.variant)
     if sampling["method"] == "teacher" or sampling["selector"] == "selector":
         return []
-    return learned_oracle("keyframes")(wildcards)
+    return learned_oracle("selector")(wildcards)
 
 
 def video_samples_spec(wildcards):

@@ -16,7 +16,7 @@ from interdiff.networks import zero
 from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
 from interdiff.video.codecs import CHANNELS
-from interdiff.video.flow_matching import shifted, take_frames, velocity_loss
+from interdiff.video.flow_matching import drop_prompts, shifted, take_frames, velocity_loss
 from interdiff.video.settings import BackboneSettings, TransformerSettings
 from interdiff.video.wan import WanDenoiser, load_wan
 
@@ -97,8 +97,7 @@ def backbone_loss(clips: TrainingClips, negative: Tensor, settings: BackboneSett
         places = random_frames(count, frames, chosen, generator)
         z = take_frames(z, places)
         noise = torch.randn(z.shape, generator=generator, device=device)
-        dropped = torch.rand((count, 1, 1), generator=generator, device=device) < settings.drop_prompt
-        embed = torch.where(dropped, negative, embed)
+        embed = drop_prompts(embed, negative, settings.drop_prompt, generator)
         sigma = shifted(torch.rand((count, 1), generator=generator, device=device), settings.shift)
         return {"loss": velocity_loss(model, z, noise, sigma, embed, places)}
 

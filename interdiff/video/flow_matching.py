@@ -36,6 +36,12 @@ def take_frames(z_bcthw: Tensor, frames_bf: Tensor) -> Tensor:
     return z_bcthw.gather(2, index)
 
 
+def drop_prompts(embed_bld: Tensor, negative_ld: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Embeddings of which a share, at random, is the negative prompt's: what guidance needs to have learned."""
+    draws = torch.rand((len(embed_bld), 1, 1), generator=generator, device=embed_bld.device)
+    return torch.where(draws < share, negative_ld, embed_bld)
+
+
 def velocity_loss(
     model: WanDenoiser, z: Tensor, noise: Tensor, sigma_b1: Tensor, embed_bld: Tensor, frames_bf: Tensor
 ) -> Tensor:

@@ -12,7 +12,16 @@ from interdiff.distributed import own_draws
 from interdiff.keyframe_dp import random_indices, uniform_indices
 from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
-from interdiff.video.flow_matching import Guidance, euler, even_levels, noisy, shifted, take_frames, velocity_loss
+from interdiff.video.flow_matching import (
+    Guidance,
+    drop_prompts,
+    euler,
+    even_levels,
+    noisy,
+    shifted,
+    take_frames,
+    velocity_loss,
+)
 from interdiff.video.settings import KeyframesSettings, Policy
 from interdiff.video.wan import WanDenoiser
 
@@ -35,7 +44,9 @@ def policy_frames(policy: Policy, k: int, frames: int, best: Mapping[int, Tensor
     return torch.from_numpy(random_indices(count, frames, k, rng).astype(np.int64))
 
 
-def keyframes_loss(clips: TrainingClips, best: Mapping[int, Tensor], settings: KeyframesSettings) -> Loss:
+def keyframes_loss(
+    clips: TrainingClips, best: Mapping[int, Tensor], negative: Tensor, settings: KeyframesSettings
+) -> Loss:
     """Flow matching on K frames of each clip, over a mix of who chose them; every step draws one K.
 
     Where batches hold the noise that the backbone made their clips of, phase 1 learns the straight way from one to the other
@@ -44,6 +55,7 @@ def keyframes_loss(clips: TrainingClips, best: Mapping[int, Tensor], settings: K
     Args:
         clips: batches of `latent`, `embed` and, if they are the backbone's, `noise`.
         best: K -> the oracle's keyframes [N, K] of all clips in their order.
+        negative: [L, D], embedding that stands in for the prompts that are dropped.
     """
     policies = list(settings.mix)
     weights = torch.tensor([settings.mix[policy] for policy in policies])
@@ -62,6 +74,7 @@ def keyframes_loss(clips: TrainingClips, best: Mapping[int, Tensor], settings: K
         drawn = torch.from_numpy(rng.choice(len(policies), len(z), p=(weights / weights.sum()).double().numpy()))
         frames = choices[drawn, torch.arange(len(z))].to(device)
         noise = batch["noise"].float() if "noise" in batch else torch.randn(z.shape, generator=generator, device=device)
+        embed = drop_prompts(embed, negative, settings.drop_prompt, generator)
         sigma = shifted(torch.rand((len(z), 1), generator=generator, device=device), settings.shift)
         return {"loss": velocity_loss(model, take_frames(z, frames), take_frames(noise, frames), sigma, embed, frames)}
 

@@ -347,6 +347,7 @@ class KeyframesSettings(Section):
     mix: dict[Policy, Weight] = Field(
         {"oracle": 0.5, "uniform": 0.1, "random": 0.4}, description="share of samples by who chose their frames"
     )
+    drop_prompt: Fraction = Field(0.0, description="share of clips trained on without their prompt, for guidance")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 

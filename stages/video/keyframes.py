@@ -5,7 +5,7 @@ import torch
 from interdiff.checkpoint import save_checkpoint
 from interdiff.files import load_arrays
 from interdiff.video.backbone import load_backbone
-from interdiff.video.batches import TrainingClips
+from interdiff.video.batches import TrainingClips, load_negative
 from interdiff.video.keyframes import best_keyframes, keyframes_loss
 from interdiff.video.settings import KeyframesSettings
 from interdiff.video.shard_dataset import ShardDataset
@@ -15,14 +15,18 @@ from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
-    """Reads an `index` of clips, their `oracle` and the `backbone`; writes a checkpoint of what differs from the backbone."""
+    """Reads an `index` of clips, their `oracle`, the `backbone` and the `negative` prompt's embedding.
+
+    Writes a checkpoint of what differs from the backbone.
+    """
     settings: KeyframesSettings = stage.settings
     columns = ["latent", "embed", *(["noise"] if settings.source == "generated" else [])]
     clips = TrainingClips([ShardDataset(stage.path("index"), columns)], settings.training, stage.device)
+    negative = load_negative(stage.path("negative"), stage.device)
     best = best_keyframes(load_arrays(stage.path("oracle")))
     torch.manual_seed(settings.training.seed)
     model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.tuning)
-    model, history = train_network(stage, model, keyframes_loss(clips, best, settings))
+    model, history = train_network(stage, model, keyframes_loss(clips, best, negative, settings))
     config = {"kind": "keyframes", "model": tuned_config(settings.tuning)}
     save_checkpoint(stage.outputs, learned(model), config, history)
 

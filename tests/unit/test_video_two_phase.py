@@ -8,7 +8,7 @@ from interdiff.interpolation import place_keyframes
 from interdiff.settings import TrainingSettings
 from interdiff.video.backbone import build_backbone, random_frames, transformer_config
 from interdiff.video.choosers import by_selector, preview, without_looking
-from interdiff.video.flow_matching import Guidance, euler, even_levels, noisy, shifted, take_frames, unipc
+from interdiff.video.flow_matching import Guidance, drop_prompts, euler, even_levels, noisy, shifted, take_frames, unipc
 from interdiff.video.interpolators import fill, lerp
 from interdiff.video.keyframes import keyframes_again, keyframes_loss, sample_keyframes
 from interdiff.video.oracle import line_costs
@@ -72,6 +72,14 @@ def test_solvers_are_told_the_level_that_frames_are_at():
     unipc(velocity, NOISE, 5, 3.0)
 
 
+def test_a_share_of_prompts_is_dropped():
+    embed, negative = torch.ones(1000, 5, DIM), torch.zeros(5, DIM)
+    dropped = drop_prompts(embed, negative, 0.3, seeded()).mean((1, 2))
+    assert set(dropped.tolist()) == {0.0, 1.0}
+    assert dropped.mean() == pytest.approx(0.7, abs=0.05)
+    assert torch.equal(drop_prompts(embed, negative, 0.0, seeded()), embed)
+
+
 def test_guidance_leads_away_from_the_negative_prompt():
     def model(z, sigma, embed, frames):
         return embed.mean((1, 2))[:, None, None, None, None].expand_as(z)
@@ -117,8 +125,8 @@ def test_phase_1_learns_the_way_from_the_noise_that_clips_came_from():
         return take_frames(NOISE - CLIPS, frames)
 
     best = {4: FRAMES}
-    assert keyframes_loss(Clips(noise=NOISE), best, settings)(model, seeded(), 0.0)["loss"] < 1e-8
-    assert keyframes_loss(Clips(), best, settings)(model, seeded(), 0.0)["loss"] > 0.1
+    assert keyframes_loss(Clips(noise=NOISE), best, UNGUIDED.negative, settings)(model, seeded(), 0.0)["loss"] < 1e-8
+    assert keyframes_loss(Clips(), best, UNGUIDED.negative, settings)(model, seeded(), 0.0)["loss"] > 0.1
 
 
 def test_frames_are_drawn_in_order_without_repeating():
