@@ -70,7 +70,7 @@ EDITS = {
     "phase 2's training": (configured(lambda video: video["base"]["refiner"]["training"].update(steps=9)), PHASE_2),
     "the teacher's clips": (
         configured(lambda video: video["base"]["generated"].update(guidance=2.0)),
-        GENERATED | ORACLES | PHASE_1 | CHOICES | {"video_selector base"},
+        GENERATED | ORACLES | CHOICES | {"video_selector base"} | measured("unrefined", "base"),
     ),
     "what is compared": (
         configured(lambda video: video["report"].update(methods=["teacher_50", "base"])),
