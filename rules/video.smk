@@ -135,7 +135,7 @@ rule video_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=index_spec("clips"),
+        spec=lambda wildcards: stage_spec("index", {}, domain="video"),
         results=results_root,
     shell:
         "python -m stages.video.index --spec {params.spec:q}"
@@ -189,10 +189,10 @@ rule teacher_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=index_spec("teacher"),
+        spec=lambda wildcards: stage_spec("teacher_index", {}, domain="video"),
         results=results_root,
     shell:
-        "python -m stages.video.index --spec {params.spec:q}"
+        "python -m stages.video.teacher_index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"
@@ -540,10 +540,10 @@ rule generated_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=index_spec("generated"),
+        spec=lambda wildcards: stage_spec("generated_index", {}, domain="video"),
         results=results_root,
     shell:
-        "python -m stages.video.index --spec {params.spec:q}"
+        "python -m stages.video.generated_index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"
@@ -664,10 +664,10 @@ rule anchors_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=index_spec("anchors"),
+        spec=lambda wildcards: stage_spec("anchors_index", {}, domain="video"),
         results=results_root,
     shell:
-        "python -m stages.video.index --spec {params.spec:q}"
+        "python -m stages.video.anchors_index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"

@@ -85,11 +85,6 @@ def teacher_spec(wildcards):
     return stage_spec("teacher", settings, domain="video")
 
 
-def index_spec(holding):
-    """Params function: the identity text of an index of shards that hold such samples."""
-    return lambda wildcards: stage_spec("index", {"holding": holding}, domain="video")
-
-
 def negative_spec(wildcards):
     """Params function: the identity text of the negative prompt's embedding."""
     settings = {"text": CONFIG.video.data.text.model_dump(), "prompt": CONFIG.video.negative_prompt}

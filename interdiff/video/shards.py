@@ -60,8 +60,6 @@ TEACHER_COLUMNS = {
     "mask": Column("mask.pt", "int64", (None, None)),
 }
 """Of teacher shards: clips filled by it [R, 16, T, H, W], and which frames it was given [R, T]."""
-COLUMNS_OF = {"clips": COLUMNS, "generated": GENERATED_COLUMNS, "anchors": ANCHOR_COLUMNS, "teacher": TEACHER_COLUMNS}
-"""By what shards hold."""
 
 
 def write_shard(

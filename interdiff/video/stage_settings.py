@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from interdiff.settings import Count, Name, Section, TrainingSettings
@@ -58,12 +56,6 @@ class LsmdcStageSettings(Section):
     text: TextSettings = Field(description="text encoder")
     frames: Count = Field(description="frames of a clip, 1 + 4 k")
     number: int = Field(ge=0, description="number of the shard in its split")
-
-
-class IndexStageSettings(Section):
-    """What the index of shards is told."""
-
-    holding: Literal["clips", "generated", "anchors", "teacher"] = Field(description="what the shards hold")
 
 
 class NegativeStageSettings(Section):

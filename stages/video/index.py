@@ -1,16 +1,15 @@
-"""The index of shards: where every sample's columns lie."""
+"""The index of a split's shards: where every sample's columns lie."""
 
+from interdiff.settings import NoSettings
 from interdiff.video.shard_index import write_index
-from interdiff.video.shards import COLUMNS_OF
-from interdiff.video.stage_settings import IndexStageSettings
+from interdiff.video.shards import COLUMNS
 from stages.runner import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Reads `shards`, of a split or of a variant; writes `index`."""
-    settings: IndexStageSettings = stage.settings
-    write_index(stage.outputs["index"], stage.inputs["shards"], COLUMNS_OF[settings.holding])
+    """Reads `shards`; writes `index`."""
+    write_index(stage.outputs["index"], stage.inputs["shards"], COLUMNS)
 
 
 if __name__ == "__main__":
-    run_stage(main, IndexStageSettings)
+    run_stage(main, NoSettings)
