@@ -86,14 +86,14 @@ def build_optimizers(model: nn.Module, settings: TrainingSettings) -> list[torch
     Muon's updates are scaled to what AdamW's would measure (Liu et al. 2025, equation 4).
     """
     rate, decay = settings.muon_learning_rate, settings.weight_decay
-    hidden = {name for name, p in model.named_parameters() if rate and p.ndim == 2 and "blocks." in name}
-    parts = [[p for name, p in model.named_parameters() if (name in hidden) is chosen] for chosen in (False, True)]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(parts[0], lr=settings.learning_rate, weight_decay=decay, betas=(0.9, 0.98), fused=True)
-    ]
-    if rate:
-        optimizers.append(torch.optim.Muon(parts[1], lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
-    return optimizers
+    named = list(model.named_parameters())
+    hidden = {name for name, parameter in named if rate and parameter.ndim == 2 and "blocks." in name}
+    rest = [parameter for name, parameter in named if name not in hidden]
+    adamw = torch.optim.AdamW(rest, lr=settings.learning_rate, weight_decay=decay, betas=(0.9, 0.98), fused=True)
+    if rate is None:
+        return [adamw]
+    matrices = [parameter for name, parameter in named if name in hidden]
+    return [adamw, torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")]
 
 
 def train(
