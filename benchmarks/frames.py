@@ -31,7 +31,7 @@ def inputs(count: int, clips: int, height: int, width: int, rows: int, text: int
 def main() -> None:
     """Prints a line for each K."""
     torch.set_num_threads(2)
-    small = build_backbone(**transformer_config(TransformerSettings(), text_dim=384)).eval()
+    small = build_backbone(**transformer_config(TransformerSettings(), text_dim=384, bf16=True)).eval()
     passes = {count: inputs(count, CLIPS, 8, 8, 64, 384) for count in COUNTS}
     times: dict[int, list[float]] = {count: [] for count in COUNTS}
     for _ in range(1 + REPEATS):

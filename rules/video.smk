@@ -619,6 +619,7 @@ rule video_anchors:
         index=learned_index("anchors"),
         oracle=learned_oracle("anchors"),
         backbone=backbone_files,
+        negative="<results>/video/negative.npz",
         keyframes=video("keyframes", *WEIGHTS),
     output:
         shard="<results>/video/anchors/{variant}/{number}.tar",
@@ -642,7 +643,7 @@ rule video_anchors:
     shell:
         "python -m stages.video.anchors --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in index={input.index:q} oracle={input.oracle:q} backbone={input.backbone:q} keyframes={input.keyframes:q}"
+        " --in index={input.index:q} oracle={input.oracle:q} backbone={input.backbone:q} negative={input.negative:q} keyframes={input.keyframes:q}"
         " --out shard={output.shard:q}"
 
 

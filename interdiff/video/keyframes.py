@@ -102,7 +102,8 @@ def keyframes_again(
     embed_bld: Tensor,
     frames_bk: Tensor,
     levels: Sequence[float],
+    guidance: Guidance,
 ) -> Tensor:
     """What phase 1 makes of a clip's own keyframes noised to levels[0]: the errors that phase 2 must expect of it."""
     start = noisy(z_bcthw, noise_bcthw, z_bcthw.new_full((len(z_bcthw), 1), levels[0]))
-    return euler(lambda z, sigma: model(z, sigma, embed_bld, frames_bk), take_frames(start, frames_bk), levels)
+    return euler(guidance.velocity(model, embed_bld, frames_bk), take_frames(start, frames_bk), levels)

@@ -246,6 +246,7 @@ class BackboneSettings(Section):
         [5, 9], description="numbers of random frames that batches have in the first part of training"
     )
     frames_until: Fraction = Field(0.8, description="where that part ends; from there on all frames")
+    bf16: bool = Field(True, description="sample in bf16, with the backbone and what is made of it")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
@@ -361,6 +362,7 @@ class AnchorsSettings(Section):
     start: float = Field(
         0.5, gt=0, le=1, description="noise level they start at; below 1 from the clip's own noised keyframes"
     )
+    guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance")
     policies: list[Policy] = Field(["oracle", "random"], min_length=1, description="who chose the frames, one set each")
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ modulation per token (1.2 GB a clip at the size of Wan2.1-1.3B); here they are b
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,15 @@ def over_frames(value_bf: Tensor) -> Tensor:
 class WanDenoiser(nn.Module):
     """Velocity, noise minus data, of noisy frames z = (1 - sigma) data + sigma noise (Lipman et al. 2023)."""
 
-    def __init__(self, transformer: WanTransformer3DModel, preconditioned: bool) -> None:
-        """`preconditioned`: the network's input and target have unit variance at every level, where data and noise have
-        it (Karras et al. 2022, section 5, for the linear path): small networks learn several times faster. Wan has none."""
+    def __init__(self, transformer: WanTransformer3DModel, preconditioned: bool, bf16: bool = False) -> None:
+        """
+        Args:
+            preconditioned: the network's input and target have unit variance at every level, where data and noise have it
+                (Karras et al. 2022, section 5, for the linear path): small networks learn several times faster. Wan has none.
+            bf16: compute in bf16 wherever no gradients are asked for; what training computes in is its own setting.
+        """
         super().__init__()
-        self.preconditioned = preconditioned
+        self.preconditioned, self.bf16 = preconditioned, bf16
         if transformer.config.patch_size[0] != 1:
             raise InputError(f"patch_size {tuple(transformer.config.patch_size)}: expected 1 latent frame in time")
         self.transformer = transformer
@@ -49,12 +54,15 @@ class WanDenoiser(nn.Module):
             embed_bld: text embedding, zero past the prompt's end.
             frames_bf: [B, F] int64, the frames' places in the clip.
         """
-        if not self.preconditioned:
-            return self._network(z_bcfhw, sigma_bf, embed_bld, frames_bf)
-        sigma = over_frames(sigma_bf)
-        variance = sigma.square() + (1 - sigma).square()
-        output = self._network(z_bcfhw / variance.sqrt(), sigma_bf, embed_bld, frames_bf)
-        return (2 * sigma - 1) / variance * z_bcfhw + output / variance.sqrt()
+        sampling = self.bf16 and not torch.is_grad_enabled()
+        precision = torch.autocast(z_bcfhw.device.type, torch.bfloat16) if sampling else nullcontext()
+        with precision:
+            if not self.preconditioned:
+                return self._network(z_bcfhw, sigma_bf, embed_bld, frames_bf)
+            sigma = over_frames(sigma_bf)
+            variance = sigma.square() + (1 - sigma).square()
+            output = self._network(z_bcfhw / variance.sqrt(), sigma_bf, embed_bld, frames_bf)
+            return (2 * sigma - 1) / variance * z_bcfhw + output / variance.sqrt()
 
     def _network(self, z_bcfhw: Tensor, sigma_bf: Tensor, embed_bld: Tensor, frames_bf: Tensor) -> Tensor:
         model = self.transformer
@@ -116,4 +124,4 @@ def load_wan(folder: Path, device: torch.device) -> WanDenoiser:
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: not a Wan transformer in diffusers' layout ({error})") from error
-    return WanDenoiser(model, preconditioned=False).to(device).eval()
+    return WanDenoiser(model, preconditioned=False, bf16=True).to(device).eval()

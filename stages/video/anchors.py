@@ -7,8 +7,8 @@ from torch import Tensor
 
 from interdiff.files import load_arrays
 from interdiff.video.backbone import load_backbone
-from interdiff.video.batches import clip_noise
-from interdiff.video.flow_matching import even_levels
+from interdiff.video.batches import clip_noise, load_negative
+from interdiff.video.flow_matching import Guidance, even_levels
 from interdiff.video.keyframes import best_keyframes, keyframes_again, policy_frames
 from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.shards import ANCHOR_COLUMNS, write_shard
@@ -21,7 +21,10 @@ TOGETHER = 20
 
 
 def main(stage: Stage) -> None:
-    """Reads an `index` of clips, their `oracle`, the `backbone` and phase 1's `keyframes`; writes `shard`."""
+    """Reads an `index` of clips, their `oracle`, the `backbone`, the `negative` embedding and phase 1's `keyframes`.
+
+    Writes `shard`.
+    """
     settings: AnchorsStageSettings = stage.settings
     sampled = settings.anchors
     known = sampled.source == "generated"
@@ -33,6 +36,7 @@ def main(stage: Stage) -> None:
     rng = stage.rng(settings.number)
     frames = data.shape("latent")[1]
     places = torch.stack([policy_frames(p, sampled.k, frames, own, rng) for p in sampled.policies], 1)
+    guidance = Guidance(sampled.guidance, load_negative(stage.path("negative"), stage.device))
     levels = even_levels(sampled.steps, settings.shift, sampled.start)
 
     def samples() -> Iterator[tuple[str, dict[str, Tensor]]]:
@@ -43,7 +47,7 @@ def main(stage: Stage) -> None:
                 [s["noise"] if known else clip_noise(s["key"], s["latent"].shape, settings.seed) for s in batch]
             )
             made = [
-                keyframes_again(model, z, noise.to(z), embed, places[chunk, r].to(stage.device), levels)
+                keyframes_again(model, z, noise.to(z), embed, places[chunk, r].to(stage.device), levels, guidance)
                 for r in range(places.shape[1])
             ]
             for n, (sample, keyframes) in enumerate(zip(batch, torch.stack(made, 1).bfloat16(), strict=True)):

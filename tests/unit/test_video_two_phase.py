@@ -1,7 +1,10 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 
 from interdiff.flops import counted_flops
 from interdiff.interpolation import place_keyframes
@@ -38,7 +41,7 @@ UNGUIDED = Guidance(1, torch.zeros(5, DIM))
 def backbone():
     torch.manual_seed(0)
     settings = TransformerSettings(num_layers=1, num_attention_heads=2, attention_head_dim=16, ffn_dim=32)
-    model = build_backbone(**transformer_config(settings, DIM))
+    model = build_backbone(**transformer_config(settings, DIM, bf16=False))
     torch.nn.init.normal_(model.transformer.proj_out.weight, std=0.05)
     return model.eval().requires_grad_(False)
 
@@ -97,7 +100,7 @@ def test_phase_1_samples_the_frames_it_is_asked_for():
 def test_the_fewer_steps_are_left_the_nearer_phase_1_stays(backbone):
     off = [
         (
-            keyframes_again(backbone, CLIPS, NOISE, EMBED, FRAMES, even_levels(3, 3.0, start))
+            keyframes_again(backbone, CLIPS, NOISE, EMBED, FRAMES, even_levels(3, 3.0, start), UNGUIDED)
             - take_frames(CLIPS, FRAMES)
         )
         .square()
@@ -243,7 +246,7 @@ def test_the_selector_chooses_by_its_look(backbone):
 
 def test_an_untrained_backbone_attends_to_near_frames():
     settings = TransformerSettings(num_layers=1, num_attention_heads=2, attention_head_dim=64, ffn_dim=32)
-    transformer = build_backbone(**transformer_config(settings, DIM)).transformer
+    transformer = build_backbone(**transformer_config(settings, DIM, bf16=False)).transformer
     attention, rope = transformer.blocks[0].attn1, transformer.rope
     turns = torch.complex(rope.freqs_cos[:21, ::2], rope.freqs_sin[:21, ::2])
     turns[:, rope.t_dim // 2 :] = 1  # the same place in every frame
@@ -259,3 +262,22 @@ def test_an_untrained_backbone_attends_to_near_frames():
 
 def test_the_backbone_is_a_stock_wan(backbone):
     assert isinstance(backbone.transformer, WanTransformer3DModel)
+
+
+def test_few_tokens_attend_as_stock_wan_has_them(backbone):
+    level = torch.full((B, 1), 0.5)
+    ours = backbone(NOISE, level, EMBED, ALL)
+    stock = copy.deepcopy(backbone)
+    stock.transformer.set_attn_processor(WanAttnProcessor())
+    torch.testing.assert_close(ours, stock(NOISE, level, EMBED, ALL), atol=1e-5, rtol=1e-5)
+
+
+def test_sampling_alone_is_in_bf16(backbone):
+    inputs = NOISE, torch.full((B, 1), 0.5), EMBED, ALL
+    half = copy.deepcopy(backbone)
+    half.bf16 = True
+    assert torch.equal(half(*inputs), backbone(*inputs))
+    with torch.no_grad():
+        rounded, exact = half(*inputs), backbone(*inputs)
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, atol=0.05, rtol=0.05)
