@@ -55,15 +55,15 @@ class FewTokens(WanAttnProcessor):
         parts = query, key, attn.to_v(context).float()
         query, key, value = (rearrange(part, "b n (h d) -> b h n d", h=attn.heads) for part in parts)
         if rotary_emb is not None:
-            query, key = _turned(query, rotary_emb), _turned(key, rotary_emb)
+            turns = torch.complex(*(part[..., ::2].transpose(1, 2) for part in rotary_emb))
+            query, key = _turned(query, turns), _turned(key, turns)
         with torch.autocast("cpu", enabled=False):
             mixed = F.scaled_dot_product_attention(query, key, value)
         return attn.to_out[0](rearrange(mixed, "b h n d -> b n (h d)"))
 
 
-def _turned(x_bhnd: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    """Neighbouring pairs of numbers turned by angles whose cosines and sines [B, N, 1, D] Wan names twice each."""
-    turns = torch.complex(*(part[..., ::2].transpose(1, 2) for part in rotary))
+def _turned(x_bhnd: Tensor, turns: Tensor) -> Tensor:
+    """Neighbouring pairs of numbers times complex numbers of size 1, [B, 1, N, D / 2]."""
     return torch.view_as_real(torch.view_as_complex(x_bhnd.unflatten(-1, (-1, 2))) * turns).flatten(-2)
 
 
