@@ -29,28 +29,27 @@ def inputs(count: int, clips: int, height: int, width: int, rows: int, text: int
 
 @torch.no_grad()
 def main() -> None:
-    """Prints a line for each K, in fp32 and then in bf16."""
+    """Prints a line for each K."""
     torch.set_num_threads(2)
-    small = build_backbone(**transformer_config(TransformerSettings(), text_dim=384, bf16=False)).eval()
+    small = build_backbone(**transformer_config(TransformerSettings(), text_dim=384)).eval()
     passes = {count: inputs(count, CLIPS, 8, 8, 64, 384) for count in COUNTS}
+    times: dict[int, list[float]] = {count: [] for count in COUNTS}
+    for _ in range(1 + REPEATS):
+        for count, values in passes.items():
+            started = time.perf_counter()
+            small(*values)
+            times[count].append(time.perf_counter() - started)
     with torch.device("meta"):
         wan = WanDenoiser(WanTransformer3DModel(**WAN_1_3B), preconditioned=False)
         large = {count: counted_flops(partial(wan, *inputs(count, 1, 60, 104, 512, 4096))) for count in COUNTS}
     flops = {count: counted_flops(partial(small, *values)) for count, values in passes.items()}
-    for small.bf16 in (False, True):
-        times: dict[int, list[float]] = {count: [] for count in COUNTS}
-        for _ in range(1 + REPEATS):
-            for count, values in passes.items():
-                started = time.perf_counter()
-                small(*values)
-                times[count].append(time.perf_counter() - started)
-        for count in COUNTS:
-            took, full = median(times[count][1:]), median(times[FRAMES][1:])
-            print(
-                f"{'bf16' if small.bf16 else 'fp32'} K={count:2d}: {1e3 * took:6.1f} ms, {took / full:.3f} of all frames; "
-                f"arithmetic {flops[count] / flops[FRAMES]:.3f}; "
-                f"Wan2.1-1.3B {large[count] / 1e12:.1f} TFLOP, {large[count] / large[FRAMES]:.3f}"
-            )
+    for count in COUNTS:
+        took, full = median(times[count][1:]), median(times[FRAMES][1:])
+        print(
+            f"K={count:2d}: {1e3 * took:6.1f} ms, {took / full:.3f} of all frames; "
+            f"arithmetic {flops[count] / flops[FRAMES]:.3f}; "
+            f"Wan2.1-1.3B {large[count] / 1e12:.1f} TFLOP, {large[count] / large[FRAMES]:.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -29,11 +29,11 @@ NEARBY, FASTEST = 2.0, 3
 """The bias of queries and keys that attention starts with, and the number of rotations of each axis that have it."""
 
 
-def transformer_config(settings: TransformerSettings, text_dim: int, bf16: bool) -> dict[str, Any]:
+def transformer_config(settings: TransformerSettings, text_dim: int) -> dict[str, Any]:
     """What `build_backbone` takes."""
     size = settings.model_dump(exclude={"patch"})
     patch_size = [1, settings.patch, settings.patch]
-    return size | {"patch_size": patch_size, "text_dim": text_dim, "channels": CHANNELS, "bf16": bf16}
+    return size | {"patch_size": patch_size, "text_dim": text_dim, "channels": CHANNELS}
 
 
 class FewTokens(WanAttnProcessor):
@@ -67,7 +67,7 @@ def _turned(x_bhnd: Tensor, turns: Tensor) -> Tensor:
     return torch.view_as_real(torch.view_as_complex(x_bhnd.unflatten(-1, (-1, 2))) * turns).flatten(-2)
 
 
-def build_backbone(channels: int, patch_size: list[int], bf16: bool, **size: Any) -> WanDenoiser:
+def build_backbone(channels: int, patch_size: list[int], **size: Any) -> WanDenoiser:
     """An untrained backbone, which answers with the best guess that knows no data and attends to what is near."""
     transformer = WanTransformer3DModel(
         patch_size=tuple(patch_size),
@@ -80,7 +80,7 @@ def build_backbone(channels: int, patch_size: list[int], bf16: bool, **size: Any
     transformer.set_attn_processor(FewTokens())
     zero(transformer.proj_out)
     _attend_nearby(transformer)
-    return WanDenoiser(transformer, preconditioned=True, bf16=bf16)
+    return WanDenoiser(transformer, preconditioned=True)
 
 
 @torch.no_grad()

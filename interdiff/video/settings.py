@@ -246,7 +246,6 @@ class BackboneSettings(Section):
         [5, 9], description="numbers of random frames that batches have in the first part of training"
     )
     frames_until: Fraction = Field(0.8, description="where that part ends; from there on all frames")
-    bf16: bool = Field(True, description="sample in bf16, with the backbone and what is made of it")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 

@@ -46,11 +46,14 @@ def tuned_config(settings: TuningSettings) -> Mapping[str, Any]:
 
 
 def load_tuned(folder: Path, kind: str, backbone: WanDenoiser) -> WanDenoiser:
-    """A checkpoint of a network made of this backbone, in evaluation mode.
+    """A checkpoint of a network made of this backbone, in evaluation mode and in the backbone's own precision.
 
     Raises:
         InputError: it is of another kind, or of a backbone of another size.
     """
     model = tuned(backbone, TuningSettings(**model_config(folder / CONFIG, kind)))
     load_weights(folder / MODEL, model, learned(model))
+    precision = {name: parameter.dtype for name, parameter in backbone.named_parameters()}
+    for name, parameter in learned(model).items():
+        parameter.data = parameter.data.to(precision.get(name, parameter.dtype))
     return model.requires_grad_(False).to(next(backbone.parameters()).device).eval()

@@ -7,7 +7,6 @@ modulation per token (1.2 GB a clip at the size of Wan2.1-1.3B); here they are b
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +31,14 @@ def over_frames(value_bf: Tensor) -> Tensor:
 class WanDenoiser(nn.Module):
     """Velocity, noise minus data, of noisy frames z = (1 - sigma) data + sigma noise (Lipman et al. 2023)."""
 
-    def __init__(self, transformer: WanTransformer3DModel, preconditioned: bool, bf16: bool = False) -> None:
+    def __init__(self, transformer: WanTransformer3DModel, preconditioned: bool) -> None:
         """
         Args:
             preconditioned: the network's input and target have unit variance at every level, where data and noise have it
                 (Karras et al. 2022, section 5, for the linear path): small networks learn several times faster. Wan has none.
-            bf16: compute in bf16 wherever no gradients are asked for; what training computes in is its own setting.
         """
         super().__init__()
-        self.preconditioned, self.bf16 = preconditioned, bf16
+        self.preconditioned = preconditioned
         if transformer.config.patch_size[0] != 1:
             raise InputError(f"patch_size {tuple(transformer.config.patch_size)}: expected 1 latent frame in time")
         self.transformer = transformer
@@ -54,15 +52,12 @@ class WanDenoiser(nn.Module):
             embed_bld: text embedding, zero past the prompt's end.
             frames_bf: [B, F] int64, the frames' places in the clip.
         """
-        sampling = self.bf16 and not torch.is_grad_enabled()
-        precision = torch.autocast(z_bcfhw.device.type, torch.bfloat16) if sampling else nullcontext()
-        with precision:
-            if not self.preconditioned:
-                return self._network(z_bcfhw, sigma_bf, embed_bld, frames_bf)
-            sigma = over_frames(sigma_bf)
-            variance = sigma.square() + (1 - sigma).square()
-            output = self._network(z_bcfhw / variance.sqrt(), sigma_bf, embed_bld, frames_bf)
-            return (2 * sigma - 1) / variance * z_bcfhw + output / variance.sqrt()
+        if not self.preconditioned:
+            return self._network(z_bcfhw, sigma_bf, embed_bld, frames_bf)
+        sigma = over_frames(sigma_bf)
+        variance = sigma.square() + (1 - sigma).square()
+        output = self._network(z_bcfhw / variance.sqrt(), sigma_bf, embed_bld, frames_bf)
+        return (2 * sigma - 1) / variance * z_bcfhw + output / variance.sqrt()
 
     def _network(self, z_bcfhw: Tensor, sigma_bf: Tensor, embed_bld: Tensor, frames_bf: Tensor) -> Tensor:
         model = self.transformer
@@ -124,4 +119,4 @@ def load_wan(folder: Path, device: torch.device) -> WanDenoiser:
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: not a Wan transformer in diffusers' layout ({error})") from error
-    return WanDenoiser(model, preconditioned=False, bf16=True).to(device).eval()
+    return WanDenoiser(model, preconditioned=False).to(device).eval()

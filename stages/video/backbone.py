@@ -15,7 +15,7 @@ def main(stage: Stage) -> None:
     """Reads the training split's `index` and the `negative` prompt's embedding; writes a checkpoint."""
     settings: BackboneSettings = stage.settings
     negative = load_negative(stage.path("negative"), stage.device)
-    config = transformer_config(settings.transformer, negative.shape[-1], settings.bf16)
+    config = transformer_config(settings.transformer, negative.shape[-1])
     torch.manual_seed(settings.training.seed)
     clips = TrainingClips([ShardDataset(stage.path("index"), ["latent", "embed"])], settings.training, stage.device)
     model, history = train_network(stage, build_backbone(**config), backbone_loss(clips, negative, settings))

@@ -2,10 +2,11 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 
+from interdiff.checkpoint import CONFIG, MODEL, save_checkpoint
 from interdiff.errors import InputError
 from interdiff.flops import counted_flops
 from interdiff.video.settings import TuningSettings
-from interdiff.video.tuning import learned, tuned
+from interdiff.video.tuning import learned, load_tuned, tuned, tuned_config
 from interdiff.video.wan import WAN_1_3B, WanDenoiser, load_wan
 
 TINY = {
@@ -156,6 +157,22 @@ def test_what_lora_learns_of_a_backbone_in_bf16_is_in_fp32(stock, inputs, tmp_pa
     assert {parameter.dtype for parameter in learned(model).values()} == {torch.float32}
     level = torch.full((B, 1), 0.5)
     torch.testing.assert_close(model(z, level, embed, ALL), backbone(z, level, embed, ALL))
+
+
+@pytest.mark.parametrize("kind", ["full", "lora"])
+def test_what_is_made_of_a_backbone_in_bf16_samples_as_it_does(stock, inputs, tmp_path, kind):
+    z, embed = inputs
+    stock.save_pretrained(tmp_path / "wan")
+    backbone = load_wan(tmp_path / "wan", torch.device("cpu"))
+    settings = TuningSettings(kind=kind, rank=2)
+    model = tuned(backbone, settings)
+    files = {"model": tmp_path / MODEL, "config": tmp_path / CONFIG, "history": tmp_path / "history.csv"}
+    save_checkpoint(files, learned(model), {"kind": "keyframes", "model": dict(tuned_config(settings))}, [])
+    loaded = load_tuned(tmp_path, "keyframes", backbone)
+    types = {name: parameter.dtype for name, parameter in loaded.named_parameters() if "lora_" not in name}
+    assert list(types.values()) == [parameter.dtype for parameter in backbone.parameters()]
+    level = torch.full((B, 1), 0.5)
+    assert torch.equal(loaded(z, level, embed, ALL), backbone(z, level, embed, ALL))
 
 
 @torch.no_grad()
