@@ -771,11 +771,44 @@ rule video_segment_cost:
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
 
 
+rule video_preview:
+    input:
+        index="<results>/video/index/train.npz",
+        backbone=backbone_files,
+    output:
+        model="<results>/video/preview/{variant}/model.safetensors",
+        config="<results>/video/preview/{variant}/config.json",
+        run="<results>/video/preview/{variant}/run.json",
+        history="<results>/video/preview/{variant}/history.csv",
+    log:
+        "<results>/video/logs/preview/{variant}.txt",
+    benchmark:
+        "<results>/video/benchmarks/preview/{variant}.tsv"
+    wildcard_constraints:
+        variant=owners("preview", "video"),
+    conda:
+        "../envs/video.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=video_spec("preview"),
+        results=results_root,
+    shell:
+        "python -m stages.video.preview --spec {params.spec:q} --gpus {resources.gpu}"
+        " --log {log:q} --results {params.results:q}"
+        " --in index={input.index:q} backbone={input.backbone:q}"
+        " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
+
+
 rule video_selector:
     input:
         index=learned_index("selector"),
         oracle=learned_oracle("selector"),
-        backbone=looking_backbone,
+        backbone=if_looking(backbone_files),
+        preview=if_looking(video("preview", *WEIGHTS)),
         segment_cost=labelling_segment_cost,
     output:
         model="<results>/video/selector/{variant}/model.safetensors",
@@ -801,7 +834,7 @@ rule video_selector:
     shell:
         "python -m stages.video.selector --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in index={input.index:q} oracle={input.oracle:q} backbone={input.backbone:q} segment_cost={input.segment_cost:q}"
+        " --in index={input.index:q} oracle={input.oracle:q} backbone={input.backbone:q} preview={input.preview:q} segment_cost={input.segment_cost:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
 
 
@@ -811,6 +844,7 @@ rule video_samples:
         backbone=backbone_files,
         negative="<results>/video/negative.npz",
         selector=two_phase_files("selector", *WEIGHTS),
+        preview=two_phase_files("preview", *WEIGHTS),
         oracle=schedule_oracle,
         keyframes=two_phase_files("keyframes", *WEIGHTS),
         interpolator=two_phase_files("interpolator", *WEIGHTS),
@@ -837,7 +871,7 @@ rule video_samples:
     shell:
         "python -m stages.video.samples --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in index={input.index:q} backbone={input.backbone:q} negative={input.negative:q} selector={input.selector:q} oracle={input.oracle:q} keyframes={input.keyframes:q} interpolator={input.interpolator:q} refiner={input.refiner:q}"
+        " --in index={input.index:q} backbone={input.backbone:q} negative={input.negative:q} selector={input.selector:q} preview={input.preview:q} oracle={input.oracle:q} keyframes={input.keyframes:q} interpolator={input.interpolator:q} refiner={input.refiner:q}"
         " --out samples={output.samples:q} costs={output.costs:q}"
 
 
@@ -907,6 +941,7 @@ rule video_selection:
         train_index=both_kinds("train"),
         train_oracle=oracles_of_both_kinds("train"),
         backbone=backbone_of(BASE),
+        preview=preview_of_base(),
         selectors=compared_models("selector", "selectors"),
         segment_costs=compared_models("segment_cost", "segment_costs"),
     output:
@@ -928,7 +963,7 @@ rule video_selection:
     shell:
         "python -m stages.video.selection --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in index={input.index:q} oracle={input.oracle:q} train_index={input.train_index:q} train_oracle={input.train_oracle:q} backbone={input.backbone:q} selectors={input.selectors:q} segment_costs={input.segment_costs:q}"
+        " --in index={input.index:q} oracle={input.oracle:q} train_index={input.train_index:q} train_oracle={input.train_oracle:q} backbone={input.backbone:q} preview={input.preview:q} selectors={input.selectors:q} segment_costs={input.segment_costs:q}"
         " --out selection={output.selection:q}"
 
 

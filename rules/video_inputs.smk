@@ -253,9 +253,11 @@ def selector_spec(wildcards):
     return stage_spec("selector", settings, CONFIG.threads, domain="video")
 
 
-def looking_backbone(wildcards):
-    """Input function: the backbone, where a selector looks through it."""
-    return backbone_files(wildcards) if VIDEO.section("selector", wildcards.variant)["preview"] else []
+def if_looking(files):
+    """Input function: these files, where a selector looks."""
+    return lambda wildcards: (
+        files(wildcards) if VIDEO.section("selector", wildcards.variant)["preview"] else []
+    )
 
 
 def labelling_segment_cost(wildcards):
@@ -269,8 +271,10 @@ def two_phase_files(stage, *names):
 
     def files(wildcards):
         sampling = VIDEO.section("samples", wildcards.variant)
-        unused = stage == "selector" and sampling["selector"] != "selector"
-        return [] if sampling["method"] == "teacher" or unused else video(stage, *names)(wildcards)
+        chosen = sampling["selector"] == "selector"
+        looks = chosen and VIDEO.section("selector", wildcards.variant)["preview"]
+        used = {"selector": chosen, "preview": looks}.get(stage, True)
+        return video(stage, *names)(wildcards) if sampling["method"] != "teacher" and used else []
 
     return files
 
@@ -333,6 +337,11 @@ def training_histories():
     wanted += [("keyframes", "phase 1", name) for name in compared.tunings]
     wanted += [("refiner", "phase 2", name) for name in two_phase_methods()]
     wanted += [("segment_cost", "D_phi", name) for name in compared.segment_costs]
+    wanted += [
+        ("preview", "preview", name)
+        for name in compared.selectors
+        if VIDEO.section("selector", name)["preview"]
+    ]
     wanted += [("selector", "selector", name) for name in compared.selectors]
     files = {}
     for stage, network, name in wanted:
@@ -380,13 +389,18 @@ def compared_models(stage, key):
     return [variant_files(stage, name, "model.safetensors", domain="video")[0] for name in names]
 
 
+def preview_of_base():
+    """The preview, where a selector of selection.csv looks: that of the backbone whose clips are looked at."""
+    looks = any(VIDEO.section("selector", name)["preview"] for name in CONFIG.video.report.selectors)
+    return variant_files("preview", BASE, *WEIGHTS, domain="video") if looks else []
+
+
 def video_selection_spec(wildcards):
     """Params function: the identity text of the comparison of selectors."""
     compared = CONFIG.video.report
     settings = {
         "k": CONFIG.video.base.oracle.k,
         "selectors": compared.selectors,
-        "preview_levels": [VIDEO.section("selector", name)["preview_level"] for name in compared.selectors],
         "segment_costs": compared.segment_costs,
         "cost_levels": [cost_levels(name) for name in compared.segment_costs],
     }

@@ -13,6 +13,7 @@ from interdiff.video.batches import load_negative
 from interdiff.video.choosers import by_selector, load_selector, without_looking
 from interdiff.video.flow_matching import Guidance, euler, even_levels
 from interdiff.video.methods import load_interpolator
+from interdiff.video.preview import load_preview
 from interdiff.video.stage_settings import SamplesStageSettings
 from interdiff.video.tuning import load_tuned
 from interdiff.video.two_phase import Chooser, Sampled, TwoPhase
@@ -21,7 +22,7 @@ from interdiff.video.wan import WanDenoiser
 Sampler = Callable[[Tensor, Tensor], Sampled]
 """(noise [B, C, T, H, W], embeddings [B, L, D]) -> clips."""
 Folder = Callable[[str], Path]
-"""Where the artifact of a stage is, by its name: backbone, negative, keyframes, interpolator, refiner, selector."""
+"""Where the artifact of a stage is, by its name: backbone, negative, keyframes, interpolator, refiner, selector, preview."""
 
 
 def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
@@ -60,6 +61,7 @@ def _chooser(folder: Folder, oracle: Path | None, backbone: WanDenoiser, setting
     k, policy = settings.sampling.k, settings.sampling.selector
     if policy == "selector":
         selector = load_selector(folder("selector"), next(backbone.parameters()).device)
-        return by_selector(selector, backbone, k, settings.preview_level)
+        preview = load_preview(folder("preview"), backbone) if selector.looks else None
+        return by_selector(selector, preview, k)
     assert oracle is not None
     return without_looking(policy, load_arrays(oracle)["cost"], k, settings.max_gap_factor, settings.seed)

@@ -1,4 +1,4 @@
-"""D_phi: what filling each segment of a clip will cost, from its prompt alone or with a look at what its noise will become."""
+"""D_phi: what filling each segment of a clip will cost, from its prompt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from interdiff.checkpoint import load_checkpoint
 from interdiff.distributed import own_draws, processes
@@ -20,9 +19,6 @@ from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
 from interdiff.video.flow_matching import Velocity, noisy
 
-LOOK = 8
-"""Rows and columns that a look is averaged to."""
-
 
 def masked_mean(embed_bld: Tensor) -> Tensor:
     """The mean of the rows that hold text, [B, L, D] -> [B, D]: rows past the prompt are zero, and would drown it."""
@@ -31,10 +27,9 @@ def masked_mean(embed_bld: Tensor) -> Tensor:
 
 
 class FrameFeatures(nn.Module):
-    """Features of a clip's frames: a transformer over T queries that attend to the prompt, and to the frames of a look.
+    """Features of a clip's frames: a transformer over T queries that attend to the prompt.
 
     text: "attention" to the rows of the prompt without padding, or "pooled", their mean as one token.
-    look: places of the frames that are looked at; none where there is no look.
     """
 
     def __init__(
@@ -44,8 +39,6 @@ class FrameFeatures(nn.Module):
         conditions: int,
         text_dim: int,
         text: Literal["attention", "pooled"],
-        look: Sequence[int],
-        channels: int,
         d_model: int,
         depth: int,
         heads: int,
@@ -56,32 +49,21 @@ class FrameFeatures(nn.Module):
         self.time = mlp(self.fourier.width(1), d_model, d_model)
         self.condition = mlp(conditions, d_model, d_model)
         self.prompt = nn.Sequential(nn.LayerNorm(text_dim), nn.Linear(text_dim, d_model))
-        self.look = nn.Linear(channels * LOOK * LOOK, d_model) if look else None
-        self.places: Tensor
-        self.register_buffer("places", torch.tensor(list(look), dtype=torch.int64), persistent=False)
         self.transformer = Transformer(d_model, depth, heads)
         self.head = nn.Sequential(nn.LayerNorm(d_model), nn.Linear(d_model, outputs))
 
-    def forward(self, embed_bld: Tensor, condition_bc: Tensor, look_bcfhw: Tensor | None) -> Tensor:
+    def forward(self, embed_bld: Tensor, condition_bc: Tensor) -> Tensor:
         """[B, T, outputs]."""
         batch, device = len(embed_bld), embed_bld.device
         real = (embed_bld != 0).any(-1)
         if self.text == "pooled":
             embed_bld, real = masked_mean(embed_bld)[:, None], real[:, :1]
         context = self.prompt(embed_bld)
-        if self.look is not None:
-            assert look_bcfhw is not None
-            pooled = F.adaptive_avg_pool2d(look_bcfhw.movedim(2, 1).flatten(0, 1), LOOK)
-            seen = self.look(pooled.flatten(1)).unflatten(0, (batch, -1)) + self._at(self.places)
-            context = torch.cat([context, seen], 1)
-            real = torch.cat([real, real.new_ones(batch, seen.shape[1])], 1)
         padding = torch.where(real, 0.0, torch.finfo(context.dtype).min)[:, None].expand(-1, self.heads, -1)
-        queries = self._at(torch.arange(self.frames, device=device)).expand(batch, -1, -1)
+        t = torch.arange(self.frames, device=device)[:, None] / (self.frames - 1)
+        queries = self.time(self.fourier(t)).expand(batch, -1, -1)
         encoded = self.transformer.encode_context(context)
         return self.head(self.transformer(queries, self.condition(condition_bc), encoded, padding))
-
-    def _at(self, places: Tensor) -> Tensor:
-        return self.time(self.fourier(places[:, None] / (self.frames - 1)))
 
 
 class VideoSegmentCost(nn.Module):
@@ -90,14 +72,12 @@ class VideoSegmentCost(nn.Module):
     def __init__(self, frames: int, features: int, **size: Any) -> None:
         super().__init__()
         self.fourier = FourierFeatures(4)
-        self.network = FrameFeatures(
-            frames, 2 * features, conditions=self.fourier.width(1), look=(), channels=0, **size
-        )
+        self.network = FrameFeatures(frames, 2 * features, conditions=self.fourier.width(1), **size)
         self.costs = PairCosts(frames)
 
     def forward(self, embed_bld: Tensor, sigma_b: Tensor) -> Tensor:
         """Features [B, T, 2 H] at noise levels [B]; 0 stands for costs of latents."""
-        return self.network(embed_bld, self.fourier(sigma_b[:, None]), None)
+        return self.network(embed_bld, self.fourier(sigma_b[:, None]))
 
     def all_costs(self, embed_bld: Tensor, levels: Sequence[float]) -> np.ndarray:
         """Costs [B, T, T] float32, infinite where j <= i: weighted means over noise levels, of which 0 stands for latents."""

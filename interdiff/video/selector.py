@@ -1,9 +1,9 @@
-"""The selector: keyframes from the prompt, and from a look at what the noise will become."""
+"""The selector: keyframes from the prompt, and from the costs of what a look at the noise shows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,41 +25,57 @@ FLOOR = 0.02
 
 
 class VideoSelector(nn.Module):
-    """A distribution of keyframe paths from a prompt and a look: segment potentials, told the number of keyframes."""
+    """A distribution of keyframe paths from a prompt and a look: segment potentials, told the number of keyframes.
 
-    def __init__(self, frames: int, features: int, look: Sequence[int], max_gap_factor: float, **size: Any) -> None:
+    A look's own exact costs are added to what the prompt lets expect, each as much as it proves worth in training: as
+    features of the network they would be learned by heart from some hundred clips.
+    """
+
+    def __init__(self, frames: int, features: int, looks: bool, max_gap_factor: float, **size: Any) -> None:
         super().__init__()
-        self.max_gap_factor = max_gap_factor
-        self.network = FrameFeatures(frames, 2 * features, conditions=2, look=look, **size)
+        self.looks, self.max_gap_factor = looks, max_gap_factor
+        self.network = FrameFeatures(frames, 2 * features, conditions=2, **size)
         self.costs = PairCosts(frames)
         self.log_precision = nn.Parameter(torch.tensor([1.0, 1.0]) / PRECISION_RATE)
+        self.log_trust = nn.Parameter(torch.tensor([1.0, 1.0]) / PRECISION_RATE) if looks else None
 
-    def forward(self, embed_bld: Tensor, look_bcfhw: Tensor | None, k: int) -> Tensor:
+    def forward(self, embed_bld: Tensor, k: int) -> Tensor:
         """Features [B, T, 2 H]."""
         share = k / self.network.frames
         condition = embed_bld.new_tensor([share, math.sqrt(share)]).expand(len(embed_bld), -1)
-        return self.network(embed_bld, condition, look_bcfhw)
+        return self.network(embed_bld, condition)
 
-    def potentials(self, features_btc: Tensor, k: int) -> Tensor:
-        """Segment potentials [B, T, T] of paths of K keyframes."""
-        level, slope = PRECISION_RATE * self.log_precision
-        precision = (level + slope * math.log(k / 4)).exp()
-        longest = max_gap(self.network.frames, k, self.max_gap_factor)
-        return path_potentials(lambda i, j: precision * self.costs.pairs(features_btc, i, j), features_btc, longest)
+    def potentials(self, features_btc: Tensor, seen_bij: Tensor | None, k: int) -> Tensor:
+        """Segment potentials [B, T, T] of paths of K keyframes; `seen_bij` are a look's costs, where the selector looks."""
+
+        def cost(i: Tensor, j: Tensor) -> Tensor:
+            expected = _at(k, self.log_precision) * self.costs.pairs(features_btc, i, j)
+            if self.log_trust is None:
+                return expected
+            assert seen_bij is not None
+            return expected + _at(k, self.log_trust) * seen_bij.flatten(1).gather(1, i * self.network.frames + j)
+
+        return path_potentials(cost, features_btc, max_gap(self.network.frames, k, self.max_gap_factor))
 
     @torch.no_grad()
-    def path_costs(self, embed_bld: Tensor, look_bcfhw: Tensor | None, k: int) -> np.ndarray:
+    def path_costs(self, embed_bld: Tensor, seen_bij: Tensor | None, k: int) -> np.ndarray:
         """Costs [B, T, T] float32 whose cheapest path is the most probable one of K keyframes."""
-        return -self.potentials(self(embed_bld, look_bcfhw, k), k).float().numpy(force=True)
+        return -self.potentials(self(embed_bld, k), seen_bij, k).float().numpy(force=True)
 
-    def select(self, embed_bld: Tensor, look_bcfhw: Tensor | None, k: int) -> np.ndarray:
+    def select(self, embed_bld: Tensor, seen_bij: Tensor | None, k: int) -> np.ndarray:
         """Keyframes [B, K] int16."""
-        return optimal_indices(self.path_costs(embed_bld, look_bcfhw, k), k, self.max_gap_factor)[0]
+        return optimal_indices(self.path_costs(embed_bld, seen_bij, k), k, self.max_gap_factor)[0]
+
+
+def _at(k: int, log_scale: Tensor) -> Tensor:
+    """A scale that is a power of K, from its log at K = 4 and its exponent."""
+    level, slope = PRECISION_RATE * log_scale
+    return (level + slope * math.log(k / 4)).exp()
 
 
 def selector_loss(
     clips: TrainingClips,
-    looks_ncfhw: Tensor | None,
+    seen_nij: Tensor | None,
     cost_nij: Tensor,
     labels: Mapping[int, Tensor],
     path_weight: float,
@@ -71,7 +87,7 @@ def selector_loss(
     Alone it has no scale to hold on to. Each step draws a number of keyframes.
 
     Args:
-        looks_ncfhw: of all clips in their order, where the selector looks.
+        seen_nij: costs [N, T, T] of a look at all clips in their order, where the selector looks.
         cost_nij: [N, T, T], what segments cost, infinite where j <= i.
         labels: K -> the best keyframes [N, K] int64.
         uniform_weight: of KL(density of keyframes || uniform), against a selector that always says the same.
@@ -83,13 +99,13 @@ def selector_loss(
         batch = clips.batch(progress)
         rows, embed = batch["row"].cpu(), batch["embed"].float()
         k = counts[int(torch.randint(len(counts), (), generator=generator, device=generator.device))]
-        look = None if looks_ncfhw is None else looks_ncfhw[rows].to(embed)
-        features = model(embed, look, k)
+        seen = None if seen_nij is None else seen_nij[rows].to(embed)
+        features = model(embed, k)
         pairs = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))
         regression = cost_regression_loss(model.costs.pairs(features, *pairs), cost_nij[rows][:, i, j].to(embed), FLOOR)
         scalars = {"loss": regression, "cost": regression}
         if path_weight or uniform_weight:
-            potential = model.potentials(features, k)
+            potential = model.potentials(features, seen, k)
             likelihood = path_potential(potential, labels[k][rows].to(embed.device)) - log_partition(potential, k)
             scalars["path"] = -likelihood.mean() / (k - 2)
             scalars["loss"] = scalars["loss"] + path_weight * scalars["path"]

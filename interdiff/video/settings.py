@@ -249,6 +249,15 @@ class BackboneSettings(Section):
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
+class PreviewSettings(Section):
+    """The preview: first blocks of the backbone, which learn to say in one cheap pass what noise will become."""
+
+    layers: Count = Field(2, description="blocks, the backbone's first ones")
+    ffn_dim: Count = Field(320, description="units of their feed-forward layers, the first ones")
+    level: Fraction = Field(0.9, description="noise level that the noise is taken for")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
 class GeneratedSettings(Section):
     """Clips that the backbone makes of prompts, from noise that is kept: what phases 1 and 2 learn to reach in fewer steps."""
 
@@ -304,9 +313,7 @@ class SegmentCostSettings(Section):
 class SelectorSettings(Section):
     """The selector: keyframes from the prompt, and from a look at what the noise will become."""
 
-    preview: bool = Field(True, description="look: one step of the backbone at a few frames of the noise")
-    preview_frames: Count = Field(6, description="frames of the look, evenly spaced")
-    preview_level: Fraction = Field(0.9, description="noise level that the look takes the noise for")
+    preview: bool = Field(True, description="look at what the noise will become, by the preview")
     source: Literal["generated", "shards"] = Field(
         "generated", description="clips to learn from: the backbone's, which a look needs, or the data's"
     )
@@ -412,6 +419,7 @@ class VideoSettings(Section):
     straightener: StraightenerSettings = Field(default_factory=StraightenerSettings, description="straightened space")
     interpolator: InterpolatorSettings = Field(default_factory=InterpolatorSettings, description="interpolator")
     backbone: BackboneSettings = Field(default_factory=BackboneSettings, description="teacher")
+    preview: PreviewSettings = Field(default_factory=PreviewSettings, description="a cheap look at the noise")
     generated: GeneratedSettings = Field(default_factory=GeneratedSettings, description="the teacher's clips")
     oracle: OracleSettings = Field(default_factory=OracleSettings, description="exact costs and best keyframes")
     segment_cost: SegmentCostSettings = Field(default_factory=SegmentCostSettings, description="D_phi")
@@ -427,10 +435,11 @@ VIDEO_STAGES = {
     "interpolator": Node("interpolator", ("straightener",)),
     "interpolation": Node("interpolator", ("interpolator",)),
     "backbone": Node("backbone"),
+    "preview": Node("preview", ("backbone",)),
     "generated": Node("generated", ("backbone",)),
     "oracle": Node("oracle", ("generated",)),
     "segment_cost": Node("segment_cost", ("oracle",)),
-    "selector": Node("selector", ("segment_cost",)),
+    "selector": Node("selector", ("segment_cost", "preview")),
     "keyframes": Node("keyframes", ("oracle",)),
     "anchors": Node("anchors", ("keyframes",)),
     "refiner": Node("refiner", ("anchors", "interpolator")),

@@ -123,7 +123,6 @@ class SamplesStageSettings(Section):
     sampling: SamplingSettings = Field(description="the method")
     seed: int = Field(description="of the noise, together with the key")
     max_gap_factor: float = Field(description="longest gap, in uniform gaps")
-    preview_level: float = Field(description="noise level of the selector's look")
     levels: list[Count] = Field(description="keyframes of phase 2's nested masks")
     trained_noise: float = Field(description="noise that phase 2 was trained with")
 
@@ -135,7 +134,6 @@ def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
         sampling=variants.section("samples", variant),
         seed=variants.section("generated", variant)["seed"],
         max_gap_factor=variants.section("oracle", variant)["max_gap_factor"],
-        preview_level=variants.section("selector", variant)["preview_level"],
         levels=refiner["levels"],
         trained_noise=refiner["noise"],
     )
@@ -171,7 +169,6 @@ class SelectionStageSettings(Section):
 
     k: list[Count] = Field(description="numbers of keyframes")
     selectors: list[Name] = Field(description="variants of the selector")
-    preview_levels: list[float] = Field(description="noise level of each one's look")
     segment_costs: list[Name] = Field(description="variants of D_phi")
     cost_levels: list[list[float]] = Field(description="noise levels that each is asked about")
 

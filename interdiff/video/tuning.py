@@ -53,7 +53,12 @@ def load_tuned(folder: Path, kind: str, backbone: WanDenoiser) -> WanDenoiser:
     """
     model = tuned(backbone, TuningSettings(**model_config(folder / CONFIG, kind)))
     load_weights(folder / MODEL, model, learned(model))
-    precision = {name: parameter.dtype for name, parameter in backbone.named_parameters()}
-    for name, parameter in learned(model).items():
-        parameter.data = parameter.data.to(precision.get(name, parameter.dtype))
+    match_precision(model, backbone)
     return model.requires_grad_(False).to(next(backbone.parameters()).device).eval()
+
+
+def match_precision(model: WanDenoiser, backbone: WanDenoiser) -> None:
+    """Give tensors of a trained network the types of the backbone's by the same names."""
+    types = {name: parameter.dtype for name, parameter in backbone.named_parameters()}
+    for name, parameter in model.named_parameters():
+        parameter.data = parameter.data.to(types.get(name, parameter.dtype))

@@ -8,7 +8,8 @@ import torch
 from interdiff.files import load_arrays, write_csv
 from interdiff.keyframe_dp import global_indices, optimal_indices, random_indices, uniform_indices
 from interdiff.video.backbone import load_backbone
-from interdiff.video.choosers import load_selector, looks
+from interdiff.video.choosers import load_selector, seen_costs_of
+from interdiff.video.preview import load_preview
 from interdiff.video.segment_cost import costs_of_prompts, load_video_segment_cost
 from interdiff.video.selection import repeat_consistency, selection_row
 from interdiff.video.shard_dataset import ShardDataset
@@ -23,13 +24,16 @@ COLUMNS = (
 
 def main(stage: Stage) -> None:
     """Reads clips of both kinds, the data's and the backbone's: `index` and `oracle` of test clips, `train_index` and
-    `train_oracle` of training clips; the `backbone`; weights of `selectors` and of D_phis (`segment_costs`), in their order.
+    `train_oracle` of training clips; the `backbone` and its `preview`, if a selector looks; weights of `selectors` and of
+    D_phis (`segment_costs`), in their order.
 
     Writes the table, of the test clips whose prompt no training clip has. Of the oracle it says how alike the best keyframes
     are of training clips of the same prompt and of others.
     """
     settings: SelectionStageSettings = stage.settings
-    backbone = load_backbone(stage.folder("backbone"), stage.device)
+    preview = None
+    if "preview" in stage.inputs:
+        preview = load_preview(stage.folder("preview"), load_backbone(stage.folder("backbone"), stage.device))
     rows = []
     names = ("index", "oracle", "train_index", "train_oracle")
     learned = {prompt for path in stage.inputs["train_index"] for prompt in _prompts(path)}
@@ -57,16 +61,12 @@ def main(stage: Stage) -> None:
                 model = load_video_segment_cost(path.parent, stage.device)
                 predicted = costs_of_prompts(model, embeds, levels)
                 chosen[f"segment_cost_{name}"] = optimal_indices(predicted, k, gap)[0]
-            for name, path, level in zip(
-                settings.selectors, stage.inputs["selectors"], settings.preview_levels, strict=True
-            ):
+            for name, path in zip(settings.selectors, stage.inputs["selectors"], strict=True):
                 selector = load_selector(path.parent, stage.device)
-                places, look = selector.network.places, None
-                if len(places) and kind == "shards":
+                if selector.looks and kind == "shards":
                     continue  # real clips come from no noise that could be looked at
-                if len(places):
-                    look = looks(data, held_out, backbone, places, level).to(stage.device)
-                chosen[f"selector_{name}"] = selector.select(embeds, look, k)
+                seen = seen_costs_of(data, held_out, preview) if preview and selector.looks else None
+                chosen[f"selector_{name}"] = selector.select(embeds, seen, k)
             for name, indices in chosen.items():
                 row = selection_row(indices.astype(np.int64), best[k], cost)
                 rows.append({"selector": name, "clips": kind} | row | (alike[k] if name == "oracle" else {}))

@@ -1,4 +1,4 @@
-"""Train the selector: keyframes from the prompt, and from a look at what the noise will become."""
+"""Train the selector: keyframes from the prompt, and from the costs of what a look at the noise shows."""
 
 import numpy as np
 import torch
@@ -8,9 +8,9 @@ from interdiff.files import load_arrays
 from interdiff.keyframe_dp import optimal_indices
 from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import TrainingClips
-from interdiff.video.choosers import looks, preview_frames
-from interdiff.video.codecs import CHANNELS
+from interdiff.video.choosers import seen_costs_of
 from interdiff.video.keyframes import best_keyframes
+from interdiff.video.preview import load_preview
 from interdiff.video.segment_cost import costs_of_prompts, load_video_segment_cost
 from interdiff.video.selector import VideoSelector, selector_loss
 from interdiff.video.settings import SelectorSettings
@@ -21,9 +21,8 @@ from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
-    """Reads an `index` of clips, their `oracle`, the `backbone` that looks, and D_phi's `segment_cost` if it labels.
-
-    Writes a checkpoint.
+    """Reads an `index` of clips and their `oracle`; the `backbone` and its `preview`, if the selector looks; D_phi's
+    `segment_cost`, if that labels. Writes a checkpoint.
     """
     settings: SelectorSettings = stage.settings.selector
     data = ShardDataset(stage.path("index"), ["embed"])
@@ -36,17 +35,14 @@ def main(stage: Stage) -> None:
         cost = costs_of_prompts(segment_cost, embeds, stage.settings.cost_levels)
         best = {k: optimal_indices(cost, k, gap)[0].astype(np.int64) for k in labels}
         labels = {k: torch.from_numpy(indices) for k, indices in best.items()}
-    places: list[int] = []
     seen = None
     if settings.preview:
-        looked_at = preview_frames(frames, settings.preview_frames)
-        backbone = load_backbone(stage.folder("backbone"), stage.device)
+        preview = load_preview(stage.folder("preview"), load_backbone(stage.folder("backbone"), stage.device))
         noisy = ShardDataset(stage.path("index"), ["noise", "embed"])
-        seen = looks(noisy, range(len(noisy)), backbone, looked_at, settings.preview_level)
-        places = looked_at.tolist()
+        seen = seen_costs_of(noisy, range(len(noisy)), preview).cpu()
     size = settings.network.model_dump(exclude={"features"})
     config = {"frames": frames, "features": settings.network.features, "text_dim": data.shape("embed")[1]}
-    config |= {"look": places, "channels": CHANNELS, "max_gap_factor": gap} | size
+    config |= {"looks": settings.preview, "max_gap_factor": gap} | size
     torch.manual_seed(settings.training.seed)
     clips = TrainingClips([data], settings.training, stage.device)
     loss = selector_loss(clips, seen, torch.from_numpy(cost), labels, settings.path_weight, settings.uniform_weight)

@@ -68,6 +68,10 @@ EDITS = {
         {"video_selector base"} | CHOICES | measured("unrefined", "base"),
     ),
     "phase 2's training": (configured(lambda video: video["base"]["refiner"]["training"].update(steps=9)), PHASE_2),
+    "the preview's stage": (
+        code("stages/video/preview.py"),
+        {"video_preview base", "video_selector base"} | CHOICES | measured("unrefined", "base"),
+    ),
     "the teacher's clips": (
         configured(lambda video: video["base"]["generated"].update(guidance=2.0)),
         GENERATED | ORACLES | CHOICES | {"video_selector base"} | measured("unrefined", "base"),

@@ -9,7 +9,6 @@ from interdiff.segment_cost import all_segment_costs, gram_costs
 from interdiff.video.interpolators import lerp, smooth
 from interdiff.video.oracle import interpolator_costs, line_costs
 from interdiff.video.segment_cost import (
-    FrameFeatures,
     VideoSegmentCost,
     level_weights,
     teacher_cost_loss,
@@ -80,19 +79,34 @@ def test_padding_of_prompts_is_not_read(text):
     assert (model(EMBED.flip(0), sigma) != model(EMBED, sigma)).any()
 
 
-def test_a_look_is_read_where_it_is_asked_for():
-    torch.manual_seed(0)
-    network = FrameFeatures(T, 8, 1, look=(0, 4, 8), channels=16, **SIZE)
-    look = torch.randn(3, 16, 3, 4, 6, generator=seeded())
-    condition = torch.zeros(3, 1)
-    output = network(EMBED, condition, look)
-    assert output.shape == (3, T, 8)
-    assert (network(EMBED, condition, look.flip(2)) != output).any()
+def test_the_worth_of_a_look_is_learned():
+    """A look that shows the true costs gains trust; one that shows dear segments as cheap loses it."""
+    cost = torch.from_numpy(line_costs(CLIPS))
+    labels = {4: torch.from_numpy(optimal_indices(cost.numpy(), 4, 3.0)[0].astype(np.int64))}
+    misleading = cost[cost.isfinite()].max() - cost
+
+    class Clips:
+        def batch(self, done):
+            return {"embed": EMBED, "row": torch.arange(3)}
+
+    trust = []
+    for seen in (cost, misleading):
+        torch.manual_seed(0)
+        model = VideoSelector(T, 4, looks=True, max_gap_factor=3.0, **SIZE)
+        start = model.log_trust.detach().clone()
+        loss = selector_loss(Clips(), seen, cost, labels, 1.0, 0.0)
+        optimizer = torch.optim.Adam([model.log_trust], lr=0.01)
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss(model, seeded(), 0.0)["loss"].backward()
+            optimizer.step()
+        trust.append((model.log_trust.detach() - start)[0])
+    assert trust[0] > 0 > trust[1]
 
 
 def test_selected_keyframes_are_the_most_probable_path():
     torch.manual_seed(0)
-    model = VideoSelector(T, 4, look=(), channels=16, max_gap_factor=2.0, **SIZE)
+    model = VideoSelector(T, 4, looks=False, max_gap_factor=2.0, **SIZE)
     chosen = model.select(EMBED, None, 4)
     cost = model.path_costs(EMBED, None, 4)
     np.testing.assert_array_equal(chosen, optimal_indices(cost, 4, 2.0)[0])
@@ -103,7 +117,7 @@ def test_selected_keyframes_are_the_most_probable_path():
 def test_a_selector_learns_what_prompts_decide():
     """Two prompts, two paths: after some steps each gets its own."""
     torch.manual_seed(0)
-    model = VideoSelector(T, 8, look=(), channels=16, max_gap_factor=3.0, **SIZE)
+    model = VideoSelector(T, 8, looks=False, max_gap_factor=3.0, **SIZE)
     cost = torch.from_numpy(line_costs(CLIPS[:2]))
     labels = {4: torch.from_numpy(optimal_indices(cost.numpy(), 4, 3.0)[0].astype(np.int64))}
     assert (labels[4][0] != labels[4][1]).any()

@@ -6,15 +6,18 @@ import torch
 from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 
+from interdiff.checkpoint import CONFIG, MODEL, save_checkpoint
 from interdiff.flops import counted_flops
 from interdiff.interpolation import place_keyframes
+from interdiff.keyframe_dp import optimal_indices
 from interdiff.settings import TrainingSettings
 from interdiff.video.backbone import build_backbone, random_frames, transformer_config
-from interdiff.video.choosers import by_selector, preview, without_looking
+from interdiff.video.choosers import by_selector, without_looking
 from interdiff.video.flow_matching import Guidance, drop_prompts, euler, even_levels, noisy, shifted, take_frames, unipc
 from interdiff.video.interpolators import fill, lerp
 from interdiff.video.keyframes import keyframes_again, keyframes_loss, sample_keyframes
 from interdiff.video.oracle import line_costs
+from interdiff.video.preview import Preview, build_preview, load_preview, preview_loss
 from interdiff.video.refiner import EXACT, INEXACT, filling_with, flat, nested_masks, noise_levels, refiner_loss
 from interdiff.video.sampling_costs import sampling_costs
 from interdiff.video.selector import VideoSelector
@@ -225,23 +228,57 @@ def test_schedules_without_looking_keep_both_ends(policy):
     assert choice.costs(4).shape == (B, T, T)
 
 
-def test_the_look_is_one_pass_at_a_few_frames(backbone):
-    places = torch.tensor([0, 4, 8])
-    look = preview(backbone, NOISE, EMBED, places, 0.9)
-    frames = places.expand(B, -1)
-    z, level = 0.9 * take_frames(NOISE, frames), torch.full((B, 1), 0.9)
-    torch.testing.assert_close(look, z - 0.9 * backbone(z, level, EMBED, frames))
+def test_a_look_is_one_pass_of_what_noise_would_become(backbone):
+    z, level = 0.9 * NOISE, torch.full((B, 1), 0.9)
+    torch.testing.assert_close(Preview(backbone, 0.9)(NOISE, EMBED), z - 0.9 * backbone(z, level, EMBED, ALL))
+
+
+def test_a_preview_with_all_of_the_backbone_says_what_it_says(backbone):
+    """But for the last layer, which is left to be learned."""
+    preview = build_preview(backbone, 1, 32, 0.9)
+    last = [model.transformer.proj_out for model in (preview.denoiser, backbone)]
+    assert not last[0].weight.any()
+    last[0].load_state_dict(last[1].state_dict())
+    torch.testing.assert_close(preview(NOISE, EMBED), Preview(backbone, 0.9)(NOISE, EMBED))
+
+
+def test_a_preview_learns_what_the_backbone_makes_of_noise(backbone, tmp_path):
+    torch.manual_seed(0)
+    config = {"layers": 1, "ffn_dim": 16, "level": 0.9}
+    preview = build_preview(backbone, **config)
+
+    class Clips:
+        def batch(self, done):
+            return {"embed": EMBED}
+
+    loss = preview_loss(Clips(), backbone, NOISE.shape[1:])
+    optimizer = torch.optim.Adam(preview.parameters(), lr=0.003)
+    generator = torch.Generator().manual_seed(0)
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        losses.append(loss(preview, generator, 0.0)["loss"])
+        losses[-1].backward()
+        optimizer.step()
+    assert torch.stack(losses[-10:]).mean() < 0.8 * torch.stack(losses[:10]).mean()
+    files = {"model": tmp_path / MODEL, "config": tmp_path / CONFIG, "history": tmp_path / "history.csv"}
+    save_checkpoint(files, preview, {"kind": "preview", "model": config}, [])
+    assert torch.equal(load_preview(tmp_path, backbone)(NOISE, EMBED), preview(NOISE, EMBED))
 
 
 def test_the_selector_chooses_by_its_look(backbone):
     torch.manual_seed(0)
     selector = VideoSelector(
-        T, 4, look=(0, 4, 8), max_gap_factor=3.0, channels=16, text_dim=DIM, text="attention",
-        d_model=16, depth=1, heads=2,
-    )  # fmt: skip
-    choice = by_selector(selector, backbone, 4, 0.9)(NOISE, EMBED)
-    look = preview(backbone, NOISE, EMBED, selector.network.places, 0.9)
-    np.testing.assert_array_equal(choice.indices.numpy(), selector.select(EMBED, look, 4))
+        T, 4, looks=True, max_gap_factor=3.0, text_dim=DIM, text="attention", d_model=16, depth=1, heads=2
+    )
+    preview = Preview(backbone, 0.9)
+    choice = by_selector(selector, preview, 4)(NOISE, EMBED)
+    seen = torch.from_numpy(line_costs(preview(NOISE, EMBED)))
+    np.testing.assert_array_equal(choice.indices.numpy(), selector.select(EMBED, seen, 4))
+    with torch.no_grad():
+        selector.log_trust[0] = 2.0
+    best = optimal_indices(seen.numpy(), 4, 3.0)[0]
+    np.testing.assert_array_equal(selector.select(EMBED, seen, 4), best)
 
 
 def test_an_untrained_backbone_attends_to_near_frames():

@@ -1,0 +1,83 @@
+"""The preview: the backbone's first blocks, distilled to say in one cheap pass what noise will become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from diffusers import WanTransformer3DModel
+from torch import Tensor, nn
+
+from interdiff.checkpoint import CONFIG, MODEL, load_weights, model_config
+from interdiff.distributed import own_draws
+from interdiff.networks import zero
+from interdiff.training import Loss
+from interdiff.video.batches import TrainingClips
+from interdiff.video.tuning import match_precision
+from interdiff.video.wan import WanDenoiser, over_frames
+
+
+class Preview(nn.Module):
+    """A look at what noise will become: a denoiser's guess of all frames, in one pass.
+
+    At the highest level any noise is as good as any other and the guess is the mean of what fits the prompt. So the noise is
+    taken for a slightly lower `level`, where the first step from it, whose data is zero on average, would arrive.
+    """
+
+    def __init__(self, denoiser: WanDenoiser, level: float) -> None:
+        super().__init__()
+        self.denoiser, self.level = denoiser, level
+
+    def forward(self, noise_bcthw: Tensor, embed_bld: Tensor) -> Tensor:
+        """[B, C, T, H, W]."""
+        z = self.level * noise_bcthw
+        sigma = z.new_full((len(z), 1), self.level)
+        frames = torch.arange(z.shape[2], device=z.device).expand(len(z), -1)
+        return z - over_frames(sigma) * self.denoiser(z, sigma, embed_bld, frames)
+
+
+def build_preview(backbone: WanDenoiser, layers: int, ffn_dim: int, level: float) -> Preview:
+    """The backbone's first blocks with the first units of their feed-forward layers, and an answer still to be learned."""
+    whole = backbone.transformer
+    transformer = WanTransformer3DModel.from_config(dict(whole.config) | {"num_layers": layers, "ffn_dim": ffn_dim})
+    transformer.set_attn_processor(whole.blocks[0].attn1.processor)
+    weights = whole.state_dict()
+    parts = {
+        name: weights[name][tuple(slice(size) for size in tensor.shape)]
+        for name, tensor in transformer.state_dict().items()
+    }
+    transformer.load_state_dict(parts)
+    zero(transformer.proj_out)
+    return Preview(WanDenoiser(transformer, backbone.preconditioned), level)
+
+
+def load_preview(folder: Path, backbone: WanDenoiser) -> Preview:
+    """A checkpoint of a preview of this backbone, in evaluation mode and in the backbone's own precision.
+
+    Raises:
+        InputError: it is of another kind, or of a backbone of another size.
+    """
+    model = build_preview(backbone, **model_config(folder / CONFIG, "preview"))
+    load_weights(folder / MODEL, model)
+    match_precision(model.denoiser, backbone)
+    return model.requires_grad_(False).to(next(backbone.parameters()).device).eval()
+
+
+def preview_loss(clips: TrainingClips, backbone: WanDenoiser, shape: Sequence[int]) -> Loss:
+    """Distillation: the squared distance from the whole backbone's guess, of prompts and fresh noise.
+
+    Args:
+        clips: batches of `embed`.
+        shape: of a clip, C, T, H, W.
+    """
+
+    def loss(model: Preview, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        embed = clips.batch(progress)["embed"].float()
+        generator = own_draws(generator)
+        noise = torch.randn((len(embed), *shape), generator=generator, device=generator.device)
+        with torch.no_grad():
+            target = Preview(backbone, model.level)(noise, embed)
+        return {"loss": (model(noise, embed) - target).square().mean()}
+
+    return loss

@@ -1,0 +1,28 @@
+"""Train the preview: the backbone's first blocks learn what the whole would make of noise."""
+
+import torch
+
+from interdiff.checkpoint import save_checkpoint
+from interdiff.video.backbone import load_backbone
+from interdiff.video.batches import TrainingClips
+from interdiff.video.preview import build_preview, preview_loss
+from interdiff.video.settings import PreviewSettings
+from interdiff.video.shard_dataset import ShardDataset
+from stages.runner import Stage, run_stage
+from stages.training import train_network
+
+
+def main(stage: Stage) -> None:
+    """Reads the training split's `index` and the `backbone`; writes a checkpoint."""
+    settings: PreviewSettings = stage.settings
+    backbone = load_backbone(stage.folder("backbone"), stage.device)
+    clips = TrainingClips([ShardDataset(stage.path("index"), ["embed"])], settings.training, stage.device)
+    shape = ShardDataset(stage.path("index"), ["latent"]).shape("latent")
+    config = settings.model_dump(exclude={"training"})
+    torch.manual_seed(settings.training.seed)
+    model, history = train_network(stage, build_preview(backbone, **config), preview_loss(clips, backbone, shape))
+    save_checkpoint(stage.outputs, model, {"kind": "preview", "model": config}, history)
+
+
+if __name__ == "__main__":
+    run_stage(main, PreviewSettings)
