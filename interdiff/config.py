@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from interdiff.maze.settings import MazeConfig
-from interdiff.settings import Count, Section, validated
+from interdiff.settings import Section, validated
 from interdiff.video.settings import VideoConfig
 
 
@@ -24,7 +24,6 @@ class Config(Section):
     """The whole configuration."""
 
     results: str = Field("results", description="root folder of everything that is made")
-    threads: Count = Field(2, description="threads per job; part of every stage's identity, since results depend on it")
     tracking: TrackingSettings = Field(default_factory=TrackingSettings, description="experiment tracking")
     maze: MazeConfig = Field(default_factory=MazeConfig, description="the maze pipeline")
     video: VideoConfig = Field(default_factory=VideoConfig, description="the video pipeline")

@@ -21,9 +21,9 @@ from interdiff.tracking import flat
 
 HELP = """
 Everything that this command does not know goes to snakemake, such as a target, --workflow-profile profiles/gpu or
---config threads=4. Reasons come from the records beside the results (folders .manifest), costs from the benchmark files
-of earlier runs, the same artifact's where it was made before, else the mean of its rule's. Of a run that was stopped and
-resumed, a benchmark file tells the last part alone.
+--config results=elsewhere. Reasons come from the records beside the results (folders .manifest), costs from the
+benchmark files of earlier runs, the same artifact's where it was made before, else the mean of its rule's. Of a run that was
+stopped and resumed, a benchmark file tells the last part alone.
 """
 
 KEYS = {

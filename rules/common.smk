@@ -10,12 +10,12 @@ def results_root(wildcards):
     return CONFIG.results
 
 
-def maze_spec(stage, threads=CONFIG.threads):
+def maze_spec(stage, threads=CONFIG.maze.threads):
     """Params function: the identity text of a stage in the variant of the wildcards."""
     return lambda wildcards: stage_spec(stage, MAZE.section(stage, wildcards.variant), threads)
 
 
-def video_spec(stage, threads=CONFIG.threads):
+def video_spec(stage, threads=CONFIG.video.threads):
     """Params function: the same of a stage of the video pipeline."""
     return lambda wildcards: stage_spec(
         stage, VIDEO.section(stage, wildcards.variant), threads, domain="video"

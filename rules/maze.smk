@@ -84,7 +84,7 @@ rule masks:
         variant=owners("masks"),
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         mem_mb=memory(4000),
         runtime="1h",
@@ -117,7 +117,7 @@ rule segment_cost:
         variant=owners("segment_cost"),
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -152,7 +152,7 @@ rule selector:
         variant=owners("selector"),
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -186,7 +186,7 @@ rule keypoints:
         variant=owners("keypoints"),
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -218,7 +218,7 @@ rule anchors:
         variant=owners("anchors"),
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -252,7 +252,7 @@ rule refiner:
         variant=owners("refiner"),
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -286,7 +286,7 @@ rule samples:
         variant=owners("samples"),
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -501,7 +501,7 @@ rule window_diffusion:
         variant=owners("window_diffusion"),
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -532,7 +532,7 @@ rule segment_fill:
         variant=owners("segment_fill"),
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -569,7 +569,7 @@ rule drive:
         task="single|multi|heldout",
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -654,7 +654,7 @@ rule unseen:
         "<results>/maze/benchmarks/unseen.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -721,7 +721,7 @@ rule diagnostics:
         variant=owners("samples"),
     conda:
         "../envs/torch.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.maze.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),

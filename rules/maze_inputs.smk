@@ -132,7 +132,7 @@ def drive_spec(wildcards):
         "sampling": sampling,
         "peers": peers.model_dump(),
     }
-    return stage_spec("drive", settings, CONFIG.threads)
+    return stage_spec("drive", settings, CONFIG.maze.threads)
 
 
 def driven(tasks, suffix):
@@ -148,7 +148,7 @@ def unseen_spec(wildcards):
         "sampling": MAZE.section("samples", unseen.planner.variant),
         "tracker": CONFIG.maze.report.rollouts.tracker.model_dump(),
     }
-    return stage_spec("unseen", settings, CONFIG.threads)
+    return stage_spec("unseen", settings, CONFIG.maze.threads)
 
 
 def ablations_of(table):
@@ -190,7 +190,7 @@ def diagnostics_spec(wildcards):
     settings = CONFIG.maze.report.diagnostics.model_dump() | {
         key: sampling[key] for key in ("k", "keypoint_steps")
     }
-    return stage_spec("diagnostics", settings, CONFIG.threads)
+    return stage_spec("diagnostics", settings, CONFIG.maze.threads)
 
 
 def included(part, *names):

@@ -214,7 +214,7 @@ rule straightener:
         variant=owners("straightener", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -247,7 +247,7 @@ rule interpolator:
         variant=owners("interpolator", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -278,7 +278,7 @@ rule interpolation:
         variant=owners("interpolation", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -307,7 +307,7 @@ rule teacher_interpolation:
         "<results>/video/benchmarks/interpolation/teacher.tsv"
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -476,7 +476,7 @@ rule backbone:
         variant=owners("backbone", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -507,7 +507,7 @@ rule generated:
         number=r"\d{5}",
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -565,7 +565,7 @@ rule video_oracle:
         clips=r"(generated_)?(train|val|test)",
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -599,7 +599,7 @@ rule video_keyframes:
         variant=owners("keyframes", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -632,7 +632,7 @@ rule video_anchors:
         number=r"\d{5}",
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -694,7 +694,7 @@ rule video_refiner:
         variant=owners("refiner", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -723,7 +723,7 @@ rule cost_targets:
         variant=owners("segment_cost", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -756,7 +756,7 @@ rule video_segment_cost:
         variant=owners("segment_cost", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -788,7 +788,7 @@ rule video_preview:
         variant=owners("preview", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -823,7 +823,7 @@ rule video_selector:
         variant=owners("selector", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -860,7 +860,7 @@ rule video_samples:
         variant=owners("samples", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
@@ -952,7 +952,7 @@ rule video_selection:
         "<results>/video/benchmarks/selection.tsv"
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.threads
+    threads: CONFIG.video.threads
     resources:
         gpu=1,
         mem_mb=memory(4000),

@@ -112,7 +112,7 @@ def generated_spec(wildcards):
         "split": wildcards.split,
         "number": int(wildcards.number),
     }
-    return stage_spec("generated", settings, CONFIG.threads, domain="video")
+    return stage_spec("generated", settings, CONFIG.video.threads, domain="video")
 
 
 def generated_shards(wildcards):
@@ -169,7 +169,7 @@ def anchors_spec(wildcards):
         "seed": keyframes["training"]["seed"],
         "number": int(wildcards.number),
     }
-    return stage_spec("anchors", settings, CONFIG.threads, domain="video")
+    return stage_spec("anchors", settings, CONFIG.video.threads, domain="video")
 
 
 def anchor_shards(wildcards):
@@ -187,7 +187,7 @@ def refiner_spec(wildcards):
         "refiner": VIDEO.section("refiner", wildcards.variant),
         "max_gap_factor": VIDEO.section("oracle", wildcards.variant)["max_gap_factor"],
     }
-    return stage_spec("refiner", settings, CONFIG.threads, domain="video")
+    return stage_spec("refiner", settings, CONFIG.video.threads, domain="video")
 
 
 def cost_targets_spec(wildcards):
@@ -202,7 +202,7 @@ def cost_targets_spec(wildcards):
         "shift": VIDEO.section("backbone", wildcards.variant)["shift"],
         "seed": settings["training"]["seed"],
     }
-    return stage_spec("cost_targets", measured, CONFIG.threads, domain="video")
+    return stage_spec("cost_targets", measured, CONFIG.video.threads, domain="video")
 
 
 def cost_clips(variant):
@@ -250,7 +250,7 @@ def selector_spec(wildcards):
         "selector": VIDEO.section("selector", wildcards.variant),
         "cost_levels": cost_levels(wildcards.variant),
     }
-    return stage_spec("selector", settings, CONFIG.threads, domain="video")
+    return stage_spec("selector", settings, CONFIG.video.threads, domain="video")
 
 
 def if_looking(files):
@@ -290,7 +290,7 @@ def schedule_oracle(wildcards):
 def video_samples_spec(wildcards):
     """Params function: the identity text of a method's samples."""
     settings = samples_settings(VIDEO, wildcards.variant).model_dump()
-    return stage_spec("samples", settings, CONFIG.threads, domain="video")
+    return stage_spec("samples", settings, CONFIG.video.threads, domain="video")
 
 
 def adherence_spec(wildcards):
@@ -404,7 +404,7 @@ def video_selection_spec(wildcards):
         "segment_costs": compared.segment_costs,
         "cost_levels": [cost_levels(name) for name in compared.segment_costs],
     }
-    return stage_spec("selection", settings, CONFIG.threads, domain="video")
+    return stage_spec("selection", settings, CONFIG.video.threads, domain="video")
 
 
 def straightener_checkpoint(wildcards):
@@ -426,7 +426,7 @@ def interpolation_spec(wildcards):
         "masks": CONFIG.video.masks.model_dump(),
         "clips": CONFIG.video.interpolation.clips,
     }
-    return stage_spec("interpolation", settings, CONFIG.threads, domain="video")
+    return stage_spec("interpolation", settings, CONFIG.video.threads, domain="video")
 
 
 def held_out_index(prefix=""):

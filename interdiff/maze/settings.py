@@ -584,6 +584,7 @@ class VariantsStageSettings(Section):
 class MazeConfig(WithVariants):
     """The maze pipeline."""
 
+    threads: Count = Field(2, description="threads per job; part of every stage's identity, since results depend on it")
     layouts: dict[Name, LayoutSettings] = Field(
         default_factory=lambda: {name: LayoutSettings(map=name) for name in ("umaze", "medium", "large")},
         description="mazes by name",

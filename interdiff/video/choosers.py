@@ -52,12 +52,14 @@ def load_selector(folder: Path, device: torch.device) -> VideoSelector:
 
 @torch.no_grad()
 def seen_costs(preview: Preview, noise_bcthw: Tensor, embed_bld: Tensor) -> Tensor:
-    """Exact costs [B, T, T] of what a look shows."""
-    return torch.from_numpy(line_costs(preview(noise_bcthw, embed_bld))).to(noise_bcthw)
+    """Exact costs [B, T, T] of what a look shows, in means of a clip's segments: a look is paler than the clip will be."""
+    cost = line_costs(preview(noise_bcthw, embed_bld))
+    mean = cost.mean((1, 2), where=np.isfinite(cost), keepdims=True)
+    return torch.from_numpy(cost / mean).to(noise_bcthw)
 
 
 def seen_costs_of(data: ShardDataset, numbers: Sequence[int], preview: Preview) -> Tensor:
-    """Those of N clips of a data set with the columns noise and embed: [N, T, T]."""
+    """`seen_costs` of N clips of a data set with the columns noise and embed: [N, T, T]."""
     device = next(preview.parameters()).device
     parts = []
     for rows in torch.as_tensor(numbers).split(TOGETHER):

@@ -479,6 +479,7 @@ class ReportSettings(Section):
 class VideoConfig(WithVariants):
     """The video pipeline."""
 
+    threads: Count = Field(1, description="threads per job; part of every stage's identity, since results depend on it")
     data: DataSettings = Field(default_factory=DataSettings, description="shards")
     masks: MasksSettings = Field(default_factory=MasksSettings, description="masks that interpolators fill")
     teacher: TeacherSettings = Field(default_factory=TeacherSettings, description="teacher of interpolators")

@@ -15,7 +15,7 @@ from interdiff.variants import merge
     ("values", "message"),
     [
         ({"maze": {"bass": {}}}, r"maze\.bass: unknown key"),
-        ({"threads": "two"}, r"threads: .*integer, not 'two'"),
+        ({"maze": {"threads": "two"}}, r"maze.threads: .*integer, not 'two'"),
         ({"maze": {"base": {"masks": {"levels": [2, 256]}}}}, r"maze\.base\.masks\.levels: K=256 exceeds T"),
         (
             {"maze": {"base": {"masks": {"levels": [8, 2]}}}},

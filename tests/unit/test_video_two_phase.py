@@ -12,7 +12,7 @@ from interdiff.interpolation import place_keyframes
 from interdiff.keyframe_dp import optimal_indices
 from interdiff.settings import TrainingSettings
 from interdiff.video.backbone import build_backbone, random_frames, transformer_config
-from interdiff.video.choosers import by_selector, without_looking
+from interdiff.video.choosers import by_selector, seen_costs, without_looking
 from interdiff.video.flow_matching import Guidance, drop_prompts, euler, even_levels, noisy, shifted, take_frames, unipc
 from interdiff.video.interpolators import fill, lerp
 from interdiff.video.keyframes import keyframes_again, keyframes_loss, sample_keyframes
@@ -273,7 +273,8 @@ def test_the_selector_chooses_by_its_look(backbone):
     )
     preview = Preview(backbone, 0.9)
     choice = by_selector(selector, preview, 4)(NOISE, EMBED)
-    seen = torch.from_numpy(line_costs(preview(NOISE, EMBED)))
+    seen = seen_costs(preview, NOISE, EMBED)
+    torch.testing.assert_close(seen[seen.isfinite()].view(B, -1).mean(1), torch.ones(B))
     np.testing.assert_array_equal(choice.indices.numpy(), selector.select(EMBED, seen, 4))
     with torch.no_grad():
         selector.log_trust[0] = 2.0
