@@ -1,4 +1,4 @@
-"""What a pass over K of 21 frames costs beside one over all of them: python -m benchmarks.frames.
+"""What a pass over K of 21 frames, and a look, cost beside a pass over all frames: python -m benchmarks.frames.
 
 The laptop's backbone with random weights, batches of 8 clips; times are medians, interleaved in one run on one machine. Then
 the arithmetic of Wan2.1-1.3B, counted on the meta device.
@@ -15,7 +15,8 @@ from diffusers import WanTransformer3DModel
 
 from interdiff.flops import counted_flops
 from interdiff.video.backbone import build_backbone, transformer_config
-from interdiff.video.settings import TransformerSettings
+from interdiff.video.preview import build_preview
+from interdiff.video.settings import PreviewSettings, TransformerSettings
 from interdiff.video.wan import WAN_1_3B, WanDenoiser
 
 COUNTS, FRAMES, CLIPS, REPEATS = (4, 6, 8, 21), 21, 8, 15
@@ -29,27 +30,29 @@ def inputs(count: int, clips: int, height: int, width: int, rows: int, text: int
 
 @torch.no_grad()
 def main() -> None:
-    """Prints a line for each K."""
+    """Prints a line for each K, and one for the preview."""
     torch.set_num_threads(2)
     small = build_backbone(**transformer_config(TransformerSettings(), text_dim=384)).eval()
-    passes = {count: inputs(count, CLIPS, 8, 8, 64, 384) for count in COUNTS}
-    times: dict[int, list[float]] = {count: [] for count in COUNTS}
+    calls = {f"K={count}": partial(small, *inputs(count, CLIPS, 8, 8, 64, 384)) for count in COUNTS}
+    noise, _, text, _ = inputs(FRAMES, CLIPS, 8, 8, 64, 384)
+    preview = build_preview(small, **PreviewSettings().model_dump(exclude={"training"})).eval()
+    calls["a look"] = partial(preview, noise, text)
+    whole = f"K={FRAMES}"
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(1 + REPEATS):
-        for count, values in passes.items():
+        for name, call in calls.items():
             started = time.perf_counter()
-            small(*values)
-            times[count].append(time.perf_counter() - started)
+            call()
+            times[name].append(time.perf_counter() - started)
+    flops = {name: counted_flops(call) for name, call in calls.items()}
+    for name in calls:
+        took, full = median(times[name][1:]), median(times[whole][1:])
+        print(f"{name:6s}: {1e3 * took:6.1f} ms, {took / full:.3f} of all; arithmetic {flops[name] / flops[whole]:.3f}")
     with torch.device("meta"):
         wan = WanDenoiser(WanTransformer3DModel(**WAN_1_3B), preconditioned=False)
         large = {count: counted_flops(partial(wan, *inputs(count, 1, 60, 104, 512, 4096))) for count in COUNTS}
-    flops = {count: counted_flops(partial(small, *values)) for count, values in passes.items()}
     for count in COUNTS:
-        took, full = median(times[count][1:]), median(times[FRAMES][1:])
-        print(
-            f"K={count:2d}: {1e3 * took:6.1f} ms, {took / full:.3f} of all frames; "
-            f"arithmetic {flops[count] / flops[FRAMES]:.3f}; "
-            f"Wan2.1-1.3B {large[count] / 1e12:.1f} TFLOP, {large[count] / large[FRAMES]:.3f}"
-        )
+        print(f"Wan2.1-1.3B K={count}: {large[count] / 1e12:.1f} TFLOP, {large[count] / large[FRAMES]:.3f}")
 
 
 if __name__ == "__main__":
