@@ -711,7 +711,7 @@ rule video_refiner:
 
 rule cost_targets:
     input:
-        index=learned_index("keyframes"),
+        index="<results>/video/index/train.npz",
         backbone=backbone_files,
     output:
         targets="<results>/video/segment_cost/{variant}/targets.npz",
@@ -740,8 +740,8 @@ rule cost_targets:
 
 rule video_segment_cost:
     input:
-        index=cost_index,
-        oracle=cost_oracle,
+        index="<results>/video/index/train.npz",
+        oracle=video("oracle", "train.npz"),
         targets=cost_targets,
     output:
         model="<results>/video/segment_cost/{variant}/model.safetensors",

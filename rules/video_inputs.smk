@@ -2,8 +2,8 @@ from pathlib import Path
 
 from interdiff.keyframe_dp import max_gap
 from interdiff.variants import BASE
-from interdiff.video.settings import SPLITS, TEACHER, SegmentCostSettings
-from interdiff.video.stage_settings import samples_settings
+from interdiff.video.settings import SELECTED, SPLITS, TEACHER, SegmentCostSettings
+from interdiff.video.stage_settings import learned_clips, samples_settings
 
 
 def from_source(source):
@@ -145,19 +145,14 @@ def oracle_network(kind):
     return files
 
 
-def learned_clips(stage, variant):
-    """Which clips a stage with a `source` learns from: the backbone's, or the data's; phase 2's are those of its anchors."""
-    return "generated_train" if VIDEO.section(stage, variant)["source"] == "generated" else "train"
-
-
 def learned_index(stage):
     """Input function: the index of these clips."""
-    return lambda wildcards: clips_files(wildcards.variant, learned_clips(stage, wildcards.variant))
+    return lambda wildcards: clips_files(wildcards.variant, learned_clips(VIDEO, stage, wildcards.variant))
 
 
 def learned_oracle(stage):
     """Input function: their oracle."""
-    return lambda wildcards: oracle_files(wildcards.variant, learned_clips(stage, wildcards.variant))
+    return lambda wildcards: oracle_files(wildcards.variant, learned_clips(VIDEO, stage, wildcards.variant))
 
 
 def anchors_spec(wildcards):
@@ -205,12 +200,6 @@ def cost_targets_spec(wildcards):
     return stage_spec("cost_targets", measured, CONFIG.video.threads, domain="video")
 
 
-def cost_clips(variant):
-    """Which clips D_phi learns from: the data's, or those whose segments the teacher measures."""
-    teacher = VIDEO.section("segment_cost", variant)["targets"] == "teacher"
-    return learned_clips("selector", variant) if teacher else "train"
-
-
 def clips_files(variant, clips):
     """The index of clips of a kind."""
     if clips == "train":
@@ -221,16 +210,6 @@ def clips_files(variant, clips):
 def oracle_files(variant, clips):
     """Their oracle."""
     return variant_files("oracle", variant, f"{clips}.npz", domain="video")
-
-
-def cost_index(wildcards):
-    """Input function: the index of the clips that D_phi learns from."""
-    return clips_files(wildcards.variant, cost_clips(wildcards.variant))
-
-
-def cost_oracle(wildcards):
-    """Input function: their oracle."""
-    return oracle_files(wildcards.variant, cost_clips(wildcards.variant))
 
 
 def cost_targets(wildcards):
@@ -246,10 +225,9 @@ def cost_levels(variant):
 
 def selector_spec(wildcards):
     """Params function: the identity text of the selector's training."""
-    settings = {
-        "selector": VIDEO.section("selector", wildcards.variant),
-        "cost_levels": cost_levels(wildcards.variant),
-    }
+    selector = VIDEO.section("selector", wildcards.variant)
+    labelled = selector["labels"] == "segment_cost"
+    settings = {"selector": selector, "cost_levels": cost_levels(wildcards.variant) if labelled else []}
     return stage_spec("selector", settings, CONFIG.video.threads, domain="video")
 
 
@@ -271,9 +249,11 @@ def two_phase_files(stage, *names):
 
     def files(wildcards):
         sampling = VIDEO.section("samples", wildcards.variant)
-        chosen = sampling["selector"] == "selector"
+        chosen = sampling["selector"] == SELECTED
         looks = chosen and VIDEO.section("selector", wildcards.variant)["preview"]
-        used = {"selector": chosen, "preview": looks}.get(stage, True)
+        used = {"selector": chosen, "preview": looks, "refiner": sampling["refiner_steps"] > 0}.get(
+            stage, True
+        )
         return video(stage, *names)(wildcards) if sampling["method"] != "teacher" and used else []
 
     return files
@@ -282,7 +262,7 @@ def two_phase_files(stage, *names):
 def schedule_oracle(wildcards):
     """Input function: costs of training clips, where keyframes are chosen without the selector."""
     sampling = VIDEO.section("samples", wildcards.variant)
-    if sampling["method"] == "teacher" or sampling["selector"] == "selector":
+    if sampling["method"] == "teacher" or sampling["selector"] == SELECTED:
         return []
     return learned_oracle("selector")(wildcards)
 

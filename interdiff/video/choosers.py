@@ -32,15 +32,13 @@ def without_looking(policy: str, cost_nij: np.ndarray, k: int, max_gap_factor: f
     frames = cost_nij.shape[1]
     rng = np.random.default_rng(seed)
 
-    def indices(count: int) -> np.ndarray:
-        if policy == "random":
-            return random_indices(count, frames, k, rng)
-        one = global_indices(cost_nij, k, max_gap_factor) if policy == "fixed" else uniform_indices(frames, k)
-        return np.tile(one, (count, 1))
+    one = global_indices(cost_nij, k, max_gap_factor) if policy == "fixed" else uniform_indices(frames, k)
 
     def choose(noise: Tensor, embed: Tensor) -> Choice:
-        chosen = torch.from_numpy(indices(len(noise)).astype(np.int64)).to(noise.device)
-        return Choice(chosen, lambda level: np.repeat(mean, len(noise), 0))
+        count = len(noise)
+        indices = random_indices(count, frames, k, rng) if policy == "random" else np.tile(one, (count, 1))
+        chosen = torch.from_numpy(indices.astype(np.int64)).to(noise.device)
+        return Choice(chosen, lambda keyframes: np.repeat(mean, count, 0))
 
     return choose
 

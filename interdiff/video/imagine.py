@@ -20,7 +20,7 @@ from interdiff.video.samplers import load_sampler
 from interdiff.video.settings import SELECTED
 from interdiff.video.shard_dataset import ShardDataset
 from interdiff.video.show import write
-from interdiff.video.stage_settings import samples_settings
+from interdiff.video.stage_settings import learned_clips, samples_settings
 from interdiff.video.text import load_text_encoder
 
 HELP = """
@@ -48,8 +48,7 @@ def imagine(config: Config, method: str, prompts: Sequence[str], seed: int) -> d
         return results / stage / variants.owner(stage, method)
 
     settings = samples_settings(variants, method)
-    source = variants.section("keyframes", method)["source"]
-    clips = "generated_train" if source == "generated" else "train"
+    clips = learned_clips(variants, "selector", method)
     oracle = None if settings.sampling.selector == SELECTED else folder("oracle") / f"{clips}.npz"
     sample = load_sampler(folder, oracle, load_backbone(folder("backbone"), device), settings)
     codec = load_codec(video.data.codec.kind, Path(video.data.codec.folder or results / "codec"), device)

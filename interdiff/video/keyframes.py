@@ -105,5 +105,6 @@ def keyframes_again(
     guidance: Guidance,
 ) -> Tensor:
     """What phase 1 makes of a clip's own keyframes noised to levels[0]: the errors that phase 2 must expect of it."""
-    start = noisy(z_bcthw, noise_bcthw, z_bcthw.new_full((len(z_bcthw), 1), levels[0]))
-    return euler(guidance.velocity(model, embed_bld, frames_bk), take_frames(start, frames_bk), levels)
+    z, noise = (take_frames(x, frames_bk) for x in (z_bcthw, noise_bcthw))
+    start = noisy(z, noise, z.new_full((len(z), 1), levels[0]))
+    return euler(guidance.velocity(model, embed_bld, frames_bk), start, levels)

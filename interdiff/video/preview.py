@@ -9,8 +9,9 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
-from interdiff.checkpoint import CONFIG, MODEL, load_weights, model_config
+from interdiff.checkpoint import load_checkpoint
 from interdiff.distributed import own_draws
+from interdiff.errors import InputError
 from interdiff.networks import zero
 from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
@@ -38,8 +39,15 @@ class Preview(nn.Module):
 
 
 def build_preview(backbone: WanDenoiser, layers: int, ffn_dim: int, level: float) -> Preview:
-    """The backbone's first blocks with the first units of their feed-forward layers, and an answer still to be learned."""
+    """The backbone's first blocks with the first units of their feed-forward layers, and an answer still to be learned.
+
+    Raises:
+        InputError: the backbone has fewer of either.
+    """
     whole = backbone.transformer
+    for name, size, there in (("layers", layers, whole.config.num_layers), ("ffn_dim", ffn_dim, whole.config.ffn_dim)):
+        if size > there:
+            raise InputError(f"preview.{name}: {size}, but the backbone has {there}")
     transformer = WanTransformer3DModel.from_config(dict(whole.config) | {"num_layers": layers, "ffn_dim": ffn_dim})
     transformer.set_attn_processor(whole.blocks[0].attn1.processor)
     weights = whole.state_dict()
@@ -58,10 +66,10 @@ def load_preview(folder: Path, backbone: WanDenoiser) -> Preview:
     Raises:
         InputError: it is of another kind, or of a backbone of another size.
     """
-    model = build_preview(backbone, **model_config(folder / CONFIG, "preview"))
-    load_weights(folder / MODEL, model)
+    device = next(backbone.parameters()).device
+    model = load_checkpoint(folder, "preview", lambda config: build_preview(backbone, **config), device)
     match_precision(model.denoiser, backbone)
-    return model.requires_grad_(False).to(next(backbone.parameters()).device).eval()
+    return model.requires_grad_(False)
 
 
 def preview_loss(clips: TrainingClips, backbone: WanDenoiser, shape: Sequence[int]) -> Loss:

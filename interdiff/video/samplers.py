@@ -14,6 +14,7 @@ from interdiff.video.choosers import by_selector, load_selector, without_looking
 from interdiff.video.flow_matching import Guidance, euler, even_levels
 from interdiff.video.methods import load_interpolator
 from interdiff.video.preview import load_preview
+from interdiff.video.settings import SELECTED
 from interdiff.video.stage_settings import SamplesStageSettings
 from interdiff.video.tuning import load_tuned
 from interdiff.video.two_phase import Chooser, Sampled, TwoPhase
@@ -35,7 +36,7 @@ def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, set
         choose=_chooser(folder, oracle, backbone, settings),
         keyframes=load_tuned(folder("keyframes"), "keyframes", backbone),
         interpolator=load_interpolator(folder("interpolator"), device),
-        refiner=load_tuned(folder("refiner"), "refiner", backbone),
+        refiner=load_tuned(folder("refiner"), "refiner", backbone) if settings.sampling.refiner_steps else None,
         guidance=guidance,
         settings=settings.sampling,
         levels=settings.levels,
@@ -59,7 +60,7 @@ def _teacher(backbone: WanDenoiser, guidance: Guidance, settings: SamplesStageSe
 
 def _chooser(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Chooser:
     k, policy = settings.sampling.k, settings.sampling.selector
-    if policy == "selector":
+    if policy == SELECTED:
         selector = load_selector(folder("selector"), next(backbone.parameters()).device)
         preview = load_preview(folder("preview"), backbone) if selector.looks else None
         return by_selector(selector, preview, k)

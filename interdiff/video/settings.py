@@ -254,7 +254,7 @@ class PreviewSettings(Section):
 
     layers: Count = Field(2, description="blocks, the backbone's first ones")
     ffn_dim: Count = Field(320, description="units of their feed-forward layers, the first ones")
-    level: Fraction = Field(0.9, description="noise level that the noise is taken for")
+    level: float = Field(0.9, gt=0, le=1, description="noise level that the noise is taken for")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
@@ -329,6 +329,8 @@ class SelectorSettings(Section):
     def _has_noise(self) -> SelectorSettings:
         if self.preview and self.source != "generated":
             raise ValueError("source: expected generated, for a look at their noise")
+        if self.preview and not self.path_weight:
+            raise ValueError("path_weight: expected above 0, for what a look is worth is learned from paths")
         return self
 
 
@@ -356,6 +358,12 @@ class KeyframesSettings(Section):
     )
     drop_prompt: Fraction = Field(0.0, description="share of clips trained on without their prompt, for guidance")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+    @model_validator(mode="after")
+    def _has_a_policy(self) -> KeyframesSettings:
+        if not any(self.mix.values()):
+            raise ValueError("mix: expected a share above 0")
+        return self
 
 
 class AnchorsSettings(Section):
@@ -429,6 +437,12 @@ class VideoSettings(Section):
     refiner: RefinerSettings = Field(default_factory=RefinerSettings, description="phase 2")
     sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="samples of metrics.csv")
 
+    @model_validator(mode="after")
+    def _has_keyframes(self) -> VideoSettings:
+        if self.anchors.k not in self.oracle.k:
+            raise ValueError(f"anchors.k: {self.anchors.k} is not in oracle.k")
+        return self
+
 
 VIDEO_STAGES = {
     "straightener": Node("straightener"),
@@ -500,4 +514,13 @@ class VideoConfig(WithVariants):
                 if name != TEACHER and name not in self._resolved.settings:
                     known = ", ".join(self._resolved.settings)
                     raise InputError(f"report.{key}: unknown variant {name!r}; expected one of {known}")
+        for name in self.report.selectors:
+            if self._resolved.owner("preview", name) != BASE:
+                raise InputError(
+                    f"report.selectors: {name!r} has a preview of its own; all look at the same clips by base's"
+                )
+        if BASE not in self.report.methods:
+            raise InputError(f"report.methods: expected {BASE!r} among them, whose keyframes are drawn")
+        if self.base.sampling.k not in self.base.oracle.k:
+            raise InputError(f"base.sampling.k: {self.base.sampling.k} is not in base.oracle.k, and drawn beside it")
         return self

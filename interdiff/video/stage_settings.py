@@ -127,6 +127,11 @@ class SamplesStageSettings(Section):
     trained_noise: float = Field(description="noise that phase 2 was trained with")
 
 
+def learned_clips(variants: Variants, stage: str, variant: str) -> str:
+    """Which clips a stage learns from: "generated_train" ones of the backbone, or the data's "train"."""
+    return "generated_train" if variants.section(stage, variant)["source"] == "generated" else "train"
+
+
 def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
     """What a variant samples with."""
     refiner = variants.section("refiner", variant)

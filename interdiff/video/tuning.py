@@ -11,6 +11,7 @@ from peft import LoraConfig
 from torch import Tensor
 
 from interdiff.checkpoint import CONFIG, MODEL, load_weights, model_config
+from interdiff.settings import validated
 from interdiff.video.settings import TuningSettings
 from interdiff.video.wan import WanDenoiser
 
@@ -51,7 +52,7 @@ def load_tuned(folder: Path, kind: str, backbone: WanDenoiser) -> WanDenoiser:
     Raises:
         InputError: it is of another kind, or of a backbone of another size.
     """
-    model = tuned(backbone, TuningSettings(**model_config(folder / CONFIG, kind)))
+    model = tuned(backbone, validated(TuningSettings, model_config(folder / CONFIG, kind), str(folder / CONFIG)))
     load_weights(folder / MODEL, model, learned(model))
     match_precision(model, backbone)
     return model.requires_grad_(False).to(next(backbone.parameters()).device).eval()

@@ -42,12 +42,12 @@ class Sampled:
 
 @dataclass(frozen=True)
 class TwoPhase:
-    """The networks of both phases, what fills between them, and how they are sampled."""
+    """The networks of both phases, what fills between them, and how they are sampled; without a refiner, filled clips stand."""
 
     choose: Chooser
     keyframes: WanDenoiser
     interpolator: nn.Module
-    refiner: WanDenoiser
+    refiner: WanDenoiser | None
     guidance: Guidance
     settings: SamplingSettings
     levels: Sequence[int]
@@ -65,7 +65,7 @@ class TwoPhase:
         frames, shape = noise.shape[2], (noise.shape[1], *noise.shape[3:])
         anchors, known = place_keyframes(flat(made), choice.indices, frames)
         fill = filling_with(self.interpolator, shape)
-        if settings.refiner_steps:
+        if self.refiner is not None:
             masks = self._masks(choice, noise.device)
             sigmas = [settings.noise * self.trained_noise] * len(masks)
             sequences = refine_over_levels(

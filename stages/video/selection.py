@@ -34,42 +34,46 @@ def main(stage: Stage) -> None:
     preview = None
     if "preview" in stage.inputs:
         preview = load_preview(stage.folder("preview"), load_backbone(stage.folder("backbone"), stage.device))
+    segment_costs = {
+        f"segment_cost_{name}": (load_video_segment_cost(path.parent, stage.device), levels)
+        for name, path, levels in zip(
+            settings.segment_costs, stage.inputs["segment_costs"], settings.cost_levels, strict=True
+        )
+    }
+    selectors = {
+        f"selector_{name}": load_selector(path.parent, stage.device)
+        for name, path in zip(settings.selectors, stage.inputs["selectors"], strict=True)
+    }
     rows = []
     names = ("index", "oracle", "train_index", "train_oracle")
     learned = {prompt for path in stage.inputs["train_index"] for prompt in _prompts(path)}
     for kind, index, oracle, train_index, schedule in zip(
         ("shards", "generated"), *(stage.inputs[name] for name in names), strict=True
     ):
-        data = ShardDataset(index, ["embed", *(["noise"] if kind == "generated" else [])])
-        exact, trained = load_arrays(oracle), load_arrays(schedule)
+        noisy = kind == "generated"  # real clips come from no noise that could be looked at
+        data = ShardDataset(index, ["embed", *(["noise"] if noisy else [])])
+        exact, trained, prompts = load_arrays(oracle), load_arrays(schedule), _prompts(train_index)
         held_out = [row for row, prompt in enumerate(_prompts(index)) if prompt not in learned]
         cost, gap = exact["cost"][held_out], float(exact["max_gap_factor"])
-        best = {k: exact[f"indices_{k}"][held_out].astype(np.int64) for k in settings.k}
+        count, frames = cost.shape[:2]
         embeds = data.batch("embed", held_out).float().to(stage.device)
-        alike = {k: repeat_consistency(_prompts(train_index), trained[f"indices_{k}"]) for k in settings.k}
+        expected = {name: costs_of_prompts(model, embeds, levels) for name, (model, levels) in segment_costs.items()}
+        seen = seen_costs_of(data, held_out, preview) if preview and noisy else None
+        able = {name: selector for name, selector in selectors.items() if seen is not None or not selector.looks}
         for k in settings.k:
-            count, frames = cost.shape[:2]
+            best = exact[f"indices_{k}"][held_out].astype(np.int64)
             chosen = {
-                "oracle": best[k],
+                "oracle": best,
                 "fixed": np.tile(global_indices(trained["cost"], k, gap), (count, 1)),
                 "uniform": np.tile(uniform_indices(frames, k), (count, 1)),
                 "random": random_indices(count, frames, k, stage.rng(k)),
             }
-            for name, path, levels in zip(
-                settings.segment_costs, stage.inputs["segment_costs"], settings.cost_levels, strict=True
-            ):
-                model = load_video_segment_cost(path.parent, stage.device)
-                predicted = costs_of_prompts(model, embeds, levels)
-                chosen[f"segment_cost_{name}"] = optimal_indices(predicted, k, gap)[0]
-            for name, path in zip(settings.selectors, stage.inputs["selectors"], strict=True):
-                selector = load_selector(path.parent, stage.device)
-                if selector.looks and kind == "shards":
-                    continue  # real clips come from no noise that could be looked at
-                seen = seen_costs_of(data, held_out, preview) if preview and selector.looks else None
-                chosen[f"selector_{name}"] = selector.select(embeds, seen, k)
+            chosen |= {name: optimal_indices(costs, k, gap)[0] for name, costs in expected.items()}
+            chosen |= {name: selector.select(embeds, seen, k) for name, selector in able.items()}
+            alike = repeat_consistency(prompts, trained[f"indices_{k}"])
             for name, indices in chosen.items():
-                row = selection_row(indices.astype(np.int64), best[k], cost)
-                rows.append({"selector": name, "clips": kind} | row | (alike[k] if name == "oracle" else {}))
+                row = selection_row(indices.astype(np.int64), best, cost)
+                rows.append({"selector": name, "clips": kind} | row | (alike if name == "oracle" else {}))
     write_csv(stage.outputs["selection"], rows, COLUMNS)
 
 

@@ -21,8 +21,8 @@ def measured(*methods):
     return {f"{rule} {name}" for rule in ("video_samples", "adherence") for name in methods} | TABLES
 
 
-PHASE_2 = {"video_refiner base"} | measured("unrefined", "base")
-PHASE_1 = {"video_keyframes base", "video_anchors base 00000", "anchors_index base"} | PHASE_2
+PHASE_2 = {"video_refiner base"} | measured("base")
+PHASE_1 = {"video_keyframes base", "video_anchors base 00000", "anchors_index base"} | PHASE_2 | measured("unrefined")
 GENERATED = {
     f"{rule} base {split}{number}"
     for split in ("train", "test")

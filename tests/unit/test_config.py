@@ -82,6 +82,32 @@ from interdiff.variants import merge
             {"maze": {"base": {"refiner": {"network": "huge"}}}},
             r"maze\.base\.refiner\.network: unknown preset 'huge'",
         ),
+        ({"video": {"base": {"anchors": {"k": 5}}}}, r"video\.base\.anchors\.k: 5 is not in oracle\.k"),
+        ({"video": {"base": {"sampling": {"k": 5}}}}, r"video\.base\.sampling\.k: 5 is not in base\.oracle\.k"),
+        ({"video": {"base": {"keyframes": {"mix": {"random": 0}}}}}, r"keyframes\.mix: expected a share above 0"),
+        ({"video": {"base": {"selector": {"path_weight": 0}}}}, r"selector\.path_weight: expected above 0"),
+        (
+            {"video": {"report": {"methods": ["x"], "exact": "x", "against": "x"}}},
+            r"report\.methods: unknown variant 'x'",
+        ),
+        (
+            {
+                "video": {
+                    "variants": {"x": {"preview": {"layers": 1}}},
+                    "report": {"selectors": ["x"]},
+                }
+            },
+            r"report\.selectors: 'x' has a preview of its own",
+        ),
+        (
+            {
+                "video": {
+                    "variants": {"x": {}},
+                    "report": {"methods": ["x"], "exact": "x", "against": "x"},
+                }
+            },
+            r"report\.methods: expected 'base' among them",
+        ),
         (
             {"video": {"base": {"anchors": {"start": 1.0}}}},
             r"video\.base\.anchors\.start: expected below 1 but for source generated",

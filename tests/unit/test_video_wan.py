@@ -92,6 +92,7 @@ def test_gradient_checkpointing_changes_no_gradient(stock, inputs):
             WanDenoiser(stock, preconditioned=False),
             TuningSettings(kind="lora", rank=2, gradient_checkpointing=checkpointed),
         )
+        assert model.transformer.gradient_checkpointing == checkpointed
         torch.manual_seed(0)
         for parameter in learned(model).values():
             torch.nn.init.normal_(parameter, std=0.1)
