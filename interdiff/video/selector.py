@@ -18,8 +18,8 @@ from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
 from interdiff.video.segment_cost import FrameFeatures
 
-PRECISION_RATE = 10.0
-"""The precision learns this much faster than the weights: it must follow what they can tell apart."""
+SCALE_RATE = 10.0
+"""Precision and trust learn this much faster than the weights: they must follow what those can tell apart."""
 FLOOR = 0.02
 """Costs below this, in mean squared errors summed over frames, are the same to every use of them."""
 
@@ -36,8 +36,8 @@ class VideoSelector(nn.Module):
         self.looks, self.max_gap_factor = looks, max_gap_factor
         self.network = FrameFeatures(frames, 2 * features, conditions=2, **size)
         self.costs = PairCosts(frames)
-        self.log_precision = nn.Parameter(torch.tensor([1.0, 1.0]) / PRECISION_RATE)
-        self.log_trust = nn.Parameter(torch.tensor([1.0, 1.0]) / PRECISION_RATE) if looks else None
+        self.log_precision = nn.Parameter(torch.tensor([1.0, 1.0]) / SCALE_RATE)
+        self.log_trust = nn.Parameter(torch.tensor([1.0, 1.0]) / SCALE_RATE) if looks else None
 
     def forward(self, embed_bld: Tensor, k: int) -> Tensor:
         """Features [B, T, 2 H]."""
@@ -68,8 +68,8 @@ class VideoSelector(nn.Module):
 
 
 def _at(k: int, log_scale: Tensor) -> Tensor:
-    """A scale that is a power of K, from its log at K = 4 and its exponent."""
-    level, slope = PRECISION_RATE * log_scale
+    """A scale that is a power of K, from its log at K = 4 and its exponent, both over `SCALE_RATE`."""
+    level, slope = SCALE_RATE * log_scale
     return (level + slope * math.log(k / 4)).exp()
 
 
