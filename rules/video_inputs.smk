@@ -146,13 +146,21 @@ def oracle_network(kind):
 
 
 def learned_index(stage):
-    """Input function: the index of these clips."""
-    return lambda wildcards: clips_files(wildcards.variant, learned_clips(VIDEO, stage, wildcards.variant))
+    """Input function: the index of the clips that a stage learns from."""
+
+    def index(wildcards):
+        if learned_clips(VIDEO, stage, wildcards.variant) == "train":
+            return f"{CONFIG.results}/video/index/train.npz"
+        return video("generated", "train.npz")(wildcards)
+
+    return index
 
 
 def learned_oracle(stage):
     """Input function: their oracle."""
-    return lambda wildcards: oracle_files(wildcards.variant, learned_clips(VIDEO, stage, wildcards.variant))
+    return lambda wildcards: video("oracle", f"{learned_clips(VIDEO, stage, wildcards.variant)}.npz")(
+        wildcards
+    )
 
 
 def anchors_spec(wildcards):
@@ -200,18 +208,6 @@ def cost_targets_spec(wildcards):
     return stage_spec("cost_targets", measured, CONFIG.video.threads, domain="video")
 
 
-def clips_files(variant, clips):
-    """The index of clips of a kind."""
-    if clips == "train":
-        return [f"{CONFIG.results}/video/index/train.npz"]
-    return variant_files("generated", variant, "train.npz", domain="video")
-
-
-def oracle_files(variant, clips):
-    """Their oracle."""
-    return variant_files("oracle", variant, f"{clips}.npz", domain="video")
-
-
 def cost_targets(wildcards):
     """Input function: the teacher's costs, where D_phi learns those."""
     teacher = VIDEO.section("segment_cost", wildcards.variant)["targets"] == "teacher"
@@ -231,11 +227,14 @@ def selector_spec(wildcards):
     return stage_spec("selector", settings, CONFIG.video.threads, domain="video")
 
 
+def looks(variant):
+    """Whether a variant's selector looks at the noise."""
+    return VIDEO.section("selector", variant)["preview"]
+
+
 def if_looking(files):
     """Input function: these files, where a selector looks."""
-    return lambda wildcards: (
-        files(wildcards) if VIDEO.section("selector", wildcards.variant)["preview"] else []
-    )
+    return lambda wildcards: files(wildcards) if looks(wildcards.variant) else []
 
 
 def labelling_segment_cost(wildcards):
@@ -250,11 +249,14 @@ def two_phase_files(stage, *names):
     def files(wildcards):
         sampling = VIDEO.section("samples", wildcards.variant)
         chosen = sampling["selector"] == SELECTED
-        looks = chosen and VIDEO.section("selector", wildcards.variant)["preview"]
-        used = {"selector": chosen, "preview": looks, "refiner": sampling["refiner_steps"] > 0}.get(
-            stage, True
-        )
-        return video(stage, *names)(wildcards) if sampling["method"] != "teacher" and used else []
+        unused = {
+            "selector": not chosen,
+            "preview": not (chosen and looks(wildcards.variant)),
+            "refiner": not sampling["refiner_steps"],
+        }
+        if sampling["method"] == "teacher" or unused.get(stage):
+            return []
+        return video(stage, *names)(wildcards)
 
     return files
 
@@ -317,11 +319,7 @@ def training_histories():
     wanted += [("keyframes", "phase 1", name) for name in compared.tunings]
     wanted += [("refiner", "phase 2", name) for name in two_phase_methods()]
     wanted += [("segment_cost", "D_phi", name) for name in compared.segment_costs]
-    wanted += [
-        ("preview", "preview", name)
-        for name in compared.selectors
-        if VIDEO.section("selector", name)["preview"]
-    ]
+    wanted += [("preview", "preview", name) for name in compared.selectors if looks(name)]
     wanted += [("selector", "selector", name) for name in compared.selectors]
     files = {}
     for stage, network, name in wanted:
@@ -371,8 +369,8 @@ def compared_models(stage, key):
 
 def preview_of_base():
     """The preview, where a selector of selection.csv looks: that of the backbone whose clips are looked at."""
-    looks = any(VIDEO.section("selector", name)["preview"] for name in CONFIG.video.report.selectors)
-    return variant_files("preview", BASE, *WEIGHTS, domain="video") if looks else []
+    looking = any(looks(name) for name in CONFIG.video.report.selectors)
+    return variant_files("preview", BASE, *WEIGHTS, domain="video") if looking else []
 
 
 def video_selection_spec(wildcards):

@@ -72,8 +72,8 @@ def load_preview(folder: Path, backbone: WanDenoiser) -> Preview:
     return model.requires_grad_(False)
 
 
-def preview_loss(clips: TrainingClips, backbone: WanDenoiser, shape: Sequence[int]) -> Loss:
-    """Distillation: the squared distance from the whole backbone's guess, of prompts and fresh noise.
+def preview_loss(clips: TrainingClips, whole: Preview, shape: Sequence[int]) -> Loss:
+    """Distillation: the squared distance from what a look by the whole backbone shows, of prompts and fresh noise.
 
     Args:
         clips: batches of `embed`.
@@ -85,7 +85,7 @@ def preview_loss(clips: TrainingClips, backbone: WanDenoiser, shape: Sequence[in
         generator = own_draws(generator)
         noise = torch.randn((len(embed), *shape), generator=generator, device=generator.device)
         with torch.no_grad():
-            target = Preview(backbone, model.level)(noise, embed)
+            target = whole(noise, embed)
         return {"loss": (model(noise, embed) - target).square().mean()}
 
     return loss

@@ -5,7 +5,7 @@ import torch
 from interdiff.checkpoint import save_checkpoint
 from interdiff.video.backbone import load_backbone
 from interdiff.video.batches import TrainingClips
-from interdiff.video.preview import build_preview, preview_loss
+from interdiff.video.preview import Preview, build_preview, preview_loss
 from interdiff.video.settings import PreviewSettings
 from interdiff.video.shard_dataset import ShardDataset
 from stages.runner import Stage, run_stage
@@ -20,7 +20,8 @@ def main(stage: Stage) -> None:
     shape = ShardDataset(stage.path("index"), ["latent"]).shape("latent")
     config = settings.model_dump(exclude={"training"})
     torch.manual_seed(settings.training.seed)
-    model, history = train_network(stage, build_preview(backbone, **config), preview_loss(clips, backbone, shape))
+    loss = preview_loss(clips, Preview(backbone, settings.level), shape)
+    model, history = train_network(stage, build_preview(backbone, **config), loss)
     save_checkpoint(stage.outputs, model, {"kind": "preview", "model": config}, history)
 
 

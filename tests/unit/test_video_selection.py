@@ -79,22 +79,27 @@ def test_padding_of_prompts_is_not_read(text):
     assert (model(EMBED.flip(0), sigma) != model(EMBED, sigma)).any()
 
 
+class Clips:
+    """Batches of the same first clips."""
+
+    def __init__(self, count):
+        self.columns = {"embed": EMBED[:count], "row": torch.arange(count)}
+
+    def batch(self, done):
+        return self.columns
+
+
 def test_the_worth_of_a_look_is_learned():
     """A look that shows the true costs gains trust; one that shows dear segments as cheap loses it."""
     cost = torch.from_numpy(line_costs(CLIPS))
     labels = {4: torch.from_numpy(optimal_indices(cost.numpy(), 4, 3.0)[0].astype(np.int64))}
     misleading = cost[cost.isfinite()].max() - cost
-
-    class Clips:
-        def batch(self, done):
-            return {"embed": EMBED, "row": torch.arange(3)}
-
     trust = []
     for seen in (cost, misleading):
         torch.manual_seed(0)
         model = VideoSelector(T, 4, looks=True, max_gap_factor=3.0, **SIZE)
         start = model.log_trust.detach().clone()
-        loss = selector_loss(Clips(), seen, cost, labels, 1.0, 0.0)
+        loss = selector_loss(Clips(3), seen, cost, labels, 1.0, 0.0)
         optimizer = torch.optim.Adam([model.log_trust], lr=0.01)
         for _ in range(20):
             optimizer.zero_grad()
@@ -123,12 +128,7 @@ def test_a_selector_learns_what_prompts_decide():
     cost = torch.from_numpy(line_costs(CLIPS[:2]))
     labels = {4: torch.from_numpy(optimal_indices(cost.numpy(), 4, 3.0)[0].astype(np.int64))}
     assert (labels[4][0] != labels[4][1]).any()
-
-    class Clips:
-        def batch(self, done):
-            return {"embed": EMBED[:2], "row": torch.tensor([0, 1])}
-
-    loss = selector_loss(Clips(), None, cost, labels, 0.3, 0.01)
+    loss = selector_loss(Clips(2), None, cost, labels, 0.3, 0.01)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
     for _ in range(300):
         optimizer.zero_grad()

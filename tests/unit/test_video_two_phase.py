@@ -252,15 +252,9 @@ def test_a_preview_learns_what_the_backbone_makes_of_noise(backbone, tmp_path):
     torch.manual_seed(0)
     config = {"layers": 1, "ffn_dim": 16, "level": 0.9}
     preview = build_preview(backbone, **config)
-
-    class Clips:
-        def batch(self, done):
-            return {"embed": EMBED}
-
-    loss = preview_loss(Clips(), backbone, NOISE.shape[1:])
+    loss = preview_loss(Clips(), Preview(backbone, 0.9), NOISE.shape[1:])
     optimizer = torch.optim.Adam(preview.parameters(), lr=0.003)
-    generator = torch.Generator().manual_seed(0)
-    losses = []
+    generator, losses = seeded(), []
     for _ in range(60):
         optimizer.zero_grad()
         losses.append(loss(preview, generator, 0.0)["loss"])
