@@ -46,6 +46,9 @@ why: $(VENV)/stamp ## what would run, why, and what it will cost (ARGS='options 
 verify: $(VENV)/stamp ## check results/ against what was recorded when it was made (ARGS=another-folder)
 	@python -m interdiff.verify $(ARGS)
 
+# Two workers on two cores: more threads would only wait for each other.
+test test-full: export OMP_NUM_THREADS := 1
+
 test: $(VENV)/stamp-video ## run the tests
 	python -m pytest -n 2 --dist loadfile -m 'not full and not slurm'
 

@@ -15,11 +15,20 @@ from interdiff.interpolation import Fill, Method, interpolate, place_keyframes
 
 
 def degrade(
-    x_btc: Tensor, mask_bt: Tensor, fill: Fill, sigma: Tensor | float, generator: torch.Generator
+    x_btc: Tensor,
+    mask_bt: Tensor,
+    fill: Fill,
+    sigma: Tensor | float,
+    generator: torch.Generator,
+    still: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Fill the frames outside the mask [B, T] and add noise of `sigma` [B, 1, 1] times their deviation; with the deviation."""
+    """Fill the frames outside the mask [B, T] and add noise of `sigma` [B, 1, 1] times their deviation; with the deviation.
+
+    still: all frames of a sequence get the same draw, so what follows from it does not flicker.
+    """
     filled, deviation = fill(x_btc, mask_bt)
-    noise = torch.randn(filled.shape, generator=generator, device=filled.device, dtype=filled.dtype)
+    drawn = filled[:, :1] if still else filled
+    noise = torch.randn(drawn.shape, generator=generator, device=filled.device, dtype=filled.dtype)
     return filled + sigma * deviation * noise, deviation
 
 

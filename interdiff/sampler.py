@@ -23,6 +23,7 @@ def refine_over_levels(
     fill: Fill,
     generator: torch.Generator,
     project: Callable[[Tensor], Tensor],
+    still: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Interpolate the anchors and refine them over nested levels, coarse to fine.
 
@@ -35,6 +36,7 @@ def refine_over_levels(
         masks: the [B, T] masks of the levels to run, nested, masks[0] the keyframes; one refiner pass for each.
         sigmas: sampling noise of each level.
         project: applied to the prediction after each pass: clips positions and restores what the condition gives.
+        still: the noise is the same in all frames.
 
     Returns:
         The interpolated and the refined sequence, both [B, T, C].
@@ -42,7 +44,7 @@ def refine_over_levels(
     interpolated, _ = fill(anchors_btc, masks[0])
     x = refined = interpolated
     for level, (mask, sigma) in enumerate(zip(masks, sigmas, strict=True)):
-        degraded, deviation = degrade(x, mask, fill, sigma, generator)
+        degraded, deviation = degrade(x, mask, fill, sigma, generator, still)
         refined = project(refine(degraded, mask, deviation))
         if level + 1 < len(masks):
             x = x + fill(refined, masks[level + 1])[0] - fill(refined, mask)[0]

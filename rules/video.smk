@@ -476,13 +476,13 @@ rule backbone:
         variant=owners("backbone", "video"),
     conda:
         "../envs/video.yaml"
-    threads: CONFIG.video.threads
+    threads: CONFIG.video.backbone_threads
     resources:
         gpu=1,
         mem_mb=memory(4000),
         runtime="24h",
     params:
-        spec=video_spec("backbone"),
+        spec=video_spec("backbone", threads=CONFIG.video.backbone_threads),
         results=results_root,
     shell:
         "python -m stages.video.backbone --spec {params.spec:q} --gpus {resources.gpu}"

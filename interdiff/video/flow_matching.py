@@ -52,19 +52,25 @@ def velocity_loss(
 
 @dataclass(frozen=True)
 class Guidance:
-    """Classifier-free guidance (Ho & Salimans 2022): its scale, and the embedding [L, D] that stands for no prompt."""
+    """Classifier-free guidance (Ho & Salimans 2022): its scale, and the embedding [L, D] that stands for no prompt.
+
+    Above the noise level `below` there is none (Kynkaanniemi et al. 2024).
+    """
 
     scale: float
     negative: Tensor
+    below: float = 1.0
 
     def velocity(self, model: WanDenoiser, embed_bld: Tensor, frames_bf: Tensor) -> Velocity:
-        """The guided velocity of frames; two passes per step unless the scale is 1."""
+        """The guided velocity of frames, of one level for all of them; a guided step takes two passes."""
         if self.scale == 1:
             return lambda z, sigma: model(z, sigma, embed_bld, frames_bf)
         both = torch.cat([embed_bld, self.negative.to(embed_bld).expand_as(embed_bld)])
         frames = torch.cat([frames_bf, frames_bf])
 
         def guided(z: Tensor, sigma: Tensor) -> Tensor:
+            if sigma.flatten()[0] > self.below:
+                return model(z, sigma, embed_bld, frames_bf)
             with_prompt, without = model(torch.cat([z, z]), torch.cat([sigma, sigma]), both, frames).chunk(2)
             return without + self.scale * (with_prompt - without)
 

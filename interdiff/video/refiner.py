@@ -18,7 +18,7 @@ from interdiff.training import Loss
 from interdiff.video.batches import TrainingClips
 from interdiff.video.interpolators import Interpolator, fill
 from interdiff.video.settings import RefinerSettings
-from interdiff.video.wan import WanDenoiser, over_frames
+from interdiff.video.wan import WanDenoiser
 
 EXACT, INEXACT = 0.02, 0.15
 """Noise levels that anchors count as: those of the clip itself, and phase 1's."""
@@ -43,20 +43,23 @@ def filling_with(interpolator: Interpolator, shape: Sequence[int]) -> Fill:
 
 
 def noise_levels(deviation_btc: Tensor, mask_bt: Tensor, exact_b: Tensor) -> Tensor:
-    """What noise level each frame counts as, [B, T]: its expected error, or what its kind of anchor is trusted with."""
-    expected = deviation_btc.square().mean(-1).sqrt().clamp(EXACT, LARGEST)
-    anchors = torch.where(exact_b, EXACT, INEXACT)[:, None]
-    return torch.where(mask_bt, anchors, expected)
+    """What noise level each place counts as, [B, T, C]: its expected error, or what its kind of anchor is trusted with."""
+    anchors = torch.where(exact_b, EXACT, INEXACT)[:, None, None]
+    return torch.where(mask_bt[..., None], anchors, deviation_btc.clamp(EXACT, LARGEST))
 
 
 def refined(
-    model: WanDenoiser, degraded_btc: Tensor, level_bt: Tensor, embed_bld: Tensor, shape: Sequence[int]
+    model: WanDenoiser, degraded_btc: Tensor, level_btc: Tensor, embed_bld: Tensor, shape: Sequence[int]
 ) -> Tensor:
-    """One pass of phase 2 over sequences [B, T, C H W]: clean = degraded - level * velocity, as of any noisy frame."""
+    """One pass of phase 2 over sequences [B, T, C H W]: clean = degraded - level * velocity, as of any noisy frame.
+
+    Levels are those of places, so what the interpolator is sure of hardly moves; the network is told a frame's mean.
+    """
     channels, height, width = shape
     z = rearrange(degraded_btc, "b t (c h w) -> b c t h w", c=channels, h=height, w=width)
     frames = torch.arange(z.shape[2], device=z.device).expand(len(z), -1)
-    return flat(z - over_frames(level_bt) * model(z, level_bt, embed_bld, frames))
+    told = level_btc.square().mean(-1).sqrt()
+    return degraded_btc - level_btc * flat(model(z, told, embed_bld, frames))
 
 
 def refine(model: WanDenoiser, embed_bld: Tensor, shape: Sequence[int]) -> Refine:
@@ -88,15 +91,21 @@ def nested_masks(
     return masks
 
 
+def root_mean_square(x_btc: Tensor) -> Tensor:
+    """Of each sequence: [B]."""
+    return torch.linalg.vector_norm(x_btc, dim=(1, 2)) / x_btc[0].numel() ** 0.5
+
+
 def refiner_loss(
     clips: TrainingClips,
     rank_masks: Callable[[Tensor, Tensor, torch.Generator], Tensor],
     interpolator: Interpolator,
     settings: RefinerSettings,
 ) -> Loss:
-    """Mean absolute error of refined clips, over random nested masks, with exact anchors and with phase 1's.
+    """The energy score of refined clips (Gneiting & Raftery 2007, equation 22), with exact anchors and with phase 1's.
 
-    Absolute, because what is missing has several answers: the mean of them, which squares ask for, shows no object at all.
+    What is missing has several answers. Errors alone ask for something in the middle of them, which is blurred; that two
+    draws of noise shall also differ as much as each errs asks for clips that are distributed as real ones are.
 
     Args:
         clips: batches of `latent`, `embed`, and of anchors: `frames` [B, R, K] and phase 1's `keyframes` [B, R, C, K, H, W].
@@ -116,14 +125,18 @@ def refiner_loss(
         )
         mask = rank_masks(batch["row"], indices, generator)
         shape = (z.shape[1], *z.shape[3:])
+        wrong, mask, exact, embed = (torch.cat([x, x]) for x in (wrong, mask, exact, embed))
         with torch.no_grad():
-            degraded, deviation = degrade(wrong, mask, filling_with(interpolator, shape), settings.noise, generator)
-        output = refined(model, degraded, noise_levels(deviation, mask, exact), embed, shape)
-        error, before = ((x - flat(z)).abs().mean(-1) for x in (output, degraded))
+            fill = filling_with(interpolator, shape)
+            degraded, deviation = degrade(wrong, mask, fill, settings.noise, generator, still=True)
+        one, other = refined(model, degraded, noise_levels(deviation, mask, exact), embed, shape).chunk(2)
+        error = (root_mean_square(one - flat(z)) + root_mean_square(other - flat(z))) / 2
+        spread = root_mean_square(one - other)
+        before = root_mean_square(degraded - torch.cat([flat(z)] * 2))
         return {
-            "loss": error.mean(),
-            "anchors": error[mask].mean(),
-            "missing": error[~mask].mean(),
+            "loss": (error - spread / 2).mean(),
+            "error": error.mean(),
+            "spread": spread.mean(),
             "before": before.mean(),
         }
 

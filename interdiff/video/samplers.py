@@ -29,7 +29,8 @@ Folder = Callable[[str], Path]
 def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
     """A method of metrics.csv; `oracle`, of training clips, is read where neither prompt nor noise choose keyframes."""
     device = next(backbone.parameters()).device
-    guidance = Guidance(settings.sampling.guidance, load_negative(folder("negative") / "negative.npz", device))
+    negative = load_negative(folder("negative") / "negative.npz", device)
+    guidance = Guidance(settings.sampling.guidance, negative, settings.sampling.guided_below)
     if settings.sampling.method == "teacher":
         return _teacher(backbone, guidance, settings)
     both = TwoPhase(

@@ -405,6 +405,7 @@ class SamplingSettings(Section):
     )
     steps: Count = Field(4, description="steps of the backbone, or of phase 1")
     guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance; two passes a step above 1")
+    guided_below: Fraction = Field(1.0, description="noise level above which guidance is left out")
     shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
     k: Annotated[int, Field(ge=3)] = Field(4, description="keyframes")
     selector: Literal["selector", "fixed", "uniform", "random"] = Field("selector", description="who chooses them")
@@ -494,6 +495,7 @@ class VideoConfig(WithVariants):
     """The video pipeline."""
 
     threads: Count = Field(1, description="threads per job; part of every stage's identity, since results depend on it")
+    backbone_threads: Count = Field(1, description="threads of the backbone's training, for which most jobs wait")
     data: DataSettings = Field(default_factory=DataSettings, description="shards")
     masks: MasksSettings = Field(default_factory=MasksSettings, description="masks that interpolators fill")
     teacher: TeacherSettings = Field(default_factory=TeacherSettings, description="teacher of interpolators")

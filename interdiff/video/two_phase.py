@@ -67,9 +67,15 @@ class TwoPhase:
         fill = filling_with(self.interpolator, shape)
         if self.refiner is not None:
             masks = self._masks(choice, noise.device)
-            sigmas = [settings.noise * self.trained_noise] * len(masks)
             sequences = refine_over_levels(
-                refine(self.refiner, embed, shape), anchors, masks, sigmas, fill, generator, lambda x: x
+                refine(self.refiner, embed, shape),
+                anchors,
+                masks,
+                [settings.noise * self.trained_noise] * len(masks),
+                fill,
+                generator,
+                lambda x: x,
+                still=True,
             )
         else:
             sequences = (fill(anchors, known)[0],) * 2

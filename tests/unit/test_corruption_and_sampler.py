@@ -66,6 +66,14 @@ def test_noise_has_the_bridges_deviation_times_sigma():
         torch.testing.assert_close(degraded[half::2, :, 0].std(0), expected, rtol=0.1, atol=1e-6)
 
 
+def test_still_noise_is_that_of_one_frame():
+    mask = MASKS[0]
+    degraded, deviation = degrade(CLEAN, mask, filling("linear"), 0.3, seeded(), still=True)
+    noise = ((degraded - interpolate(CLEAN, mask)) / deviation)[:, ~mask[0]]
+    torch.testing.assert_close(noise, noise[:, :1].expand_as(noise), atol=1e-3, rtol=1e-3)
+    assert (noise[0] != noise[1]).all()
+
+
 def test_cached_anchors_are_met_at_probability_one():
     wrong, _ = with_anchor_errors(CLEAN, CACHED, INDICES, "linear", 1.0, 0.5, seeded())
     torch.testing.assert_close(wrong[:, LEVELS[0]], CACHED)

@@ -18,7 +18,17 @@ from interdiff.video.interpolators import fill, lerp
 from interdiff.video.keyframes import keyframes_again, keyframes_loss, sample_keyframes
 from interdiff.video.oracle import line_costs
 from interdiff.video.preview import Preview, build_preview, load_preview, preview_loss
-from interdiff.video.refiner import EXACT, INEXACT, filling_with, flat, nested_masks, noise_levels, refiner_loss
+from interdiff.video.refiner import (
+    EXACT,
+    INEXACT,
+    filling_with,
+    flat,
+    nested_masks,
+    noise_levels,
+    refined,
+    refiner_loss,
+    root_mean_square,
+)
 from interdiff.video.sampling_costs import sampling_costs
 from interdiff.video.selector import VideoSelector
 from interdiff.video.settings import KeyframesSettings, RefinerSettings, SamplingSettings, TransformerSettings
@@ -93,6 +103,9 @@ def test_guidance_leads_away_from_the_negative_prompt():
     negative = torch.full((5, DIM), -1.0)
     velocity = Guidance(3.0, negative).velocity(model, torch.full((B, 5, DIM), 2.0), ALL)
     assert (velocity(NOISE, torch.ones(B, 1)) == -1 + 3 * 3).all()
+    velocity = Guidance(3.0, negative, below=0.9).velocity(model, torch.full((B, 5, DIM), 2.0), ALL)
+    assert (velocity(NOISE, torch.full((B, 1), 0.95)) == 2).all()
+    assert (velocity(NOISE, torch.full((B, 1), 0.85)) == -1 + 3 * 3).all()
 
 
 def test_phase_1_samples_the_frames_it_is_asked_for():
@@ -151,14 +164,28 @@ def test_filling_sequences_is_filling_clips():
     assert (deviation[mask] == 0).all()
 
 
-def test_the_level_of_a_frame_is_what_is_expected_of_it():
+def test_the_level_of_a_place_is_what_is_expected_of_it():
     mask = torch.zeros(2, T, dtype=torch.bool)
     mask[:, [0, -1]] = True
-    deviation = torch.full((2, T, 8), 0.3)
+    deviation = torch.linspace(0.1, 0.5, 8).expand(2, T, -1)
     levels = noise_levels(deviation, mask, torch.tensor([True, False]))
-    assert levels[0, 0] == pytest.approx(EXACT)
-    assert levels[1, 0] == pytest.approx(INEXACT)
-    assert torch.allclose(levels[:, 1:-1], torch.tensor(0.3))
+    assert (levels[0, 0] == EXACT).all()
+    assert (levels[1, 0] == INEXACT).all()
+    assert torch.allclose(levels[:, 1:-1], deviation[:, 1:-1])
+
+
+def test_what_is_sure_stays_and_a_frame_counts_as_the_mean_of_its_places():
+    told = []
+
+    def model(z, sigma, embed, frames):
+        told.append(sigma)
+        return torch.ones_like(z)
+
+    level = torch.zeros_like(flat(CLIPS))
+    level[:, 3, :32] = 0.8
+    moved = flat(CLIPS) - refined(model, flat(CLIPS), level, EMBED, SHAPE)
+    torch.testing.assert_close(moved, level)
+    assert told[0][0, 3] == pytest.approx(0.8 * (32 / level.shape[-1]) ** 0.5)
 
 
 def test_masks_of_training_hold_the_keyframes_and_are_of_every_level():
@@ -176,10 +203,25 @@ def test_the_refiners_loss_is_that_of_what_it_makes(backbone):
         def forward(self, z, sigma, embed, frames):
             return torch.zeros_like(z)
 
-    settings = RefinerSettings(levels=[4], replace_probability=1.0, noise=0.0)
-    scalars = refiner_loss(clips, masks, lerp, settings)(Silent(), seeded(), 0.0)
-    assert float(scalars["anchors"]) == pytest.approx(0.3, rel=1e-4)
-    torch.testing.assert_close(scalars["loss"], scalars["before"])
+    def scalars(noise):
+        settings = RefinerSettings(levels=[4], replace_probability=1.0, noise=noise)
+        return refiner_loss(clips, masks, lerp, settings)(Silent(), seeded(), 0.0)
+
+    still, drawn = scalars(0.0), scalars(0.5)
+    known, _ = place_keyframes(flat(clips.batch(0.0)["keyframes"][:, 0]), FRAMES, T)
+    mask = torch.zeros(B, T, dtype=torch.bool).scatter(1, FRAMES, True)
+    error = filling_with(lerp, SHAPE)(known, mask)[0] - flat(CLIPS)
+    torch.testing.assert_close(still["loss"], error.square().mean((1, 2)).sqrt().mean())
+    assert float(still["spread"]) == 0
+    assert float(drawn["spread"]) > 0.1
+    torch.testing.assert_close(drawn["error"], drawn["before"])
+    torch.testing.assert_close(drawn["loss"], drawn["error"] - drawn["spread"] / 2)
+
+
+def test_the_refiners_loss_has_a_gradient_before_draws_differ():
+    x = torch.zeros(2, 3, 4, requires_grad=True)
+    root_mean_square(x).sum().backward()
+    assert x.grad.isfinite().all()
 
 
 def two_phase(backbone, keyframes=None, **settings):
