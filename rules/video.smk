@@ -135,7 +135,7 @@ rule video_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=lambda wildcards: stage_spec("index", {}, domain="video"),
+        spec=index_spec("clips"),
         results=results_root,
     shell:
         "python -m stages.video.index --spec {params.spec:q}"
@@ -189,10 +189,10 @@ rule teacher_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=lambda wildcards: stage_spec("teacher_index", {}, domain="video"),
+        spec=index_spec("teacher", partial=CONFIG.video.teacher.partial),
         results=results_root,
     shell:
-        "python -m stages.video.teacher_index --spec {params.spec:q}"
+        "python -m stages.video.index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"
@@ -540,10 +540,10 @@ rule generated_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=lambda wildcards: stage_spec("generated_index", {}, domain="video"),
+        spec=index_spec("generated"),
         results=results_root,
     shell:
-        "python -m stages.video.generated_index --spec {params.spec:q}"
+        "python -m stages.video.index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"
@@ -597,6 +597,7 @@ rule video_keyframes:
         "<results>/video/benchmarks/keyframes/{variant}.tsv"
     wildcard_constraints:
         variant=owners("keyframes", "video"),
+    priority: 1 # most samples wait for phase 2, and it for this
     conda:
         "../envs/video.yaml"
     threads: CONFIG.video.threads
@@ -630,6 +631,7 @@ rule video_anchors:
     wildcard_constraints:
         variant=owners("anchors", "video"),
         number=r"\d{5}",
+    priority: 1
     conda:
         "../envs/video.yaml"
     threads: CONFIG.video.threads
@@ -658,6 +660,7 @@ rule anchors_index:
         "<results>/video/benchmarks/anchors_index/{variant}.tsv"
     wildcard_constraints:
         variant=owners("anchors", "video"),
+    priority: 1
     conda:
         "../envs/video.yaml"
     threads: 1
@@ -665,10 +668,10 @@ rule anchors_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=lambda wildcards: stage_spec("anchors_index", {}, domain="video"),
+        spec=anchors_index_spec,
         results=results_root,
     shell:
-        "python -m stages.video.anchors_index --spec {params.spec:q}"
+        "python -m stages.video.index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"
@@ -692,6 +695,7 @@ rule video_refiner:
         "<results>/video/benchmarks/refiner/{variant}.tsv"
     wildcard_constraints:
         variant=owners("refiner", "video"),
+    priority: 1
     conda:
         "../envs/video.yaml"
     threads: CONFIG.video.threads

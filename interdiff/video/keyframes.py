@@ -16,7 +16,6 @@ from interdiff.video.flow_matching import (
     Guidance,
     drop_prompts,
     euler,
-    even_levels,
     noisy,
     shifted,
     take_frames,
@@ -83,16 +82,14 @@ def keyframes_loss(
 
 def sample_keyframes(
     model: WanDenoiser,
-    noise_bcthw: Tensor,
+    noisy_bckhw: Tensor,
     embed_bld: Tensor,
     frames_bk: Tensor,
-    steps: int,
-    shift: float,
+    levels: Sequence[float],
     guidance: Guidance,
 ) -> Tensor:
-    """Phase 1: the frames [B, K] of clips from their noise, [B, C, K, H, W]."""
-    velocity = guidance.velocity(model, embed_bld, frames_bk)
-    return euler(velocity, take_frames(noise_bcthw, frames_bk), even_levels(steps, shift))
+    """Phase 1: the frames [B, K] of clips, from these frames at levels[0]."""
+    return euler(guidance.velocity(model, embed_bld, frames_bk), noisy_bckhw, levels)
 
 
 def keyframes_again(
@@ -107,4 +104,4 @@ def keyframes_again(
     """What phase 1 makes of a clip's own keyframes noised to levels[0]: the errors that phase 2 must expect of it."""
     z, noise = (take_frames(x, frames_bk) for x in (z_bcthw, noise_bcthw))
     start = noisy(z, noise, z.new_full((len(z), 1), levels[0]))
-    return euler(guidance.velocity(model, embed_bld, frames_bk), start, levels)
+    return sample_keyframes(model, start, embed_bld, frames_bk, levels, guidance)

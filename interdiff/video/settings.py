@@ -132,6 +132,7 @@ class TeacherSettings(Section):
     kind: Literal["dis", "ldmvfi"] = Field("dis", description="dense optical flow, or LDMVFI")
     folder: str | None = Field(None, description="LDMVFI's checkout (ldmvfi)")
     checkpoint: str | None = Field(None, description="LDMVFI's weights (ldmvfi)")
+    partial: bool = Field(False, description="leave out samples that lack a column, and learn the others")
 
     @model_validator(mode="after")
     def _configured(self) -> TeacherSettings:
@@ -378,6 +379,7 @@ class AnchorsSettings(Section):
     )
     guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance")
     policies: list[Policy] = Field(["oracle", "random"], min_length=1, description="who chose the frames, one set each")
+    partial: bool = Field(False, description="leave out samples that lack a column, and learn the others")
 
     @model_validator(mode="after")
     def _has_noise(self) -> AnchorsSettings:

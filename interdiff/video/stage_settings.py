@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from interdiff.settings import Count, Name, Section, TrainingSettings
@@ -56,6 +58,13 @@ class LsmdcStageSettings(Section):
     text: TextSettings = Field(description="text encoder")
     frames: Count = Field(description="frames of a clip, 1 + 4 k")
     number: int = Field(ge=0, description="number of the shard in its split")
+
+
+class IndexStageSettings(Section):
+    """What an index of shards is told."""
+
+    kind: Literal["clips", "teacher", "generated", "anchors"] = Field(description="whose samples the shards hold")
+    partial: bool = Field(description="leave out samples that lack a column")
 
 
 class NegativeStageSettings(Section):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from interdiff.interpolation import place_keyframes
 from interdiff.nested_masks import levels_of_steps, nested_ranks
 from interdiff.sampler import refine_over_levels
-from interdiff.video.flow_matching import Guidance
+from interdiff.video.flow_matching import Guidance, even_levels, take_frames
 from interdiff.video.keyframes import sample_keyframes
 from interdiff.video.refiner import filling_with, flat, refine
 from interdiff.video.settings import SamplingSettings
@@ -60,7 +60,12 @@ class TwoPhase:
         settings = self.settings
         choice = self.choose(noise, embed)
         made = sample_keyframes(
-            self.keyframes, noise, embed, choice.indices, settings.steps, settings.shift, self.guidance
+            self.keyframes,
+            take_frames(noise, choice.indices),
+            embed,
+            choice.indices,
+            even_levels(settings.steps, settings.shift),
+            self.guidance,
         )
         frames, shape = noise.shape[2], (noise.shape[1], *noise.shape[3:])
         anchors, known = place_keyframes(flat(made), choice.indices, frames)

@@ -19,7 +19,8 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads the training split's `index`, and where the settings ask for them the `straightener` and the teacher's index.
 
-    Writes a checkpoint; the straightener is part of it, and is not trained further.
+    Learns the clips that the teacher has filled, or all. Writes a checkpoint; the straightener is part of it, and is not
+    trained further.
     """
     settings: InterpolatorSettings = stage.settings
     around = read_json(stage.folder("straightener") / CONFIG)["model"] if settings.straightened else None
@@ -34,7 +35,7 @@ def main(stage: Stage) -> None:
     if any(parameter.requires_grad for parameter in model.parameters()):
         data = [ShardDataset(stage.path("index"), ["latent"])]
         if settings.losses.teacher:
-            data.append(ShardDataset(stage.path("teacher"), ["filled", "mask"]))
+            data.insert(0, ShardDataset(stage.path("teacher"), ["filled", "mask"]))
         loss = interpolator_loss(TrainingClips(data, settings.training, stage.device), settings)
         model, history = train_network(stage, model, loss)
     save_checkpoint(stage.outputs, model, {"kind": "interpolator", "model": config}, history)

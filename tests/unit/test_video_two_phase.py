@@ -109,7 +109,7 @@ def test_guidance_leads_away_from_the_negative_prompt():
 
 
 def test_phase_1_samples_the_frames_it_is_asked_for():
-    made = sample_keyframes(Ideal(), NOISE, EMBED, FRAMES, 3, 3.0, UNGUIDED)
+    made = sample_keyframes(Ideal(), take_frames(NOISE, FRAMES), EMBED, FRAMES, even_levels(3, 3.0), UNGUIDED)
     torch.testing.assert_close(made, take_frames(CLIPS, FRAMES), atol=1e-4, rtol=1e-3)
 
 
