@@ -597,7 +597,7 @@ rule video_keyframes:
         "<results>/video/benchmarks/keyframes/{variant}.tsv"
     wildcard_constraints:
         variant=owners("keyframes", "video"),
-    priority: 1 # most samples wait for phase 2, and it for this
+    priority: 1  # most samples wait for phase 2, and it for this
     conda:
         "../envs/video.yaml"
     threads: CONFIG.video.threads
