@@ -135,7 +135,7 @@ rule video_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=index_spec("clips"),
+        spec=lambda wildcards: stage_spec("index", {}, domain="video"),
         results=results_root,
     shell:
         "python -m stages.video.index --spec {params.spec:q}"
@@ -189,10 +189,12 @@ rule teacher_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=index_spec("teacher", partial=CONFIG.video.teacher.partial),
+        spec=lambda wildcards: stage_spec(
+            "teacher_index", {"partial": CONFIG.video.teacher.partial}, domain="video"
+        ),
         results=results_root,
     shell:
-        "python -m stages.video.index --spec {params.spec:q}"
+        "python -m stages.video.teacher_index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"
@@ -540,10 +542,10 @@ rule generated_index:
         mem_mb=memory(2000),
         runtime="1h",
     params:
-        spec=index_spec("generated"),
+        spec=lambda wildcards: stage_spec("generated_index", {}, domain="video"),
         results=results_root,
     shell:
-        "python -m stages.video.index --spec {params.spec:q}"
+        "python -m stages.video.generated_index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"
@@ -671,7 +673,7 @@ rule anchors_index:
         spec=anchors_index_spec,
         results=results_root,
     shell:
-        "python -m stages.video.index --spec {params.spec:q}"
+        "python -m stages.video.anchors_index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"

@@ -184,14 +184,10 @@ def anchor_shards(wildcards):
     return [f"{folder}/{number:05d}.tar" for number in range(min(anchors["shards"], there["train"]))]
 
 
-def index_spec(kind, partial=False):
-    """Params function: the identity text of an index of shards."""
-    return lambda wildcards: stage_spec("index", {"kind": kind, "partial": partial}, domain="video")
-
-
 def anchors_index_spec(wildcards):
-    """Params function: the same of phase 1's outputs."""
-    return index_spec("anchors", VIDEO.section("anchors", wildcards.variant)["partial"])(wildcards)
+    """Params function: the identity text of the index of phase 1's outputs."""
+    partial = VIDEO.section("anchors", wildcards.variant)["partial"]
+    return stage_spec("anchors_index", {"partial": partial}, domain="video")
 
 
 def refiner_spec(wildcards):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from interdiff.settings import Count, Name, Section, TrainingSettings
@@ -61,9 +59,8 @@ class LsmdcStageSettings(Section):
 
 
 class IndexStageSettings(Section):
-    """What an index of shards is told."""
+    """What an index of shards that may be partial is told."""
 
-    kind: Literal["clips", "teacher", "generated", "anchors"] = Field(description="whose samples the shards hold")
     partial: bool = Field(description="leave out samples that lack a column")
 
 
