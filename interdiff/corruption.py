@@ -22,14 +22,21 @@ def degrade(
     generator: torch.Generator,
     still: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Fill the frames outside the mask [B, T] and add noise of `sigma` [B, 1, 1] times their deviation; with the deviation.
+    """Fill the frames outside the mask [B, T] and add noise of `sigma` [B, 1, 1] times their deviation; with the deviation."""
+    filled, deviation = fill(x_btc, mask_bt)
+    return with_noise(filled, deviation, sigma, generator, still), deviation
+
+
+def with_noise(
+    filled_btc: Tensor, deviation_btc: Tensor, sigma: Tensor | float, generator: torch.Generator, still: bool
+) -> Tensor:
+    """Filled sequences with noise of `sigma` [B, 1, 1] times their deviation.
 
     still: all frames of a sequence get the same draw, so what follows from it does not flicker.
     """
-    filled, deviation = fill(x_btc, mask_bt)
-    drawn = filled[:, :1] if still else filled
-    noise = torch.randn(drawn.shape, generator=generator, device=filled.device, dtype=filled.dtype)
-    return filled + sigma * deviation * noise, deviation
+    drawn = filled_btc[:, :1] if still else filled_btc
+    noise = torch.randn(drawn.shape, generator=generator, device=drawn.device, dtype=drawn.dtype)
+    return filled_btc + sigma * deviation_btc * noise
 
 
 def with_anchor_errors(

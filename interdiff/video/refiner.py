@@ -9,7 +9,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from interdiff.corruption import degrade, with_anchor_errors
+from interdiff.corruption import with_anchor_errors, with_noise
 from interdiff.distributed import own_draws
 from interdiff.interpolation import Fill
 from interdiff.nested_masks import nested_ranks
@@ -53,7 +53,8 @@ def refined(
 ) -> Tensor:
     """One pass of phase 2 over sequences [B, T, C H W]: clean = degraded - level * velocity, as of any noisy frame.
 
-    Levels are those of places, so what the interpolator is sure of hardly moves; the network is told a frame's mean.
+    Levels are those of places, so what the interpolator is sure of hardly moves; the network is told their root mean square
+    over a frame.
     """
     channels, height, width = shape
     z = rearrange(degraded_btc, "b t (c h w) -> b c t h w", c=channels, h=height, w=width)
@@ -125,19 +126,16 @@ def refiner_loss(
         )
         mask = rank_masks(batch["row"], indices, generator)
         shape = (z.shape[1], *z.shape[3:])
-        wrong, mask, exact, embed = (torch.cat([x, x]) for x in (wrong, mask, exact, embed))
         with torch.no_grad():
-            fill = filling_with(interpolator, shape)
-            degraded, deviation = degrade(wrong, mask, fill, settings.noise, generator, still=True)
-        one, other = refined(model, degraded, noise_levels(deviation, mask, exact), embed, shape).chunk(2)
-        error = (root_mean_square(one - flat(z)) + root_mean_square(other - flat(z))) / 2
-        spread = root_mean_square(one - other)
-        before = root_mean_square(degraded - torch.cat([flat(z)] * 2))
-        return {
-            "loss": (error - spread / 2).mean(),
-            "error": error.mean(),
-            "spread": spread.mean(),
-            "before": before.mean(),
-        }
+            filled, deviation = filling_with(interpolator, shape)(wrong, mask)
+            level = noise_levels(deviation, mask, exact)
+            filled, deviation, level, embed, truth = (
+                torch.cat([x, x]) for x in (filled, deviation, level, embed, flat(z))
+            )
+            degraded = with_noise(filled, deviation, settings.noise, generator, still=True)
+        output = refined(model, degraded, level, embed, shape)
+        error, before = (root_mean_square(x - truth).mean() for x in (output, degraded))
+        spread = root_mean_square(torch.sub(*output.chunk(2))).mean()
+        return {"loss": error - spread / 2, "error": error, "spread": spread, "before": before}
 
     return loss
