@@ -62,13 +62,15 @@ def finished(process, folder, seconds):
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
+    """The same without SLURM, which goes on beside it: snakemake's process, and the folder."""
     folder = copy_of_repository(tmp_path_factory.mktemp("local"))
-    finished(start(folder, LOCAL, os.environ), folder, 600)
-    return folder
+    process = start(folder, LOCAL, os.environ)
+    yield process, folder
+    process.kill()
 
 
 @pytest.fixture(scope="module")
-def through_slurm(tmp_path_factory):
+def through_slurm(tmp_path_factory, local):
     """The folder of the run, SLURM's records of its jobs, and the step at which phase 1 was interrupted."""
     folder = copy_of_repository(tmp_path_factory.mktemp("slurm"))
     with cluster(tmp_path_factory.mktemp("cluster")) as slurm:
@@ -98,7 +100,8 @@ def artifacts(folder):
 
 
 def test_the_results_are_those_of_a_local_run(local, through_slurm):
-    expected, made = artifacts(local), artifacts(through_slurm[0])
+    finished(*local, 600)
+    expected, made = artifacts(local[1]), artifacts(through_slurm[0])
     assert len(expected) >= 14
     assert made.keys() == expected.keys()
     assert [name for name in made if made[name] != expected[name]] == []
