@@ -50,10 +50,10 @@ verify: $(VENV)/stamp ## check results/ against what was recorded when it was ma
 test test-full: export OMP_NUM_THREADS := 1
 
 test: $(VENV)/stamp-video ## run the tests
-	python -m pytest -n 2 --dist loadfile -m 'not full and not slurm'
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not full and not slurm'
 
 test-full: $(VENV)/stamp-video ## run the tests with their long versions
-	python -m pytest -n 2 --dist loadfile -m 'not slurm'
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slurm'
 
 test-slurm: $(VENV)/stamp-slurm ## run the pipeline through a SLURM of this machine alone
 	tests/slurm/install.sh
