@@ -41,10 +41,10 @@ smoke: $(VENV)/stamp ## the whole pipeline in about two minutes, in results-smok
 	snakemake --workflow-profile profiles/smoke --quiet rules host
 
 why: $(VENV)/stamp ## what would run, why, and what it will cost (ARGS='options or targets for snakemake')
-	@python -m interdiff.why $(ARGS)
+	@python -m interdiff.workflow.why $(ARGS)
 
 verify: $(VENV)/stamp ## check results/ against what was recorded when it was made (ARGS=another-folder)
-	@python -m interdiff.verify $(ARGS)
+	@python -m interdiff.workflow.verify $(ARGS)
 
 # Two workers on two cores: more threads would only wait for each other.
 test test-full: export OMP_NUM_THREADS := 1
@@ -72,10 +72,10 @@ format: $(VENV)/stamp ## format the sources
 	snakefmt Snakefile rules
 
 docs: $(VENV)/stamp ## the configuration's schema and key reference, in docs/
-	python -m interdiff.config_reference docs
+	python -m interdiff.workflow.config_reference docs
 
 ui: $(VENV)/stamp-ui ## MLflow on http://127.0.0.1:5000, with a link that compares all variants (PORT=5000 RESULTS=results)
-	python -m interdiff.runs ui --port $(PORT) $(if $(RESULTS),--results $(RESULTS))
+	python -m interdiff.workflow.tracking.runs ui --port $(PORT) $(if $(RESULTS),--results $(RESULTS))
 
 tracking-rebuild: $(VENV)/stamp ## make MLflow's database anew from the files under results/ (RESULTS=results)
-	python -m interdiff.runs rebuild $(if $(RESULTS),--results $(RESULTS))
+	python -m interdiff.workflow.tracking.runs rebuild $(if $(RESULTS),--results $(RESULTS))

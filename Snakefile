@@ -1,6 +1,6 @@
-from interdiff.config import load_config
-from interdiff.locks import claim_results
-from interdiff.tracking import configure
+from interdiff.workflow.config import load_config
+from interdiff.workflow.locks import claim_results
+from interdiff.workflow.tracking.connection import configure
 from snakemake.utils import min_version
 
 min_version("9.27")

@@ -3,8 +3,8 @@
 import sys
 import time
 
-from interdiff.maze.controller import generate
-from interdiff.maze.layouts import MAPS, load_layout
+from interdiff.maze.world.controller import generate
+from interdiff.maze.world.layouts import MAPS, load_layout
 
 
 def main() -> None:

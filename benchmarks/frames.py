@@ -13,11 +13,12 @@ from statistics import median
 import torch
 from diffusers import WanTransformer3DModel
 
-from interdiff.flops import counted_flops
-from interdiff.video.backbone import build_backbone, transformer_config
-from interdiff.video.preview import build_preview
-from interdiff.video.settings import PreviewSettings, TransformerSettings
-from interdiff.video.wan import WAN_1_3B, WanDenoiser
+from interdiff.learning.flops import counted_flops
+from interdiff.video.backbone.backbone import build_backbone, transformer_config
+from interdiff.video.backbone.settings import TransformerSettings
+from interdiff.video.backbone.wan import WAN_1_3B, WanDenoiser
+from interdiff.video.planner.preview import build_preview
+from interdiff.video.planner.settings import PreviewSettings
 
 COUNTS, FRAMES, CLIPS, REPEATS = (4, 6, 8, 21), 21, 8, 15
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import numba
 import numpy as np
 
-from interdiff.keyframe_dp import max_gap, optimal_indices
-from interdiff.segment_cost import all_segment_costs, sampled_segment_costs
+from interdiff.keyframes.dynamic_programming import max_gap, optimal_indices
+from interdiff.keyframes.segment_cost import all_segment_costs, sampled_segment_costs
 
 FRAMES = 128
 LEVELS = (2, 3, 4, 5, 6, 7, 8, 12, 16, 32)

@@ -24,9 +24,9 @@ import torch
 import webdataset
 from torch.utils.data import DataLoader
 
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.shard_index import write_index
-from interdiff.video.shards import COLUMNS, write_shard
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.data.shard_index import write_index
+from interdiff.video.data.shards import COLUMNS, write_shard
 
 LATENT, EMBED = (16, 21, 60, 104), (512, 4096)
 PER_SHARD = 16

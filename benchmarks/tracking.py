@@ -15,7 +15,8 @@ from pathlib import Path
 
 import torch
 
-from interdiff.tracking import Tracker, configure
+from interdiff.workflow.tracking.connection import configure
+from interdiff.workflow.tracking.tracker import Tracker
 
 ROW = 2.0
 METRICS = ("loss", "position", "velocity", "penetration", "steps_per_s", "samples_per_s", "peak_memory_mb")

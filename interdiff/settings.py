@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from interdiff.errors import InputError
+
+BASE = "base"
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -23,58 +25,6 @@ class Section(BaseModel):
 
 class NoSettings(Section):
     """For stages that have no settings."""
-
-
-NETWORK_PRESETS = {
-    "laptop": {"d_model": 128, "depth": 4, "heads": 4},
-    "log": {"d_model": 384, "depth": 12, "heads": 12},
-}
-"""Sizes by name: `laptop` trains in minutes on two cores, `log` is the size of the research log."""
-
-
-class NetworkSettings(Section):
-    """The size of a transformer; a preset's name (laptop, log) stands for all three."""
-
-    d_model: Count = Field(128, description="width of the tokens; a multiple of heads")
-    depth: Count = Field(4, description="number of blocks")
-    heads: Count = Field(4, description="attention heads per block")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _preset(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            if value not in NETWORK_PRESETS:
-                raise ValueError(f"unknown preset {value!r}; expected one of {', '.join(NETWORK_PRESETS)}")
-            return NETWORK_PRESETS[value]
-        return value
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> NetworkSettings:
-        if self.d_model % self.heads:
-            raise ValueError(f"d_model={self.d_model} is not a multiple of heads={self.heads}")
-        return self
-
-
-class TrainingSettings(Section):
-    """One training run."""
-
-    steps: Count = Field(2000, description="optimizer steps")
-    batch_size: Count = Field(128, description="sequences per step")
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
-    muon_learning_rate: float | None = Field(
-        None, gt=0, description="that of Muon, which then takes the matrices of a network's blocks"
-    )
-    warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up before the cosine decay")
-    weight_decay: float = Field(0.01, ge=0, description="weight decay")
-    ema_decay: Fraction = Field(
-        0.999, description="decay per step of the weights' moving average, which is what is saved"
-    )
-    grad_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    seed: int = Field(0, ge=0, description="seed of the initial weights and of all draws in training")
-    save_every: Count = Field(500, description="steps between saves of the resumable state")
-    log_every: Count = Field(50, description="steps per logged row of means")
-    mixed_precision: Literal["no", "bf16"] = Field("no", description="arithmetic of the forward pass")
-    compile: bool = Field(False, description="compile the network (torch.compile); pays off in long runs on a GPU")
 
 
 _HEADER = "configuration: "
@@ -100,3 +50,6 @@ def _problem(item: Mapping[str, Any], prefix: str) -> str:
             return message.removeprefix(_HEADER)
         return f"{key}.{message}" if re.match(r"[a-z0-9_.]+: ", message) else f"{key}: {message}"
     return f"{key}: {item['msg']}, not {item['input']!r}"
+
+
+Weight = Annotated[float, Field(ge=0)]

@@ -1,4 +1,4 @@
-from interdiff.identity import spec
+from interdiff.workflow.identity import spec
 
 MAZE, VIDEO = CONFIG.maze.resolved(), CONFIG.video.resolved()
 VARIANTS = {"maze": MAZE, "video": VIDEO}

@@ -167,23 +167,23 @@ rule selector:
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q} metrics={output.metrics:q}"
 
 
-rule keypoints:
+rule keyframes:
     input:
         train=maze("prepare", "train.npz"),
         masks_train=maze("masks", "train.npz"),
         segment_cost=checkpoint_of("segment_cost"),
         selector=checkpoint_of("selector"),
     output:
-        model="<results>/maze/keypoints/{variant}/model.safetensors",
-        config="<results>/maze/keypoints/{variant}/config.json",
-        run="<results>/maze/keypoints/{variant}/run.json",
-        history="<results>/maze/keypoints/{variant}/history.csv",
+        model="<results>/maze/keyframes/{variant}/model.safetensors",
+        config="<results>/maze/keyframes/{variant}/config.json",
+        run="<results>/maze/keyframes/{variant}/run.json",
+        history="<results>/maze/keyframes/{variant}/history.csv",
     log:
-        "<results>/maze/logs/keypoints/{variant}.txt",
+        "<results>/maze/logs/keyframes/{variant}.txt",
     benchmark:
-        "<results>/maze/benchmarks/keypoints/{variant}.tsv"
+        "<results>/maze/benchmarks/keyframes/{variant}.tsv"
     wildcard_constraints:
-        variant=owners("keypoints"),
+        variant=owners("keyframes"),
     conda:
         "../envs/torch.yaml"
     threads: CONFIG.maze.threads
@@ -192,10 +192,10 @@ rule keypoints:
         mem_mb=memory(4000),
         runtime="4h",
     params:
-        spec=maze_spec("keypoints"),
+        spec=maze_spec("keyframes"),
         results=results_root,
     shell:
-        "python -m stages.maze.keypoints --spec {params.spec:q} --gpus {resources.gpu}"
+        "python -m stages.maze.keyframes --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
         " --in train={input.train:q} masks_train={input.masks_train:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
@@ -207,7 +207,7 @@ rule anchors:
         masks=maze("masks", "{split}.npz"),
         segment_cost=checkpoint_of("segment_cost"),
         selector=checkpoint_of("selector"),
-        keypoints=checkpoint_of("keypoints"),
+        keyframes=checkpoint_of("keyframes"),
     output:
         anchors="<results>/maze/anchors/{variant}/{split}.npz",
     log:
@@ -229,7 +229,7 @@ rule anchors:
     shell:
         "python -m stages.maze.anchors --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in prepared={input.prepared:q} masks={input.masks:q} segment_cost={input.segment_cost:q} selector={input.selector:q} keypoints={input.keypoints:q}"
+        " --in prepared={input.prepared:q} masks={input.masks:q} segment_cost={input.segment_cost:q} selector={input.selector:q} keyframes={input.keyframes:q}"
         " --out anchors={output.anchors:q}"
 
 
@@ -238,7 +238,7 @@ rule refiner:
         train=maze("prepare", "train.npz"),
         anchors=maze("anchors", "train.npz"),
         selector=checkpoint_of("selector"),
-        keypoints=checkpoint_of("keypoints"),
+        keyframes=checkpoint_of("keyframes"),
     output:
         model="<results>/maze/refiner/{variant}/model.safetensors",
         config="<results>/maze/refiner/{variant}/config.json",
@@ -263,7 +263,7 @@ rule refiner:
     shell:
         "python -m stages.maze.refiner --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in train={input.train:q} anchors={input.anchors:q} selector={input.selector:q} keypoints={input.keypoints:q}"
+        " --in train={input.train:q} anchors={input.anchors:q} selector={input.selector:q} keyframes={input.keyframes:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
 
 
@@ -273,7 +273,7 @@ rule samples:
         masks_test=maze("masks", "test.npz"),
         segment_cost=checkpoint_of("segment_cost"),
         selector=checkpoint_of("selector"),
-        keypoints=checkpoint_of("keypoints"),
+        keyframes=checkpoint_of("keyframes"),
         refiner=checkpoint_of("refiner"),
     output:
         samples="<results>/maze/samples/{variant}/samples.npz",
@@ -297,7 +297,7 @@ rule samples:
     shell:
         "python -m stages.maze.samples --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in test={input.test:q} masks_test={input.masks_test:q} segment_cost={input.segment_cost:q} selector={input.selector:q} keypoints={input.keypoints:q} refiner={input.refiner:q}"
+        " --in test={input.test:q} masks_test={input.masks_test:q} segment_cost={input.segment_cost:q} selector={input.selector:q} keyframes={input.keyframes:q} refiner={input.refiner:q}"
         " --out samples={output.samples:q} metrics={output.metrics:q}"
 
 
@@ -362,7 +362,7 @@ rule curves:
     input:
         segment_cost=maze("segment_cost", "history.csv"),
         selector=maze("selector", "history.csv"),
-        keypoints=maze("keypoints", "history.csv"),
+        keyframes=maze("keyframes", "history.csv"),
         refiner=maze("refiner", "history.csv"),
     output:
         curves="<results>/maze/samples/{variant}/curves.png",
@@ -384,7 +384,7 @@ rule curves:
     shell:
         "python -m stages.maze.curves --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
-        " --in segment_cost={input.segment_cost:q} selector={input.selector:q} keypoints={input.keypoints:q} refiner={input.refiner:q}"
+        " --in segment_cost={input.segment_cost:q} selector={input.selector:q} keyframes={input.keyframes:q} refiner={input.refiner:q}"
         " --out curves={output.curves:q}"
 
 
@@ -552,12 +552,12 @@ rule drive:
         test=planner_files("prepare", "test.npz"),
         segment_cost=planner_files("segment_cost", *WEIGHTS),
         selector=planner_files("selector", *WEIGHTS),
-        keypoints=planner_files("keypoints", *WEIGHTS),
+        keyframes=planner_files("keyframes", *WEIGHTS),
         refiner=planner_files("refiner", *WEIGHTS),
-        full_sequence=peer_checkpoint("window_diffusion", "full_sequence"),
-        few_steps=peer_checkpoint("window_diffusion", "few_steps"),
-        subgoals=peer_checkpoint("window_diffusion", "hierarchical"),
-        segments=peer_checkpoint("segment_fill", "hierarchical"),
+        full_sequence=baseline_checkpoint("window_diffusion", "full_sequence"),
+        few_steps=baseline_checkpoint("window_diffusion", "few_steps"),
+        subgoals=baseline_checkpoint("window_diffusion", "hierarchical"),
+        segments=baseline_checkpoint("segment_fill", "hierarchical"),
     output:
         scores="<results>/maze/rollouts/{task}/{map}.csv",
         driven="<results>/maze/rollouts/{task}/{map}.npz",
@@ -581,7 +581,7 @@ rule drive:
         "python -m stages.maze.drive --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
         " --in test={input.test:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
-        " keypoints={input.keypoints:q} refiner={input.refiner:q} full_sequence={input.full_sequence:q}"
+        " keyframes={input.keyframes:q} refiner={input.refiner:q} full_sequence={input.full_sequence:q}"
         " few_steps={input.few_steps:q} subgoals={input.subgoals:q} segments={input.segments:q}"
         " --out scores={output.scores:q} driven={output.driven:q}"
 
@@ -644,7 +644,7 @@ rule unseen:
         test=unseen_files("prepare", "test.npz"),
         segment_cost=unseen_files("segment_cost", *WEIGHTS),
         selector=unseen_files("selector", *WEIGHTS),
-        keypoints=unseen_files("keypoints", *WEIGHTS),
+        keyframes=unseen_files("keyframes", *WEIGHTS),
         refiner=unseen_files("refiner", *WEIGHTS),
     output:
         unseen="<results>/maze/unseen.csv",
@@ -666,7 +666,7 @@ rule unseen:
         "python -m stages.maze.unseen --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
         " --in test={input.test:q} segment_cost={input.segment_cost:q} selector={input.selector:q}"
-        " keypoints={input.keypoints:q} refiner={input.refiner:q}"
+        " keyframes={input.keyframes:q} refiner={input.refiner:q}"
         " --out unseen={output.unseen:q}"
 
 
@@ -703,7 +703,7 @@ rule diagnostics:
         masks_test=maze("masks", "test.npz"),
         segment_cost=checkpoint_of("segment_cost"),
         selector=checkpoint_of("selector"),
-        keypoints=checkpoint_of("keypoints"),
+        keyframes=checkpoint_of("keyframes"),
         refiner=checkpoint_of("refiner"),
         samples=maze("samples", "samples.npz"),
     output:
@@ -733,7 +733,7 @@ rule diagnostics:
         "python -m stages.maze.diagnostics --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
         " --in test={input.test:q} masks_test={input.masks_test:q} segment_cost={input.segment_cost:q}"
-        " selector={input.selector:q} keypoints={input.keypoints:q} refiner={input.refiner:q} samples={input.samples:q}"
+        " selector={input.selector:q} keyframes={input.keyframes:q} refiner={input.refiner:q} samples={input.samples:q}"
         " --out levels={output.levels:q} levels_picture={output.levels_picture:q}"
         " indices={output.indices:q} indices_picture={output.indices_picture:q}"
         " failures={output.failures:q} failures_picture={output.failures_picture:q}"

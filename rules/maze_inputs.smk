@@ -1,6 +1,6 @@
 import hashlib
 
-from interdiff.variants import difference
+from interdiff.workflow.variants import difference
 
 
 def layout_spec(wildcards):
@@ -64,7 +64,7 @@ ARTIFACTS = {
     "masks": SPLIT_FILES,
     "segment_cost": CHECKPOINT,
     "selector": CHECKPOINT,
-    "keypoints": CHECKPOINT,
+    "keyframes": CHECKPOINT,
     "anchors": ("train.npz",),
     "refiner": CHECKPOINT,
     "samples": ("samples.npz", "metrics.csv"),
@@ -102,11 +102,11 @@ def variants_spec(wildcards):
     return stage_spec("variants", settings)
 
 
-def peer_checkpoint(stage, planner):
-    """Input function: what it takes to rebuild a network of a learned peer, a key of `report.peers`."""
+def baseline_checkpoint(stage, planner):
+    """Input function: what it takes to rebuild a network of a learned baseline, a key of `report.baselines`."""
 
     def paths(wildcards):
-        return variant_files(stage, getattr(CONFIG.maze.report.peers, planner).variant, *WEIGHTS)
+        return variant_files(stage, getattr(CONFIG.maze.report.baselines, planner).variant, *WEIGHTS)
 
     return paths
 
@@ -123,14 +123,14 @@ def unseen_files(stage, *names):
 
 
 def drive_spec(wildcards):
-    """Params function: the identity text of one task and map, with the planners' sampling settings and the peers."""
-    rollouts, peers = CONFIG.maze.report.rollouts, CONFIG.maze.report.peers
+    """Params function: the identity text of one task and map, with the planners' sampling settings and the baselines."""
+    rollouts, baselines = CONFIG.maze.report.rollouts, CONFIG.maze.report.baselines
     sampling = {name: MAZE.section("samples", item.variant) for name, item in rollouts.planners.items()}
     settings = rollouts.model_dump(exclude={"tasks", "drawn_task"}) | {
         "task": wildcards.task,
         "layout": wildcards.map,
         "sampling": sampling,
-        "peers": peers.model_dump(),
+        "baselines": baselines.model_dump(),
     }
     return stage_spec("drive", settings, CONFIG.maze.threads)
 
@@ -188,7 +188,7 @@ def diagnostics_spec(wildcards):
     """Params function: the identity text of a variant's diagnostics."""
     sampling = MAZE.section("samples", wildcards.variant)
     settings = CONFIG.maze.report.diagnostics.model_dump() | {
-        key: sampling[key] for key in ("k", "keypoint_steps")
+        key: sampling[key] for key in ("k", "keyframe_steps")
     }
     return stage_spec("diagnostics", settings, CONFIG.maze.threads)
 

@@ -144,16 +144,16 @@ rule video_index:
         " --out index={output.index:q}"
 
 
-rule teacher:
+rule optical_flow:
     input:
         index="<results>/video/index/{split}.npz",
         codec=codec_files,
     output:
-        shard="<results>/video/teacher/{split}/{number}.tar",
+        shard="<results>/video/optical_flow/{split}/{number}.tar",
     log:
-        "<results>/video/logs/teacher/{split}.{number}.txt",
+        "<results>/video/logs/optical_flow/{split}.{number}.txt",
     benchmark:
-        "<results>/video/benchmarks/teacher/{split}.{number}.tsv"
+        "<results>/video/benchmarks/optical_flow/{split}.{number}.tsv"
     wildcard_constraints:
         number=r"\d{5}",
     conda:
@@ -164,24 +164,24 @@ rule teacher:
         mem_mb=memory(4000),
         runtime="4h",
     params:
-        spec=teacher_spec,
+        spec=optical_flow_spec,
         results=results_root,
     shell:
-        "python -m stages.video.teacher --spec {params.spec:q} --gpus {resources.gpu}"
+        "python -m stages.video.optical_flow --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
         " --in index={input.index:q} codec={input.codec:q}"
         " --out shard={output.shard:q}"
 
 
-rule teacher_index:
+rule optical_flow_index:
     input:
-        shards=lambda wildcards: shards("teacher", wildcards.split),
+        shards=lambda wildcards: shards("optical_flow", wildcards.split),
     output:
-        index="<results>/video/index/teacher_{split}.npz",
+        index="<results>/video/index/optical_flow_{split}.npz",
     log:
-        "<results>/video/logs/index/teacher_{split}.txt",
+        "<results>/video/logs/index/optical_flow_{split}.txt",
     benchmark:
-        "<results>/video/benchmarks/index/teacher_{split}.tsv"
+        "<results>/video/benchmarks/index/optical_flow_{split}.tsv"
     conda:
         "../envs/video.yaml"
     threads: 1
@@ -190,11 +190,11 @@ rule teacher_index:
         runtime="1h",
     params:
         spec=lambda wildcards: stage_spec(
-            "teacher_index", {"partial": CONFIG.video.teacher.partial}, domain="video"
+            "optical_flow_index", {"partial": CONFIG.video.optical_flow.partial}, domain="video"
         ),
         results=results_root,
     shell:
-        "python -m stages.video.teacher_index --spec {params.spec:q}"
+        "python -m stages.video.optical_flow_index --spec {params.spec:q}"
         " --log {log:q} --results {params.results:q}"
         " --in shards={input.shards:q}"
         " --out index={output.index:q}"
@@ -235,7 +235,7 @@ rule interpolator:
     input:
         index="<results>/video/index/train.npz",
         straightener=straightener_checkpoint,
-        teacher=teacher_index,
+        optical_flow=optical_flow_index,
     output:
         model="<results>/video/interpolator/{variant}/model.safetensors",
         config="<results>/video/interpolator/{variant}/config.json",
@@ -260,7 +260,7 @@ rule interpolator:
     shell:
         "python -m stages.video.interpolator --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in index={input.index:q} straightener={input.straightener:q} teacher={input.teacher:q}"
+        " --in index={input.index:q} straightener={input.straightener:q} optical_flow={input.optical_flow:q}"
         " --out model={output.model:q} config={output.config:q} run={output.run:q} history={output.history:q}"
 
 
@@ -295,18 +295,18 @@ rule interpolation:
         " --out figures={output.figures:q} costs={output.costs:q}"
 
 
-rule teacher_interpolation:
+rule optical_flow_interpolation:
     input:
         index=held_out_index(),
         codec=codec_files,
-        teacher=held_out_index("teacher_"),
+        optical_flow=held_out_index("optical_flow_"),
     output:
-        figures="<results>/video/interpolation/teacher/figures.npz",
-        costs="<results>/video/interpolation/teacher/costs.json",
+        figures="<results>/video/interpolation/optical_flow/figures.npz",
+        costs="<results>/video/interpolation/optical_flow/costs.json",
     log:
-        "<results>/video/logs/interpolation/teacher.txt",
+        "<results>/video/logs/interpolation/optical_flow.txt",
     benchmark:
-        "<results>/video/benchmarks/interpolation/teacher.tsv"
+        "<results>/video/benchmarks/interpolation/optical_flow.tsv"
     conda:
         "../envs/video.yaml"
     threads: CONFIG.video.threads
@@ -320,7 +320,7 @@ rule teacher_interpolation:
     shell:
         "python -m stages.video.interpolation --spec {params.spec:q} --gpus {resources.gpu}"
         " --log {log:q} --results {params.results:q}"
-        " --in index={input.index:q} codec={input.codec:q} teacher={input.teacher:q}"
+        " --in index={input.index:q} codec={input.codec:q} optical_flow={input.optical_flow:q}"
         " --out figures={output.figures:q} costs={output.costs:q}"
 
 

@@ -1,9 +1,11 @@
 from pathlib import Path
 
-from interdiff.keyframe_dp import max_gap
-from interdiff.variants import BASE
-from interdiff.video.settings import SELECTED, SPLITS, TEACHER, SegmentCostSettings
-from interdiff.video.stage_settings import learned_clips, samples_settings
+from interdiff.keyframes.dynamic_programming import max_gap
+from interdiff.settings import BASE
+from interdiff.video.planner.settings import SELECTED, SegmentCostSettings
+from interdiff.video.data.settings import SPLITS
+from interdiff.video.interpolators.settings import OPTICAL_FLOW
+from interdiff.workflow.pipelines.video_stages import learned_clips, samples_settings
 
 
 def from_source(source):
@@ -74,15 +76,15 @@ def lsmdc_spec(wildcards):
     return stage_spec("lsmdc", settings, domain="video")
 
 
-def teacher_spec(wildcards):
-    """Params function: the identity text of a shard of the teacher."""
+def optical_flow_spec(wildcards):
+    """Params function: the identity text of a shard of optical flow's clips."""
     settings = {
         "codec": CONFIG.video.data.codec.kind,
-        "teacher": CONFIG.video.teacher.model_dump(),
+        "optical_flow": CONFIG.video.optical_flow.model_dump(),
         "masks": CONFIG.video.masks.model_dump(),
         "number": int(wildcards.number),
     }
-    return stage_spec("teacher", settings, domain="video")
+    return stage_spec("optical_flow", settings, domain="video")
 
 
 def negative_spec(wildcards):
@@ -397,10 +399,10 @@ def straightener_checkpoint(wildcards):
     return video("straightener", *WEIGHTS)(wildcards) if inside else []
 
 
-def teacher_index(wildcards):
-    """Input function: the teacher's training shards, where an interpolator learns from them."""
-    weight = VIDEO.section("interpolator", wildcards.variant)["losses"]["teacher"]
-    return [f"{CONFIG.results}/video/index/teacher_train.npz"] if weight else []
+def optical_flow_index(wildcards):
+    """Input function: optical flow's training shards, where an interpolator learns from them."""
+    weight = VIDEO.section("interpolator", wildcards.variant)["losses"]["optical_flow"]
+    return [f"{CONFIG.results}/video/index/optical_flow_train.npz"] if weight else []
 
 
 def interpolation_spec(wildcards):
@@ -419,11 +421,11 @@ def held_out_index(prefix=""):
 
 
 def interpolation_files(methods, name):
-    """A file of each method's figures: those of variants, and the teacher's."""
+    """A file of each method's figures: those of variants, and optical flow's."""
     return [
         (
-            f"{CONFIG.results}/video/interpolation/teacher/{name}"
-            if method == TEACHER
+            f"{CONFIG.results}/video/interpolation/optical_flow/{name}"
+            if method == OPTICAL_FLOW
             else variant_files("interpolation", method, name, domain="video")[0]
         )
         for method in methods
@@ -442,7 +444,7 @@ def interpolators_spec(methods):
 
 def reported_interpolators(*names):
     """Files of the compared interpolators' checkpoints, in their order."""
-    methods = [name for name in CONFIG.video.report.interpolators if name != TEACHER]
+    methods = [name for name in CONFIG.video.report.interpolators if name != OPTICAL_FLOW]
     return [
         path for method in methods for path in variant_files("interpolator", method, *names, domain="video")
     ]
@@ -452,7 +454,7 @@ def trained_networks():
     """Histories of the networks behind the compared interpolators, by name; some share one, and some have none."""
     files = {}
     for name in CONFIG.video.report.interpolators:
-        if name == TEACHER:
+        if name == OPTICAL_FLOW:
             continue
         settings = VIDEO.section("interpolator", name)
         if settings["straightened"]:

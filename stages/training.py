@@ -3,8 +3,8 @@
 import signal
 import sys
 
-from interdiff.training import Loss, Network, train
-from stages.runner import Stage
+from interdiff.learning.training import Loss, Network, train
+from interdiff.workflow.stage import Stage
 
 
 class Follower:

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from interdiff.errors import InputError
-from interdiff.video.codecs import FRAMES_PER_LATENT, Codec, load_codec
-from interdiff.video.pictures import contact_sheet, write_gif, write_mp4, write_png
-from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.codec.codec import FRAMES_PER_LATENT, Codec
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.figures.pictures import contact_sheet, write_gif, write_mp4, write_png
 
 HELP = """
 The ending of OUT says what is written: .png is a sheet of every fourth frame, a row per clip; .gif and .mp4 show the clips

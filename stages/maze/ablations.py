@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from interdiff.files import load_arrays, write_csv
-from interdiff.maze.ablations import PlanFigures, compared, plan_figures
-from interdiff.maze.settings import AblationsStageSettings
-from interdiff.variants import BASE
-from stages.runner import Stage, run_stage
+from interdiff.maze.evaluation.ablations import PlanFigures, compared, plan_figures
+from interdiff.maze.evaluation.settings import AblationsStageSettings
+from interdiff.settings import BASE
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

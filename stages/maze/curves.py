@@ -3,7 +3,8 @@
 from interdiff.files import read_csv
 from interdiff.plotting import training_curves
 from interdiff.settings import NoSettings
-from stages.runner import Stage, run_stage
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from interdiff.maze.controller import generate
-from interdiff.maze.d4rl import read_stream, write_family, write_stream
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.random_layouts import random_layouts
-from interdiff.maze.settings import LayoutSettings
-from stages.runner import Stage, run_stage
+from interdiff.maze.world.controller import generate
+from interdiff.maze.world.d4rl import read_stream, write_family, write_stream
+from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.random_layouts import random_layouts
+from interdiff.maze.world.settings import LayoutSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

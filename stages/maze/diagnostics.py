@@ -2,23 +2,19 @@
 
 import torch
 
-from interdiff.corruption import with_anchor_errors
 from interdiff.files import load_arrays, write_csv
-from interdiff.maze.data import Prepared, load_prepared
-from interdiff.maze.diagnostics import (
-    failures,
-    index_counts,
-    indices_picture,
-    level_figures,
-    levels_picture,
-)
-from interdiff.maze.gallery import gallery
-from interdiff.maze.masks import Masks, load_masks
-from interdiff.maze.phase1 import Phase1, load_phase1
-from interdiff.maze.policies import first_keyframes, keyframe_indices, level_ranks, levels_from, rank_indices
-from interdiff.maze.refiner import Refiner, load_refiner
-from interdiff.maze.settings import DiagnosticsStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.maze.evaluation.diagnostics import failures, index_counts, level_figures
+from interdiff.maze.evaluation.settings import DiagnosticsStageSettings
+from interdiff.maze.figures.diagnostics import indices_picture, levels_picture
+from interdiff.maze.figures.gallery import gallery
+from interdiff.maze.planner.data import Prepared, load_prepared
+from interdiff.maze.planner.masks import Masks, load_masks
+from interdiff.maze.planner.phase1 import Phase1, load_phase1
+from interdiff.maze.planner.policies import first_keyframes, keyframe_indices, level_ranks, levels_from, rank_indices
+from interdiff.maze.planner.refiner import Refiner, load_refiner
+from interdiff.two_phase.corruption import with_anchor_errors
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 POLICIES = {"selector": "selector", "uniform": "uniform", "random_nested": "random"}
 
@@ -56,8 +52,8 @@ def _levels(stage: Stage, policy: str, data: Prepared, masks: Masks, phase1: Pha
     ranks = level_ranks(POLICIES[policy], levels, data, phase1.selector, stage.rng(1), start)
     indices = rank_indices(ranks, levels[0])
     generator = stage.generator()
-    keypoints = phase1.keypoints_of(data, chunks, indices, settings.keypoint_steps, generator)
-    moved, _ = with_anchor_errors(data.states, keypoints, indices, refiner.interpolation, 1.0, 0.0, generator)
+    keyframes = phase1.keyframes_of(data, chunks, indices, settings.keyframe_steps, generator)
+    moved, _ = with_anchor_errors(data.states, keyframes, indices, refiner.interpolation, 1.0, 0.0, generator)
     for name, anchored, exact in (("exact", data.states, True), ("phase 1", moved, False)):
         for row in level_figures(refiner, data, chunks, ranks, levels, anchored, exact, generator):
             yield {"policy": policy, "anchors": name} | row

@@ -5,14 +5,25 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from interdiff.files import write_arrays, write_csv
-from interdiff.maze.contenders import FEEDBACK, NO_COSTS, DrivenPlanner, costs, driven_fast, feedback_policies, tracked
-from interdiff.maze.data import load_prepared
-from interdiff.maze.layouts import Layout, load_layout
-from interdiff.maze.peers import load_peers
-from interdiff.maze.rollouts import STEPS, Episodes, Policy, at_goal, episodes, roll, scores, tracker
-from interdiff.maze.settings import DriveSettings
-from interdiff.maze.two_phase import TwoPhasePlanner, load_two_phase
-from stages.runner import Stage, run_stage
+from interdiff.maze.baselines.planners import load_baselines
+from interdiff.maze.evaluation.contenders import (
+    FEEDBACK,
+    NO_COSTS,
+    DrivenPlanner,
+    costs,
+    driven_fast,
+    feedback_policies,
+    tracked,
+)
+from interdiff.maze.evaluation.rollouts import roll
+from interdiff.maze.evaluation.settings import DriveSettings
+from interdiff.maze.planner.data import load_prepared
+from interdiff.maze.planner.timed_planner import TwoPhasePlanner, load_two_phase
+from interdiff.maze.world.layouts import Layout, load_layout
+from interdiff.maze.world.tasks import STEPS, Episodes, at_goal, episodes, scores
+from interdiff.maze.world.tracker import Policy, tracker
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 COLUMNS = (
     "planner", "task", "layout", "seed", "n", "return_mean", "score", "score_se", "success", "first_reach", "plan_ms",
@@ -21,19 +32,19 @@ COLUMNS = (
 
 
 def main(stage: Stage) -> None:
-    """Reads our planners' `test` splits (for their sizes) and networks, and the peers'; writes `scores` and `driven`.
+    """Reads our planners' `test` splits (for their sizes) and networks, and the baselines'; writes `scores` and `driven`.
 
     `driven` has the paths [P, E, steps, 2] of the drawn episodes by planner, their goals [E, 2] and map, and the first
     episode as it is planned alone and driven; all in joint coordinates.
     """
     settings: DriveSettings = stage.settings
     ours = list(_ours(stage))
-    peers = load_peers(settings.peers, stage.folder, stage.device)
+    baselines = load_baselines(settings.baselines, stage.folder, stage.device)
     layout = load_layout(settings.layout)
     cases = episodes(layout, settings.task, settings.episodes, stage.seed)
-    shown = {settings.drawn.planner, *FEEDBACK, *(peer.name for peer in peers)}
+    shown = {settings.drawn.planner, *FEEDBACK, *(baseline.name for baseline in baselines)}
     rows, drawn = [], {}
-    for name, policies, cost in _contenders(stage, ours, peers, layout, cases):
+    for name, policies, cost in _contenders(stage, ours, baselines, layout, cases):
         positions = roll(layout, cases, policies, STEPS[layout.name])
         cell = {"planner": name, "task": settings.task, "layout": layout.name, "seed": stage.seed}
         rows.append(cell | scores(at_goal(positions, cases.goals), layout.name) | cost)
@@ -53,7 +64,7 @@ def main(stage: Stage) -> None:
 def _ours(stage: Stage) -> Iterator[TwoPhasePlanner]:
     weights = {
         name: [path.parent for path in stage.inputs[name] if path.suffix == ".safetensors"]
-        for name in ("segment_cost", "selector", "keypoints", "refiner")
+        for name in ("segment_cost", "selector", "keyframes", "refiner")
     }
     prepared = {path: load_prepared(path, stage.device) for path in dict.fromkeys(stage.inputs["test"])}
     for number, (name, settings) in enumerate(sorted(stage.settings.planners.items())):
@@ -63,34 +74,34 @@ def _ours(stage: Stage) -> Iterator[TwoPhasePlanner]:
 
 
 def _contenders(
-    stage: Stage, ours: Sequence[DrivenPlanner], peers: Sequence[DrivenPlanner], layout: Layout, cases: Episodes
+    stage: Stage, ours: Sequence[DrivenPlanner], baselines: Sequence[DrivenPlanner], layout: Layout, cases: Episodes
 ) -> Iterator[tuple[str, list[Policy], dict[str, float]]]:
     """Names, a policy per episode, and what a plan costs.
 
-    Further trackers are in the name; peers' paths that are driven fast are `{peer}_retimed`, whose time nobody measured.
+    Further trackers are in the name; baselines' paths that are driven fast are `{baseline}_retimed`, without a time.
     """
     settings: DriveSettings = stage.settings
     for name, policies in feedback_policies(layout, cases, lambda: stage.rng(1)).items():
         yield name, policies, NO_COSTS
-    for planner in stage.progress([*ours, *peers], "planners", unit="planner"):
+    for planner in stage.progress([*ours, *baselines], "planners", unit="planner"):
         references = planner.plan(layout, cases.states, cases.goals, stage.generator(2))
         cost = costs(planner, layout, cases, stage.generator(3))
         others = {f"{planner.name}/{name}": gains for name, gains in settings.other_trackers.items()}
         for name, policies in tracked(references, {planner.name: settings.tracker} | others).items():
             yield name, policies, cost
-        if planner in peers and settings.peers_retiming:
-            fast = driven_fast(references, layout, cases, settings.peers_retiming)
+        if planner in baselines and settings.baselines_retiming:
+            fast = driven_fast(references, layout, cases, settings.baselines_retiming)
             known = {key: value for key, value in cost.items() if key != "plan_ms"}
             yield f"{planner.name}_retimed", [tracker(reference, settings.tracker) for reference in fast], known
 
 
 def _one_plan(stage: Stage, planner: TwoPhasePlanner, layout: Layout, cases: Episodes) -> dict[str, np.ndarray]:
-    """The first episode from keypoints [K, 2] over interpolated and refined paths [T, 2] to what was driven [steps, 2]."""
+    """The first episode from keyframes [K, 2] over interpolated and refined paths [T, 2] to what was driven [steps, 2]."""
     first = Episodes(cases.states[:1], cases.goals[:1])
     (traced,) = planner.traced(layout, first.states, first.goals, stage.generator(4))
     policies = [tracker(traced.reference, stage.settings.tracker)]
     return {
-        "keypoints": traced.keypoints,
+        "keyframes": traced.keyframes,
         "interpolated": traced.interpolated,
         "refined": traced.refined,
         "driven": roll(layout, first, policies, len(traced.reference.positions) + 20)[0],

@@ -3,9 +3,10 @@
 import numpy as np
 
 from interdiff.files import load_arrays
-from interdiff.maze.gallery import gallery
-from interdiff.maze.settings import GallerySettings
-from stages.runner import Stage, run_stage
+from interdiff.maze.figures.gallery import gallery
+from interdiff.workflow.pipelines.maze import GallerySettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 
 from interdiff.files import write_arrays
-from interdiff.keyframe_dp import global_indices, optimal_indices
-from interdiff.maze.data import Prepared, load_prepared
-from interdiff.maze.settings import MasksSettings
-from interdiff.nested_masks import nested_ranks
-from interdiff.segment_cost import all_segment_costs, sampled_segment_costs, snr_weight
-from stages.runner import Stage, run_stage
+from interdiff.keyframes.dynamic_programming import global_indices, optimal_indices
+from interdiff.keyframes.nested_masks import nested_ranks
+from interdiff.keyframes.segment_cost import all_segment_costs, sampled_segment_costs, snr_weight
+from interdiff.maze.planner.data import Prepared, load_prepared
+from interdiff.maze.planner.settings import MasksSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -1,8 +1,9 @@
 """results/maze/metrics.csv: the reported variants' figures in one table."""
 
 from interdiff.files import read_csv, write_csv
-from interdiff.maze.settings import ReportSettings
-from stages.runner import Stage, run_stage
+from interdiff.workflow.pipelines.maze import ReportSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from interdiff.errors import InputError
 from interdiff.files import write_arrays
-from interdiff.maze.d4rl import Stream, read_streams
-from interdiff.maze.layouts import Layout
-from interdiff.maze.prepare import prepare
-from interdiff.maze.settings import DataSettings
-from stages.runner import Stage, run_stage
+from interdiff.maze.world.d4rl import Stream, read_streams
+from interdiff.maze.world.layouts import Layout
+from interdiff.maze.world.sequences import prepare
+from interdiff.maze.world.settings import DataSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

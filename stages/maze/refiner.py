@@ -2,15 +2,18 @@
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
 from interdiff.files import load_arrays
-from interdiff.maze.data import load_prepared
-from interdiff.maze.phase1 import load_keypoints, load_selector
-from interdiff.maze.policies import level_ranks, levels_from
-from interdiff.maze.refiner import MaskedAnchors, Refiner, refiner_loss
-from interdiff.maze.settings import RANKED, RefinerSettings
-from interdiff.networks import initialise_from
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.networks import initialise_from
+from interdiff.maze.planner.data import load_prepared
+from interdiff.maze.planner.losses.refiner import MaskedAnchors, refiner_loss
+from interdiff.maze.planner.masks import RANKED
+from interdiff.maze.planner.phase1 import load_keyframes, load_selector
+from interdiff.maze.planner.policies import level_ranks, levels_from
+from interdiff.maze.planner.refiner import Refiner
+from interdiff.maze.planner.settings import RefinerSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 
@@ -24,11 +27,11 @@ def main(stage: Stage) -> None:
     anchors = []
     for policy, k, share in stage.progress(sources, "masks", unit="policy"):
         levels = levels_from(selector.nested_levels, k)
-        indices, keypoints = (
-            torch.as_tensor(cached[f"{policy}_{k}_{name}"], device=stage.device) for name in ("indices", "keypoints")
+        indices, keyframes = (
+            torch.as_tensor(cached[f"{policy}_{k}_{name}"], device=stage.device) for name in ("indices", "keyframes")
         )
         ranks = level_ranks(policy, levels, data, selector, stage.rng(), indices)
-        anchors.append(MaskedAnchors(ranks, levels, indices, keypoints, share))
+        anchors.append(MaskedAnchors(ranks, levels, indices, keyframes, share))
     config = {
         "frames": data.frames,
         "frames_per_token": settings.frames_per_token,
@@ -39,7 +42,7 @@ def main(stage: Stage) -> None:
     torch.manual_seed(settings.training.seed)
     model = Refiner(**config)
     if settings.initialise:
-        initialise_from(model.backbone, load_keypoints(stage.folder("keypoints"), data).backbone)
+        initialise_from(model.backbone, load_keyframes(stage.folder("keyframes"), data).backbone)
     model, history = train_network(stage, model, refiner_loss(data, anchors, settings))
     save_checkpoint(stage.outputs, model, {"kind": "refiner", "model": config}, history)
 

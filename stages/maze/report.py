@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from interdiff.files import atomic_path, read_json
-from interdiff.manifest import relative_to
-from interdiff.maze.ablations import in_brief
-from interdiff.maze.report import SECTIONS, SUMMARY, crossings_chart, variant_parts
-from interdiff.provenance import makers
-from interdiff.report import Figures, page, rows_table, section_parts, shared_artifacts, timings, workflow_graph
-from interdiff.runs import averages
+from interdiff.maze.evaluation.ablations import in_brief
 from interdiff.settings import NoSettings
-from stages.runner import Stage, run_stage
+from interdiff.workflow.manifest import relative_to
+from interdiff.workflow.report.charts import workflow_graph
+from interdiff.workflow.report.maze import SECTIONS, SUMMARY, crossings_chart, variant_parts
+from interdiff.workflow.report.page import Figures, page, rows_table, section_parts, shared_artifacts, timings
+from interdiff.workflow.report.provenance import makers
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
+from interdiff.workflow.tracking.store import averages
 
 
 def main(stage: Stage) -> None:

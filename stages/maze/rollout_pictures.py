@@ -1,9 +1,10 @@
 """Pictures of the planners in the simulator, and one plan as it is made and driven."""
 
 from interdiff.files import load_arrays, read_csv
-from interdiff.maze.rollout_pictures import animation, compute_picture, driven_picture
+from interdiff.maze.figures.rollouts import animation, compute_picture, driven_picture
 from interdiff.settings import NoSettings
-from stages.runner import Stage, run_stage
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -2,7 +2,8 @@
 
 from interdiff.files import read_csv, write_csv
 from interdiff.settings import NoSettings
-from stages.runner import Stage, run_stage
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

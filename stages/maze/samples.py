@@ -4,14 +4,15 @@ import numpy as np
 import torch
 
 from interdiff.files import write_arrays, write_csv
-from interdiff.maze.data import Prepared, load_prepared
-from interdiff.maze.evaluation import cost_ratio, plan_metrics
-from interdiff.maze.masks import Masks, load_masks
-from interdiff.maze.phase1 import load_phase1
-from interdiff.maze.plans import Planner, Plans, function_evaluations, plan_milliseconds
-from interdiff.maze.refiner import load_refiner
-from interdiff.maze.settings import SamplingSettings
-from stages.runner import Stage, run_stage
+from interdiff.maze.evaluation.metrics import cost_ratio, plan_metrics
+from interdiff.maze.planner.data import Prepared, load_prepared
+from interdiff.maze.planner.masks import Masks, load_masks
+from interdiff.maze.planner.phase1 import load_phase1
+from interdiff.maze.planner.plans import Planner, Plans, function_evaluations, plan_milliseconds
+from interdiff.maze.planner.refiner import load_refiner
+from interdiff.maze.planner.settings import SamplingSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:
@@ -48,7 +49,7 @@ def _arrays(
         "start": part.start,
         "goal": part.goal,
         "indices": plans.indices,
-        "keypoints": plans.keypoints,
+        "keyframes": plans.keyframes,
         "interp": plans.interpolated,
         "refined": plans.refined,
         "oracle_interp": oracle.interpolated,

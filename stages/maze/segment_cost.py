@@ -2,13 +2,16 @@
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
 from interdiff.files import write_json
-from interdiff.maze.data import load_prepared
-from interdiff.maze.masks import load_masks
-from interdiff.maze.segment_cost import SegmentCostModel, evaluate, segment_cost_loss
-from interdiff.maze.settings import SegmentCostSettings
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.maze.evaluation.segment_cost import evaluate
+from interdiff.maze.planner.data import load_prepared
+from interdiff.maze.planner.losses.segment_cost import segment_cost_loss
+from interdiff.maze.planner.masks import load_masks
+from interdiff.maze.planner.segment_cost import SegmentCostModel
+from interdiff.maze.planner.settings import SegmentCostSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

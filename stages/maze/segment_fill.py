@@ -1,13 +1,15 @@
-"""Train the low level of the hierarchical peer: diffusion over all steps between two of its goals."""
+"""Train the low level of the hierarchical baseline: diffusion over all steps between two of its goals."""
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
-from interdiff.diffusion import keyframe_scheduler
-from interdiff.maze.data import load_prepared
-from interdiff.maze.settings import SegmentFillSettings
-from interdiff.maze.window_diffusion import SegmentDenoiser, horizons_of, segment_loss
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.maze.baselines.losses import segment_loss
+from interdiff.maze.baselines.settings import SegmentFillSettings
+from interdiff.maze.baselines.window_diffusion import SegmentDenoiser, horizons_of
+from interdiff.maze.planner.data import load_prepared
+from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

@@ -6,16 +6,17 @@ import numpy as np
 import torch
 
 from interdiff.files import write_csv
-from interdiff.keyframe_dp import optimal_indices
-from interdiff.maze.data import load_prepared
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.masks import load_masks
-from interdiff.maze.phase1 import load_segment_cost, load_selector
-from interdiff.maze.policies import keyframe_indices
-from interdiff.maze.segment_cost import costs_of_chunks
-from interdiff.maze.selection_limit import expected_cost, load_starts, sample_rows, selection_row
-from interdiff.maze.settings import SelectionStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.maze.evaluation.selection_limit import expected_cost, load_starts, sample_rows, selection_row
+from interdiff.maze.evaluation.settings import SelectionStageSettings
+from interdiff.maze.planner.data import load_prepared
+from interdiff.maze.planner.masks import load_masks
+from interdiff.maze.planner.phase1 import load_segment_cost, load_selector
+from interdiff.maze.planner.policies import keyframe_indices
+from interdiff.maze.planner.segment_cost import costs_of_chunks
+from interdiff.maze.world.layouts import load_layout
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 COLUMNS = (
     "layout", "k", "n", "selector", "dphi", "uniform", "random", "limit", "limit_se",

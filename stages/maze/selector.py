@@ -4,15 +4,18 @@ from typing import Any
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
 from interdiff.files import write_json
-from interdiff.maze.data import load_prepared
-from interdiff.maze.masks import load_masks
-from interdiff.maze.phase1 import load_segment_cost
-from interdiff.maze.selector import KeyframeSelector, evaluate, selector_loss
-from interdiff.maze.settings import SelectorSettings
-from interdiff.networks import initialise_from
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.networks import initialise_from
+from interdiff.maze.evaluation.selector import evaluate
+from interdiff.maze.planner.data import load_prepared
+from interdiff.maze.planner.losses.selector import selector_loss
+from interdiff.maze.planner.masks import load_masks
+from interdiff.maze.planner.phase1 import load_segment_cost
+from interdiff.maze.planner.selector import KeyframeSelector
+from interdiff.maze.planner.settings import SelectorSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

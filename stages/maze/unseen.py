@@ -3,14 +3,15 @@
 import numpy as np
 
 from interdiff.files import write_csv
-from interdiff.maze.contenders import NO_COSTS, costs, feedback_policies, tracked
-from interdiff.maze.data import load_prepared
-from interdiff.maze.random_layouts import random_layouts
-from interdiff.maze.rollouts import episodes
-from interdiff.maze.settings import UnseenStageSettings
-from interdiff.maze.two_phase import load_two_phase
-from interdiff.maze.unseen import drive, share_through_walls, summary
-from stages.runner import Stage, run_stage
+from interdiff.maze.evaluation.contenders import NO_COSTS, costs, feedback_policies, tracked
+from interdiff.maze.evaluation.settings import UnseenStageSettings
+from interdiff.maze.evaluation.unseen import drive, share_through_walls, summary
+from interdiff.maze.planner.data import load_prepared
+from interdiff.maze.planner.timed_planner import load_two_phase
+from interdiff.maze.world.random_layouts import random_layouts
+from interdiff.maze.world.tasks import episodes
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 OURS = "two_phase"
 COLUMNS = (

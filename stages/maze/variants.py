@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from interdiff.files import canonical_json, file_sha256, read_csv, read_json, write_json
-from interdiff.maze.settings import MAZE_STAGES, VariantsStageSettings
-from interdiff.runs import publish
-from interdiff.tracking import git_commit
-from interdiff.variants import merge
-from stages.runner import Stage, run_stage
+from interdiff.workflow.manifest import git_commit
+from interdiff.workflow.pipelines.maze import MAZE_STAGES, VariantsStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
+from interdiff.workflow.tracking.runs import publish
+from interdiff.workflow.variants import merge
 
 
 def main(stage: Stage) -> None:

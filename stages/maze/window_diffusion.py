@@ -1,13 +1,15 @@
-"""Train a learned peer: diffusion over all steps of a window (full sequence), or over sub-goals 15 steps apart."""
+"""Train a learned baseline: diffusion over all steps of a window (full sequence), or over sub-goals 15 steps apart."""
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
-from interdiff.diffusion import keyframe_scheduler
-from interdiff.maze.data import load_prepared
-from interdiff.maze.settings import WindowDiffusionSettings
-from interdiff.maze.window_diffusion import WindowDenoiser, free_cells_of, horizons_of, window_loss
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.maze.baselines.losses import window_loss
+from interdiff.maze.baselines.settings import WindowDiffusionSettings
+from interdiff.maze.baselines.window_diffusion import WindowDenoiser, free_cells_of, horizons_of
+from interdiff.maze.planner.data import load_prepared
+from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

@@ -4,11 +4,12 @@ import numpy as np
 import torch
 
 from interdiff.files import load_arrays, write_csv
-from interdiff.video.codecs import load_codec
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.stage_settings import AdherenceStageSettings
-from interdiff.video.tracker import adherence
-from stages.runner import Stage, run_stage
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.evaluation.tracker import adherence
+from interdiff.workflow.pipelines.video_stages import AdherenceStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

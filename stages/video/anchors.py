@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 
 from interdiff.files import load_arrays
-from interdiff.video.backbone import load_backbone
-from interdiff.video.batches import clip_noise, load_negative
-from interdiff.video.flow_matching import Guidance, even_levels
-from interdiff.video.keyframes import best_keyframes, keyframes_again, policy_frames
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.shards import ANCHOR_COLUMNS, write_shard
-from interdiff.video.stage_settings import AnchorsStageSettings
-from interdiff.video.tuning import load_tuned
-from stages.runner import Stage, run_stage
+from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.backbone.flow_matching import Guidance, even_levels
+from interdiff.video.backbone.tuning import load_tuned
+from interdiff.video.data.batches import clip_noise, load_negative
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.data.shards import ANCHOR_COLUMNS, write_shard
+from interdiff.video.planner.keyframes import best_keyframes, keyframes_again, policy_frames
+from interdiff.workflow.pipelines.video_stages import AnchorsStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 TOGETHER = 20
 """Clips that are sampled at once."""

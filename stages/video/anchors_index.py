@@ -1,9 +1,10 @@
 """The index of shards of phase 1's outputs."""
 
-from interdiff.video.shard_index import write_index
-from interdiff.video.shards import ANCHOR_COLUMNS
-from interdiff.video.stage_settings import IndexStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.video.data.shard_index import write_index
+from interdiff.video.data.shards import ANCHOR_COLUMNS
+from interdiff.workflow.pipelines.video_stages import IndexStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -2,12 +2,14 @@
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
-from interdiff.video.backbone import backbone_loss, build_backbone, transformer_config
-from interdiff.video.batches import TrainingClips, load_negative
-from interdiff.video.settings import BackboneSettings
-from interdiff.video.shard_dataset import ShardDataset
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.backbone.backbone import build_backbone, transformer_config
+from interdiff.video.backbone.losses import backbone_loss
+from interdiff.video.backbone.settings import BackboneSettings
+from interdiff.video.data.batches import TrainingClips, load_negative
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from interdiff.video.codecs import load_codec
-from interdiff.video.scenes import render, split_scene
-from interdiff.video.shards import COLUMNS, write_shard
-from interdiff.video.stage_settings import ClipsStageSettings
-from interdiff.video.text import load_text_encoder
-from stages.runner import Stage, run_stage
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.data.scenes import render, split_scene
+from interdiff.video.data.shards import COLUMNS, write_shard
+from interdiff.video.data.text import load_text_encoder
+from interdiff.workflow.pipelines.video_stages import ClipsStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 TOGETHER = 50
 """Prompts that are embedded at once."""

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from interdiff.checkpoint import save_checkpoint
 from interdiff.files import write_json
-from interdiff.video.codecs import fit_linear_codec, reconstruction_psnr
-from interdiff.video.scenes import render, split_scene
-from interdiff.video.stage_settings import CodecStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.codec.codec import reconstruction_psnr
+from interdiff.video.codec.linear import fit_linear_codec
+from interdiff.video.data.scenes import render, split_scene
+from interdiff.workflow.pipelines.video_stages import CodecStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

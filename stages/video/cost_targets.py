@@ -4,12 +4,13 @@ import numpy as np
 import torch
 
 from interdiff.files import write_arrays
-from interdiff.video.backbone import load_backbone
-from interdiff.video.flow_matching import Guidance, shifted
-from interdiff.video.segment_cost import teacher_costs
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.stage_settings import CostTargetsStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.backbone.flow_matching import Guidance, shifted
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.planner.segment_cost import teacher_costs
+from interdiff.workflow.pipelines.video_stages import CostTargetsStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -2,9 +2,11 @@
 
 import logging
 
-from interdiff.video.hub import fetch_shard
-from interdiff.video.stage_settings import DownloadStageSettings
-from stages.runner import Progress, Stage, run_stage
+from interdiff.video.data.hub import fetch_shard
+from interdiff.workflow.pipelines.video_stages import DownloadStageSettings
+from interdiff.workflow.progress import Progress
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

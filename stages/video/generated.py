@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from interdiff.video.backbone import load_backbone
-from interdiff.video.batches import clip_noise, load_negative
-from interdiff.video.flow_matching import Guidance, unipc
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.shards import GENERATED_COLUMNS, write_shard
-from interdiff.video.stage_settings import GeneratedStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.backbone.flow_matching import Guidance, unipc
+from interdiff.video.data.batches import clip_noise, load_negative
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.data.shards import GENERATED_COLUMNS, write_shard
+from interdiff.workflow.pipelines.video_stages import GeneratedStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 TOGETHER = 10
 """Clips that are sampled at once."""

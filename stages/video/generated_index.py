@@ -1,9 +1,10 @@
 """The index of shards of the clips that the backbone made."""
 
 from interdiff.settings import NoSettings
-from interdiff.video.shard_index import write_index
-from interdiff.video.shards import GENERATED_COLUMNS
-from stages.runner import Stage, run_stage
+from interdiff.video.data.shard_index import write_index
+from interdiff.video.data.shards import GENERATED_COLUMNS
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

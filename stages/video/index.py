@@ -1,9 +1,10 @@
 """The index of a split's shards: where every sample's columns lie."""
 
 from interdiff.settings import NoSettings
-from interdiff.video.shard_index import write_index
-from interdiff.video.shards import COLUMNS
-from stages.runner import Stage, run_stage
+from interdiff.video.data.shard_index import write_index
+from interdiff.video.data.shards import COLUMNS
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

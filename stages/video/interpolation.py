@@ -1,4 +1,4 @@
-"""Figures of an interpolator, or of the teacher, on held-out clips: every missing frame of every mask."""
+"""Figures of an interpolator, or of optical flow, on held-out clips: every missing frame of every mask."""
 
 from collections.abc import Callable
 
@@ -7,29 +7,30 @@ import torch
 from torch import Tensor
 
 from interdiff.files import write_arrays, write_json
-from interdiff.video.batches import clip_masks
-from interdiff.video.codecs import load_codec
-from interdiff.video.costs import costs
-from interdiff.video.evaluation import frame_figures
-from interdiff.video.interpolators import fill
-from interdiff.video.methods import load_interpolator
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.stage_settings import InterpolationStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.data.batches import clip_masks
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.evaluation.costs import costs
+from interdiff.video.evaluation.interpolation import frame_figures
+from interdiff.video.interpolators.interpolator import fill
+from interdiff.video.interpolators.loading import load_interpolator
+from interdiff.workflow.pipelines.video_stages import InterpolationStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 Filled = tuple[Tensor, Tensor | None]
 
 
 @torch.no_grad()
 def main(stage: Stage) -> None:
-    """Reads a split's `index`, the codec, and an `interpolator` or the index of the `teacher`'s shards.
+    """Reads a split's `index`, the codec, and an `interpolator` or the index of `optical_flow`'s shards.
 
-    Writes `figures`, arrays [clips, masks, T], and `costs`, empty for the teacher.
+    Writes `figures`, arrays [clips, masks, T], and `costs`, empty for optical flow.
     """
     settings: InterpolationStageSettings = stage.settings
     data = ShardDataset(stage.path("index"), ["latent"])
     codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
-    filled, cost = _taught(stage) if "teacher" in stage.inputs else _interpolated(stage, data)
+    filled, cost = _taught(stage) if "optical_flow" in stage.inputs else _interpolated(stage, data)
     figures = []
     for number in stage.progress(range(min(settings.clips, len(data))), "clips", unit="clip"):
         sample = data[number]
@@ -49,7 +50,7 @@ def _interpolated(stage: Stage, data: ShardDataset) -> tuple[Callable[[str, Tens
 
 
 def _taught(stage: Stage) -> tuple[Callable[[str, Tensor, Tensor], Filled], dict[str, float]]:
-    taught = ShardDataset(stage.path("teacher"), ["filled"])
+    taught = ShardDataset(stage.path("optical_flow"), ["filled"])
     return lambda key, known, mask: (taught.by_key(key)["filled"].to(known), None), {}
 
 

@@ -6,16 +6,18 @@ from torch import Tensor
 
 from interdiff.files import load_arrays, read_csv
 from interdiff.plotting import training_curves
-from interdiff.video.batches import clip_masks
-from interdiff.video.codecs import FRAMES_PER_LATENT, load_codec
-from interdiff.video.interpolation_pictures import errors_by_gap, field_picture, ranked_samples, widest_gap
-from interdiff.video.interpolators import Interpolator, fill
-from interdiff.video.methods import load_interpolator
-from interdiff.video.pictures import contact_sheet, write_png
-from interdiff.video.settings import TEACHER
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.stage_settings import InterpolationPicturesStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.video.codec.codec import FRAMES_PER_LATENT
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.data.batches import clip_masks
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.figures.interpolation import errors_by_gap, field_picture, ranked_samples, widest_gap
+from interdiff.video.figures.pictures import contact_sheet, write_png
+from interdiff.video.interpolators.interpolator import Interpolator, fill
+from interdiff.video.interpolators.loading import load_interpolator
+from interdiff.video.interpolators.settings import OPTICAL_FLOW
+from interdiff.workflow.pipelines.video_stages import InterpolationPicturesStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 @torch.no_grad()
@@ -24,7 +26,7 @@ def main(stage: Stage) -> None:
     settings: InterpolationPicturesStageSettings = stage.settings
     figures = dict(zip(settings.methods, map(load_arrays, stage.inputs["figures"]), strict=True))
     folders = [path.parent for path in stage.inputs["interpolators"] if path.suffix == ".safetensors"]
-    names = [name for name in settings.methods if name != TEACHER]
+    names = [name for name in settings.methods if name != OPTICAL_FLOW]
     models: dict[str, Interpolator] = {
         name: load_interpolator(folder, stage.device) for name, folder in zip(names, folders, strict=True)
     }

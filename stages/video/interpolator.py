@@ -4,22 +4,23 @@ from typing import Any
 
 import torch
 
-from interdiff.checkpoint import CONFIG, save_checkpoint
 from interdiff.files import read_json
-from interdiff.video.batches import TrainingClips
-from interdiff.video.codecs import CHANNELS
-from interdiff.video.interpolator_loss import interpolator_loss
-from interdiff.video.methods import build_interpolator, interpolator_config, load_straightener
-from interdiff.video.settings import InterpolatorSettings
-from interdiff.video.shard_dataset import ShardDataset
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import CONFIG, save_checkpoint
+from interdiff.video.codec.codec import CHANNELS
+from interdiff.video.data.batches import TrainingClips
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.interpolators.loading import build_interpolator, interpolator_config, load_straightener
+from interdiff.video.interpolators.losses import interpolator_loss
+from interdiff.video.interpolators.settings import InterpolatorSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
-    """Reads the training split's `index`, and where the settings ask for them the `straightener` and the teacher's index.
+    """Reads the training split's `index`, and where the settings ask for them the `straightener` and optical flow's index.
 
-    Learns the clips that the teacher has filled, or all. Writes a checkpoint; the straightener is part of it, and is not
+    Learns the clips that optical flow has filled, or all. Writes a checkpoint; the straightener is part of it, and is not
     trained further.
     """
     settings: InterpolatorSettings = stage.settings
@@ -34,8 +35,8 @@ def main(stage: Stage) -> None:
     history: list[dict[str, float]] = []
     if any(parameter.requires_grad for parameter in model.parameters()):
         data = [ShardDataset(stage.path("index"), ["latent"])]
-        if settings.losses.teacher:
-            data.insert(0, ShardDataset(stage.path("teacher"), ["filled", "mask"]))
+        if settings.losses.optical_flow:
+            data.insert(0, ShardDataset(stage.path("optical_flow"), ["filled", "mask"]))
         loss = interpolator_loss(TrainingClips(data, settings.training, stage.device), settings)
         model, history = train_network(stage, model, loss)
     save_checkpoint(stage.outputs, model, {"kind": "interpolator", "model": config}, history)

@@ -1,9 +1,10 @@
 """results/video/interpolators.csv: all interpolators on the same frames, by gap, beside one of them."""
 
 from interdiff.files import load_arrays, read_json, write_csv
-from interdiff.video.evaluation import table_rows
-from interdiff.video.stage_settings import InterpolatorsStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.video.evaluation.interpolation import table_rows
+from interdiff.workflow.pipelines.video_stages import InterpolatorsStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 COLUMNS = (
     "method", "split", "gap", "n", "latent_l1", "latent_mse", "psnr", "ssim", "uncertainty_corr", "params_m",

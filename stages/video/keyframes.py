@@ -2,15 +2,17 @@
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
 from interdiff.files import load_arrays
-from interdiff.video.backbone import load_backbone
-from interdiff.video.batches import TrainingClips, load_negative
-from interdiff.video.keyframes import best_keyframes, keyframes_loss
-from interdiff.video.settings import KeyframesSettings
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.tuning import learned, tuned, tuned_config
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.backbone.tuning import learned, tuned, tuned_config
+from interdiff.video.data.batches import TrainingClips, load_negative
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.planner.keyframes import best_keyframes
+from interdiff.video.planner.losses.keyframes import keyframes_loss
+from interdiff.video.planner.settings import KeyframesSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from interdiff.errors import InputError
-from interdiff.video.codecs import latent_frames, load_codec
-from interdiff.video.lsmdc import FilmClip, clip_file, read_annotations, read_clip
-from interdiff.video.shards import COLUMNS, write_shard
-from interdiff.video.stage_settings import LsmdcStageSettings
-from interdiff.video.text import load_text_encoder
-from stages.runner import Stage, run_stage
+from interdiff.video.codec.codec import latent_frames
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.data.lsmdc import FilmClip, clip_file, read_annotations, read_clip
+from interdiff.video.data.shards import COLUMNS, write_shard
+from interdiff.video.data.text import load_text_encoder
+from interdiff.workflow.pipelines.video_stages import LsmdcStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

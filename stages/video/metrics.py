@@ -3,10 +3,11 @@
 import torch
 
 from interdiff.files import load_arrays, read_csv, read_json, write_csv
-from interdiff.video.comparison import ADHERENCE, Reference, quality
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.stage_settings import MetricsStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.evaluation.comparison import ADHERENCE, Reference, quality
+from interdiff.workflow.pipelines.video_stages import MetricsStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 FIGURES = ("frechet", *ADHERENCE, "smoothness", "sharpness", "distance")
 COLUMNS = (

@@ -3,9 +3,10 @@
 import torch
 
 from interdiff.files import write_arrays
-from interdiff.video.stage_settings import NegativeStageSettings
-from interdiff.video.text import load_text_encoder
-from stages.runner import Stage, run_stage
+from interdiff.video.data.text import load_text_encoder
+from interdiff.workflow.pipelines.video_stages import NegativeStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 
 from interdiff.files import write_arrays
-from interdiff.keyframe_dp import optimal_indices
-from interdiff.video.methods import load_interpolator, load_straightener
-from interdiff.video.oracle import interpolator_costs, line_costs
-from interdiff.video.settings import OracleSettings
-from interdiff.video.shard_dataset import ShardDataset
-from stages.runner import Stage, run_stage
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.interpolators.loading import load_interpolator, load_straightener
+from interdiff.video.planner.oracle import interpolator_costs, line_costs
+from interdiff.video.planner.settings import OracleSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -2,13 +2,15 @@
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
-from interdiff.video.backbone import load_backbone
-from interdiff.video.batches import TrainingClips
-from interdiff.video.preview import Preview, build_preview, preview_loss
-from interdiff.video.settings import PreviewSettings
-from interdiff.video.shard_dataset import ShardDataset
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.data.batches import TrainingClips
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.planner.losses.preview import preview_loss
+from interdiff.video.planner.preview import Preview, build_preview
+from interdiff.video.planner.settings import PreviewSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

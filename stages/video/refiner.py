@@ -2,16 +2,17 @@
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
 from interdiff.files import load_arrays
-from interdiff.video.backbone import load_backbone
-from interdiff.video.batches import TrainingClips
-from interdiff.video.methods import load_interpolator
-from interdiff.video.refiner import nested_masks, refiner_loss
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.stage_settings import RefinerStageSettings
-from interdiff.video.tuning import learned, tuned, tuned_config
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.backbone.tuning import learned, tuned, tuned_config
+from interdiff.video.data.batches import TrainingClips
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.interpolators.loading import load_interpolator
+from interdiff.video.planner.losses.refiner import nested_masks, refiner_loss
+from interdiff.workflow.pipelines.video_stages import RefinerStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

@@ -1,13 +1,14 @@
 """results/video/report.html: tables, captioned pictures and the workflow, in one file."""
 
 from interdiff.files import atomic_path
-from interdiff.manifest import relative_to
-from interdiff.provenance import makers
-from interdiff.report import Figures, page, rows_table, section_parts, timings, workflow_graph
 from interdiff.settings import NoSettings
-from interdiff.tracking import git_commit
-from interdiff.video.report import SECTIONS, in_brief, methods_in_brief, selection_in_brief
-from stages.runner import Stage, run_stage
+from interdiff.workflow.manifest import git_commit, relative_to
+from interdiff.workflow.report.charts import workflow_graph
+from interdiff.workflow.report.page import Figures, page, rows_table, section_parts, timings
+from interdiff.workflow.report.provenance import makers
+from interdiff.workflow.report.video import SECTIONS, in_brief, methods_in_brief, selection_in_brief
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -4,12 +4,14 @@ import numpy as np
 import torch
 
 from interdiff.files import load_arrays, read_csv
-from interdiff.video.codecs import FRAMES_PER_LATENT, load_codec
-from interdiff.video.pictures import contact_sheet, write_gif, write_png
-from interdiff.video.sample_pictures import chosen_frames, losses_together, quality_by_cost, side_by_side
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.stage_settings import SamplePicturesStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.video.codec.codec import FRAMES_PER_LATENT
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.figures.pictures import contact_sheet, write_gif, write_png
+from interdiff.video.figures.samples import chosen_frames, losses_together, quality_by_cost, side_by_side
+from interdiff.workflow.pipelines.video_stages import SamplePicturesStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 SHOWN = 6
 """Prompts that are shown."""

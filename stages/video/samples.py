@@ -6,15 +6,16 @@ import numpy as np
 import torch
 
 from interdiff.files import write_arrays, write_json
-from interdiff.timing import now
-from interdiff.video.backbone import load_backbone
-from interdiff.video.batches import clip_noise
-from interdiff.video.samplers import load_sampler
-from interdiff.video.sampling_costs import sampling_costs
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.stage_settings import SamplesStageSettings
-from interdiff.video.two_phase import Sampled
-from stages.runner import Stage, run_stage
+from interdiff.learning.timing import now
+from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.data.batches import clip_noise
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.evaluation.sampling_costs import sampling_costs
+from interdiff.video.planner.samplers import load_sampler
+from interdiff.video.planner.settings import SamplesStageSettings
+from interdiff.video.planner.two_phase import Sampled
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:

@@ -2,14 +2,16 @@
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
 from interdiff.files import load_arrays
-from interdiff.keyframe_dp import max_gap
-from interdiff.video.batches import TrainingClips
-from interdiff.video.segment_cost import VideoSegmentCost, latent_cost_loss, teacher_cost_loss
-from interdiff.video.settings import SegmentCostSettings
-from interdiff.video.shard_dataset import ShardDataset
-from stages.runner import Stage, run_stage
+from interdiff.keyframes.dynamic_programming import max_gap
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.data.batches import TrainingClips
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.planner.losses.segment_cost import latent_cost_loss, teacher_cost_loss
+from interdiff.video.planner.segment_cost import VideoSegmentCost
+from interdiff.video.planner.settings import SegmentCostSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

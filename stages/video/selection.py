@@ -6,15 +6,16 @@ import numpy as np
 import torch
 
 from interdiff.files import load_arrays, write_csv
-from interdiff.keyframe_dp import global_indices, optimal_indices, random_indices, uniform_indices
-from interdiff.video.backbone import load_backbone
-from interdiff.video.choosers import load_selector, seen_costs_of
-from interdiff.video.preview import load_preview
-from interdiff.video.segment_cost import costs_of_prompts, load_video_segment_cost
-from interdiff.video.selection import repeat_consistency, selection_row
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.stage_settings import SelectionStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.keyframes.dynamic_programming import global_indices, optimal_indices, random_indices, uniform_indices
+from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.evaluation.selection import repeat_consistency, selection_row
+from interdiff.video.planner.choosers import load_selector, seen_costs_of
+from interdiff.video.planner.preview import load_preview
+from interdiff.video.planner.segment_cost import costs_of_prompts, load_video_segment_cost
+from interdiff.workflow.pipelines.video_stages import SelectionStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 
 COLUMNS = (
     "selector", "clips", "k", "n", "overlap", "overlap_int", "cost_ratio", "unique_sequences", "overlap_se",

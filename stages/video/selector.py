@@ -3,20 +3,22 @@
 import numpy as np
 import torch
 
-from interdiff.checkpoint import save_checkpoint
 from interdiff.files import load_arrays
-from interdiff.keyframe_dp import optimal_indices
-from interdiff.video.backbone import load_backbone
-from interdiff.video.batches import TrainingClips
-from interdiff.video.choosers import seen_costs_of
-from interdiff.video.keyframes import best_keyframes
-from interdiff.video.preview import load_preview
-from interdiff.video.segment_cost import costs_of_prompts, load_video_segment_cost
-from interdiff.video.selector import VideoSelector, selector_loss
-from interdiff.video.settings import SelectorSettings
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.stage_settings import SelectorStageSettings
-from stages.runner import Stage, run_stage
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.data.batches import TrainingClips
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.planner.choosers import seen_costs_of
+from interdiff.video.planner.keyframes import best_keyframes
+from interdiff.video.planner.losses.selector import selector_loss
+from interdiff.video.planner.preview import load_preview
+from interdiff.video.planner.segment_cost import costs_of_prompts, load_video_segment_cost
+from interdiff.video.planner.selector import VideoSelector
+from interdiff.video.planner.settings import SelectorSettings
+from interdiff.workflow.pipelines.video_stages import SelectorStageSettings
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

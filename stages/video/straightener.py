@@ -2,15 +2,16 @@
 
 import torch
 
-from interdiff.checkpoint import save_checkpoint
-from interdiff.video.batches import TrainingClips
-from interdiff.video.codecs import CHANNELS
-from interdiff.video.interpolator_loss import straightener_loss
-from interdiff.video.methods import straightener_config
-from interdiff.video.settings import StraightenerSettings
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.straightener import Straightener
-from stages.runner import Stage, run_stage
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.codec.codec import CHANNELS
+from interdiff.video.data.batches import TrainingClips
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.interpolators.loading import straightener_config
+from interdiff.video.interpolators.losses import straightener_loss
+from interdiff.video.interpolators.settings import StraightenerSettings
+from interdiff.video.interpolators.straightener import Straightener
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 

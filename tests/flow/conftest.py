@@ -36,7 +36,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from interdiff.files import write_arrays
-from stages.runner import run_stage
+from interdiff.workflow.runner import run_stage
 
 
 class Settings(BaseModel):
@@ -195,7 +195,9 @@ def built(tmp_path_factory):
     # What the repository itself has no instance of: imports inside functions, relative ones, files from outside.
     repository.edit("interdiff/far.py", append("value = 1"))
     repository.edit("interdiff/maze/deep.py", append("from ..far import value"))
-    repository.edit("interdiff/maze/gallery.py", append("def later():\n    from . import deep\n\n    return deep"))
+    repository.edit(
+        "interdiff/maze/figures/gallery.py", append("def later():\n    from .. import deep\n\n    return deep")
+    )
     with h5py.File(folder / SOURCE, "w") as file:
         for name in ("observations", "actions", "infos/qpos", "infos/qvel", "infos/goal"):
             file[name] = [[0.0, 0.0]]

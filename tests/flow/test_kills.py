@@ -16,7 +16,7 @@ import pytest
 from conftest import config, copy, equally_spaced, smooth_sequences
 
 SEED = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))
-STAGES = ("segment_cost", "selector", "keypoints", "refiner")
+STAGES = ("segment_cost", "selector", "keyframes", "refiner")
 WALL_TIME = ("steps_per_s", "samples_per_s", "peak_memory_mb")
 NETWORK = {"d_model": 16, "depth": 1, "heads": 2}
 TRAINING = {"steps": 30, "batch_size": 4, "warmup_steps": 3, "save_every": 3, "log_every": 2, "ema_decay": 0.5}
@@ -25,7 +25,7 @@ SETTINGS = {
     "masks": {"levels": [2, 4, 8, 16], "nested_levels": [4, 8, 16]},
     "segment_cost": {"network": NETWORK, "pairs": 8, "training": TRAINING},
     "selector": {"training": TRAINING},
-    "keypoints": {"network": NETWORK, "counts": [4], "training": TRAINING},
+    "keyframes": {"network": NETWORK, "counts": [4], "training": TRAINING},
     "anchors": {"policies": ["selector", "uniform"], "counts": [4]},
     "refiner": {"network": NETWORK, "training": TRAINING},
     "sampling": {"k": 4, "n_per_layout": 4},
@@ -44,7 +44,7 @@ from pathlib import Path
 ROOT = os.getcwd()
 sys.path.insert(0, ROOT)
 
-import stages.runner
+import interdiff.workflow.runner
 
 MODULES = ("state", "files", "training", "checkpoint", "manifest", "runner", "locks")
 POINT = json.loads(Path("point.json").read_text())
@@ -76,7 +76,7 @@ def call(frame, event, argument):
     return line if Path(code.co_filename).stem in MODULES else None
 
 
-def traced(*arguments, run=stages.runner.run_stage):
+def traced(*arguments, run=interdiff.workflow.runner.run_stage):
     sys.settrace(call)
     try:
         run(*arguments)
@@ -86,7 +86,7 @@ def traced(*arguments, run=stages.runner.run_stage):
         raise
 
 
-stages.runner.run_stage = traced
+interdiff.workflow.runner.run_stage = traced
 module, sys.argv = sys.argv[2], sys.argv[2:]
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """

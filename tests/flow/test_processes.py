@@ -14,7 +14,7 @@ import pytest
 from conftest import equally_spaced, smooth_sequences
 from safetensors.numpy import load_file
 
-from stages.devices import launcher
+from interdiff.learning.devices import launcher
 
 ROOT = Path(__file__).parents[2]
 NETWORK = {"d_model": 16, "depth": 1, "heads": 2}

@@ -18,7 +18,7 @@ JOBS = {
     "masks": ("base train", "base val", "base test"),
     "segment_cost": ("base",),
     "selector": ("base",),
-    "keypoints": ("base",),
+    "keyframes": ("base",),
     "anchors": ("base train",),
     "refiner": ("base",),
     "samples": (*VARIANTS, *ABLATED),
@@ -39,7 +39,7 @@ ALL = tuple(JOBS)
 NOTHING = ()
 SAMPLED = ("samples", "gallery", "metrics", "ablations")
 REFINED = ("refiner", "curves", *SAMPLED)
-PHASE_1 = ("keypoints", "anchors", *REFINED)
+PHASE_1 = ("keyframes", "anchors", *REFINED)
 SELECTED = ("selector", "selection", *PHASE_1)
 COSTED = ("segment_cost", *SELECTED)
 MASKED = ("masks", *COSTED)
@@ -107,7 +107,7 @@ CODE = {
             "masks": MASKED,
             "segment_cost": COSTED,
             "selector": SELECTED,
-            "keypoints": PHASE_1,
+            "keyframes": PHASE_1,
             "anchors": ("anchors", *REFINED),
             "refiner": REFINED,
             "samples": SAMPLED,
@@ -122,22 +122,24 @@ CODE = {
     **{
         name: (code(name), expected)
         for name, expected in {
-            "interdiff/maze/selection_limit.py": ("selection",),
-            "interdiff/maze/gallery.py": ("gallery",),
+            "interdiff/maze/evaluation/selection_limit.py": ("selection",),
+            "interdiff/maze/figures/gallery.py": ("gallery",),
             "interdiff/maze/deep.py": ("gallery",),
             "interdiff/far.py": ("gallery",),
             "interdiff/plotting.py": ("gallery", "curves"),
-            "interdiff/sampler.py": SAMPLED,
-            "interdiff/training.py": COSTED,
-            "interdiff/segment_cost.py": MASKED,
-            "interdiff/maze/simulator.py": ("demonstrations", *PREPARED),
+            "interdiff/two_phase/sampler.py": SAMPLED,
+            "interdiff/learning/training.py": COSTED,
+            "interdiff/keyframes/segment_cost.py": MASKED,
+            "interdiff/maze/world/simulator.py": ("demonstrations", *PREPARED),
             "interdiff/__init__.py": ALL,
-            "interdiff/maze/__init__.py": tuple(name for name in ALL if name not in ("curves", "metrics")) + REFINED,
+            "interdiff/maze/world/__init__.py": tuple(name for name in ALL if name not in ("curves", "metrics")) + REFINED,
+            "interdiff/learning/environment.py": ALL,
+            "interdiff/maze/__init__.py": NOTHING,
             "stages/__init__.py": ALL,
             "stages/maze/__init__.py": ALL,
-            "interdiff/tracking.py": NOTHING,
-            "interdiff/manifest.py": NOTHING,
-            "stages/runner.py": NOTHING,
+            "interdiff/workflow/tracking/tracker.py": NOTHING,
+            "interdiff/workflow/manifest.py": NOTHING,
+            "interdiff/workflow/runner.py": NOTHING,
         }.items()
     },
 }
@@ -221,8 +223,8 @@ CONFIG = {
         ("samples other", "metrics"),
     ),
     "a variant of an inner stage": (
-        variant("other", keypoints={"counts": [4, 8, 16]}),
-        ("keypoints other", "anchors other train", "refiner other", "samples other", "metrics"),
+        variant("other", keyframes={"counts": [4, 8, 16]}),
+        ("keyframes other", "anchors other train", "refiner other", "samples other", "metrics"),
     ),
     "a renamed variant": (configured(rename), ("samples double", "metrics", "ablations")),
 }
@@ -284,7 +286,7 @@ LONG = {
         f"stages/maze/{name}.py"
         for name in ("demonstrations", "masks", "selector", "anchors", "gallery", "curves", "ablations")
     ),
-    "interdiff/maze/selection_limit.py",
+    "interdiff/maze/evaluation/selection_limit.py",
     "interdiff/maze/deep.py",
     "stages/__init__.py",
     "stages/maze/__init__.py",
@@ -306,9 +308,9 @@ def test_an_edit_rebuilds_exactly(repository, edit, expected):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("interdiff/report.py", ("report",)),
-        ("interdiff/runs.py", ("variants", "report")),
-        ("interdiff/maze/gallery.py", ("gallery", "variants", "report")),
+        ("interdiff/workflow/report/page.py", ("report",)),
+        ("interdiff/workflow/tracking/runs.py", ("variants", "report")),
+        ("interdiff/maze/figures/gallery.py", ("gallery", "variants", "report")),
     ],
 )
 def test_views_follow_their_code_and_what_they_show(repository, name, expected):

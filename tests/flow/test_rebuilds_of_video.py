@@ -50,13 +50,13 @@ def configured(change):
 
 EDITS = {
     "nothing": (lambda repository: None, set()),
-    "a comment": (lambda repository: repository.edit("interdiff/video/refiner.py", append("# why")), set()),
+    "a comment": (lambda repository: repository.edit("interdiff/video/planner/refiner.py", append("# why")), set()),
     "the tracker": (
-        code("interdiff/video/tracker.py"),
+        code("interdiff/video/evaluation/tracker.py"),
         {f"adherence {method}" for method in METHODS} | TABLES,
     ),
-    "the table": (code("interdiff/video/comparison.py"), TABLES),
-    "the comparison of selectors": (code("interdiff/video/selection.py"), CHOICES),
+    "the table": (code("interdiff/video/evaluation/comparison.py"), TABLES),
+    "the comparison of selectors": (code("interdiff/video/evaluation/selection.py"), CHOICES),
     "phase 1's stage": (code("stages/video/keyframes.py"), PHASE_1),
     "phase 2's stage": (code("stages/video/refiner.py"), PHASE_2),
     "a method's steps": (

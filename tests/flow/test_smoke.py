@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import yaml
 
-from interdiff.config import load_config
-from interdiff.variants import merge
-from interdiff.video.shard_dataset import ShardDataset
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.workflow.config import load_config
+from interdiff.workflow.variants import merge
 
 ROOT = Path(__file__).parents[2]
 PROFILE = ["--workflow-profile", "profiles/smoke"]
@@ -125,7 +125,7 @@ def test_pictures_and_tables_are_there(smoke, config):
     assert not list((smoke / "results-smoke/.state").glob("*/*.safetensors"))
 
 
-@pytest.mark.parametrize("stage", ["segment_cost", "selector", "keypoints", "refiner"])
+@pytest.mark.parametrize("stage", ["segment_cost", "selector", "keyframes", "refiner"])
 def test_checkpoints_are_complete(smoke, stage):
     folder = smoke / RESULTS / stage / "base"
     assert {"model.safetensors", "config.json", "run.json", "history.csv"} <= {p.name for p in folder.iterdir()}
@@ -170,7 +170,7 @@ def test_interpolators_are_compared_on_the_same_frames(smoke, config):
     assert list(every) == config.video.report.interpolators
     # 8 latent frames, of which 2, 3 and 4 are known, in 3 clips.
     assert {row["n"] for row in every.values()} == {str(3 * (6 + 5 + 4))}
-    assert float(every["lerp"]["latent_l1_vs_reference"]) == 0 != float(every["teacher"]["latent_l1_vs_reference"])
+    assert float(every["lerp"]["latent_l1_vs_reference"]) == 0 != float(every["optical_flow"]["latent_l1_vs_reference"])
     assert float(every["flow"]["params_m"]) > 0 == float(every["lerp"]["params_m"])
 
 
@@ -207,10 +207,10 @@ def test_a_clip_of_ones_own_prompt(smoke):
     options = ["--results", "results-smoke", "--config", "smoke.yaml"]
     values = [yaml.safe_load((ROOT / name).read_text()) for name in ("config.yaml", OVERRIDES)]
     (smoke / "smoke.yaml").write_text(yaml.safe_dump(merge(*values)))
-    code, text = run(smoke, "interdiff.video.imagine", "own.gif", "A red circle moves up slowly.", *options)
+    code, text = run(smoke, "interdiff.workflow.imagine", "own.gif", "A red circle moves up slowly.", *options)
     assert code == 0, text
     assert (smoke / "own.gif").read_bytes().startswith(b"GIF8")
-    code, text = run(smoke, "interdiff.video.imagine", "own.gif", "A", "--method", "nobody", *options)
+    code, text = run(smoke, "interdiff.workflow.imagine", "own.gif", "A", "--method", "nobody", *options)
     assert (code, text.startswith("error: unknown variant 'nobody'")) == (2, True)
 
 
@@ -223,12 +223,12 @@ def test_a_second_run_does_nothing(smoke):
 
 
 def test_verify_passes_and_names_a_damaged_file(smoke):
-    code, text = run(smoke, "interdiff.verify", "results-smoke")
+    code, text = run(smoke, "interdiff.workflow.verify", "results-smoke")
     assert code == 0, text
     path = RESULTS / "refiner/base/model.safetensors"
     content, status = (smoke / path).read_bytes(), (smoke / path).stat()
     (smoke / path).write_bytes(content[:-100])
-    code, text = run(smoke, "interdiff.verify", "results-smoke")
+    code, text = run(smoke, "interdiff.workflow.verify", "results-smoke")
     (smoke / path).write_bytes(content)
     os.utime(smoke / path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert code == 1
@@ -317,7 +317,7 @@ def phase1(smoke, **replaced):
     paths = {
         "prepared": folder / "prepared/base/train.npz",
         "masks": folder / "masks/base/train.npz",
-        **{name: folder / name / "base/model.safetensors" for name in ("segment_cost", "selector", "keypoints")},
+        **{name: folder / name / "base/model.safetensors" for name in ("segment_cost", "selector", "keyframes")},
     }
     return paths | replaced
 
@@ -337,13 +337,13 @@ def edit_config(model, **changes):
 
 
 def other_width(smoke, scratch):
-    model = checkpoint(smoke, scratch, "keypoints")
+    model = checkpoint(smoke, scratch, "keyframes")
     edit_config(model, d_model=64)
-    return {"keypoints": model}, "keypoints/model.safetensors: tensor "
+    return {"keyframes": model}, "keyframes/model.safetensors: tensor "
 
 
 def other_network(smoke, scratch):
-    return {"keypoints": checkpoint(smoke, scratch, "refiner")}, "refiner/config.json: a checkpoint of kind 'refiner'"
+    return {"keyframes": checkpoint(smoke, scratch, "refiner")}, "refiner/config.json: a checkpoint of kind 'refiner'"
 
 
 def truncated_weights(smoke, scratch):

@@ -7,13 +7,13 @@ import shutil
 from conftest import SOURCE, Repository, append
 from test_rebuilds import PREPARED_TRAIN, configured, older_with_other_content, package, rename, setting
 
-from interdiff.manifest import Manifest, read_manifest
+from interdiff.workflow.manifest import Manifest, read_manifest
 
 REFINER = "results/maze/refiner/base/.manifest/model.safetensors.json"
 
 
 def why(repository, *options):
-    code, text = repository.run("interdiff.why", *options)
+    code, text = repository.run("interdiff.workflow.why", *options)
     assert code == 0, text
     return text
 
@@ -79,7 +79,7 @@ def test_gpu_time_is_known_from_runs_on_gpus_alone(repository):
 
 
 def test_modules_packages_and_removed_files_are_named(repository):
-    path = "interdiff/maze/selection_limit.py"
+    path = "interdiff/maze/evaluation/selection_limit.py"
     before = json.loads((repository.folder / "results/maze/.manifest/selection.csv.json").read_text())["spec"]["code"]
     repository.edit("interdiff/maze/deep.py", append("other = 1"))
     repository.edit(path, append("from interdiff import far"))
@@ -130,16 +130,16 @@ def test_results_without_records_are_explained_as_far_as_they_can_be(repository)
 
 def test_errors_of_the_configuration_are_passed_on(repository):
     setting("base", "refiner", "depht", to=2)(repository)
-    code, text = repository.run("interdiff.why")
+    code, text = repository.run("interdiff.workflow.why")
     assert code == 2
     assert "maze.base.refiner.depht: unknown key" in text
 
 
 def test_toy_results_verify_and_an_older_edit_does_not(repository):
-    code, text = repository.run("interdiff.verify")
+    code, text = repository.run("interdiff.workflow.verify")
     assert (code, text.splitlines()[-1][-11:]) == (0, "problems: 0"), text
     older_with_other_content(PREPARED_TRAIN)(repository)
-    code, text = repository.run("interdiff.verify")
+    code, text = repository.run("interdiff.workflow.verify")
     assert code == 1
     assert text.splitlines()[0].startswith(f"{PREPARED_TRAIN}: ")
 
@@ -151,13 +151,13 @@ def test_concurrent_jobs_of_a_partial_rebuild_leave_sound_records(built, tmp_pat
     configured(rename)(copy)
     copy.snakemake("--quiet", "all", "--jobs", "3")
     assert copy.jobs() == set()
-    code, text = copy.run("interdiff.verify")
+    code, text = copy.run("interdiff.workflow.verify")
     old = "results/maze/samples/one_pass/"
     problems = {line.split(": ")[0] for line in text.splitlines()[:-1]}
     assert (code, problems) == (0, set()), text
     shutil.rmtree(tmp_path / "repo" / old)
-    assert copy.run("interdiff.verify")[0] == 0
+    assert copy.run("interdiff.workflow.verify")[0] == 0
     os.rename(tmp_path / "repo/results/maze/samples/k4", tmp_path / "repo/results/maze/samples/moved")
-    code, text = copy.run("interdiff.verify")
+    code, text = copy.run("interdiff.workflow.verify")
     assert code == 1
     assert "foreign: moved or copied here, it is the record of maze/samples/k4/samples.npz" in text

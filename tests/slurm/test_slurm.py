@@ -13,7 +13,7 @@ from cluster import cluster, wait_for
 ROOT = Path(__file__).parents[2]
 RESULTS = Path("results-smoke")
 TARGET = RESULTS / "maze/metrics.csv"
-GPU_RULES = ("segment_cost", "selector", "keypoints", "anchors", "refiner", "samples")
+GPU_RULES = ("segment_cost", "selector", "keyframes", "anchors", "refiner", "samples")
 CONFIG = ["--configfile", "profiles/smoke/overrides.yaml", "tests/slurm/overrides.yaml"]
 # The fake GPUs have no CUDA: SLURM is asked for one, the stage is told to compute on the CPU.
 RESOURCES = [f"{rule}:{value}" for rule in GPU_RULES for value in ("gpu=0", "gres='gpu:fake:1'")]
@@ -27,7 +27,7 @@ SLURM += [
     "--latency-wait",
     "5",
 ]
-INTERRUPTED = "rule_keypoints_wildcards_base"
+INTERRUPTED = "rule_keyframes_wildcards_base"
 WITHOUT_CLOCK = {".safetensors", ".npz", ".hdf5"}
 
 pytestmark = pytest.mark.slurm
@@ -76,7 +76,7 @@ def through_slurm(tmp_path_factory, local):
     with cluster(tmp_path_factory.mktemp("cluster")) as slurm:
         process = start(folder, SLURM, slurm.environment)
         try:
-            log = folder / RESULTS / "maze/logs/keypoints/base.txt"
+            log = folder / RESULTS / "maze/logs/keyframes/base.txt"
             wait_for(lambda: process.poll() is not None or logged_steps(log), 240, "phase 1 does not begin")
             assert process.poll() is None, (folder / "snakemake.txt").read_text()
             before = logged_steps(log)[-1]
@@ -111,10 +111,10 @@ def test_the_interrupted_job_went_on_at_its_saved_step(through_slurm):
     folder, jobs, before = through_slurm
     (job,) = [job for job in jobs if job["Comment"] == INTERRUPTED]
     assert job["Restarts"] == "1"
-    log = (folder / RESULTS / "maze/logs/keypoints/base.txt").read_text()
+    log = (folder / RESULTS / "maze/logs/keyframes/base.txt").read_text()
     (resumed,) = re.findall(r"training goes on at step (\d+)", log)
     assert before <= int(resumed) < 300
-    assert min(logged_steps(folder / RESULTS / "maze/logs/keypoints/base.txt")) > before
+    assert min(logged_steps(folder / RESULTS / "maze/logs/keyframes/base.txt")) > before
 
 
 def test_every_gpu_job_saw_one_device_and_shared_it_with_none(through_slurm):

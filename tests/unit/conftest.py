@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.maze.data import Prepared
-from interdiff.maze.layouts import cell_steps, load_layout, occupancy, signed_distance
+from interdiff.maze.planner.data import Prepared
+from interdiff.maze.world.layouts import cell_steps, load_layout, occupancy, signed_distance
 
 CELLS = 5
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.ablations import compared, in_brief, plan_figures
-from interdiff.maze.layouts import load_layout, occupancy
+from interdiff.maze.evaluation.ablations import compared, in_brief, plan_figures
+from interdiff.maze.world.layouts import load_layout, occupancy
 
 CELLS = 5
 WALLS = occupancy(load_layout("umaze"), CELLS)

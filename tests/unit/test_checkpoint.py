@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from interdiff.checkpoint import load_checkpoint, save_checkpoint
 from interdiff.errors import InputError
+from interdiff.learning.checkpoints import load_checkpoint, save_checkpoint
 
 
 def build(config):

@@ -4,11 +4,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from interdiff import config, settings
-from interdiff.config import Config, load_config
+from interdiff import settings
 from interdiff.errors import InputError
-from interdiff.maze import settings as maze_settings
-from interdiff.variants import merge
+from interdiff.workflow import config
+from interdiff.workflow.config import Config, load_config
+from interdiff.workflow.pipelines import maze as maze_settings
+from interdiff.workflow.variants import merge
 
 
 @pytest.mark.parametrize(

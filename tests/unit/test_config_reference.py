@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from interdiff.config_reference import FILES, reference, schema
+from interdiff.workflow.config_reference import FILES, reference, schema
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def test_every_key_of_the_schema_is_in_the_reference_with_its_meaning():
 def test_bounds_defaults_and_groups_are_shown():
     text = reference()
     assert "| `frames` | integer | `128` | ≥ 2 | T, points per sequence |" in text
-    assert "## `maze.base.segment_cost.training`, `maze.base.selector.training`, `maze.base.keypoints.training`" in text
+    assert "## `maze.base.segment_cost.training`, `maze.base.selector.training`, `maze.base.keyframes.training`" in text
     assert "## `maze.layouts.NAME`" in text
 
 
@@ -41,5 +41,5 @@ def test_the_configuration_file_holds_no_key_that_the_reference_lacks():
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     named = {line.split("`")[1] for line in reference().splitlines() if line.startswith("| `")}
     base = values["maze"]["base"]
-    free = set(base["keypoints"]["mix"]) | set(base["refiner"]["mix"])
+    free = set(base["keyframes"]["mix"]) | set(base["refiner"]["mix"])
     assert {path.rsplit(".")[-1] for path in keys(base)} - free <= named

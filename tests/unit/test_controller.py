@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.controller import WaypointController, generate, resimulate, route
-from interdiff.maze.layouts import MAPS, load_layout, parse_layout
-from interdiff.maze.simulator import PointMaze
+from interdiff.maze.world.controller import WaypointController, generate, resimulate, route
+from interdiff.maze.world.layouts import MAPS, load_layout, parse_layout
+from interdiff.maze.world.simulator import PointMaze
 
 MOVES = ((0, 0), (0, -1), (0, 1), (-1, 0), (1, 0))
 

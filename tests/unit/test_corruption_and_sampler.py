@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from interdiff.corruption import degrade, with_anchor_errors
-from interdiff.interpolation import bridge_deviation, filling, interpolate, place_keyframes
-from interdiff.sampler import refine_over_levels
+from interdiff.two_phase.corruption import degrade, with_anchor_errors
+from interdiff.two_phase.interpolation import bridge_deviation, filling, interpolate, place_keyframes
+from interdiff.two_phase.sampler import refine_over_levels
 
 B, T, C = 3, 17, 4
 LEVELS = [[0, 6, 16], [0, 3, 6, 12, 16], [0, 1, 3, 6, 9, 12, 14, 16]]

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.controller import generate
-from interdiff.maze.d4rl import read_stream, read_streams, write_family, write_stream
-from interdiff.maze.layouts import load_layout
+from interdiff.maze.world.controller import generate
+from interdiff.maze.world.d4rl import read_stream, read_streams, write_family, write_stream
+from interdiff.maze.world.layouts import load_layout
 
 LAYOUT = load_layout("umaze")
 

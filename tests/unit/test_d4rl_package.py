@@ -9,12 +9,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from interdiff.config import load_config
 from interdiff.errors import InputError
-from interdiff.maze.controller import WaypointController
-from interdiff.maze.d4rl_package import ENVIRONMENTS, dataset_path
-from interdiff.maze.layouts import MAPS, load_layout
-from interdiff.maze.rollouts import GOAL_RADIUS, REFERENCE_SCORES, reference_scores
+from interdiff.maze.world.controller import WaypointController
+from interdiff.maze.world.d4rl_package import ENVIRONMENTS, dataset_path
+from interdiff.maze.world.layouts import MAPS, load_layout
+from interdiff.maze.world.tasks import GOAL_RADIUS, REFERENCE_SCORES, reference_scores
+from interdiff.workflow.config import load_config
 
 TABLES = """
 DATASET_URLS = {"maze2d-umaze-v1": "http://host/folder/umaze.hdf5", "other-v0": "http://host/other.hdf5"}

@@ -9,14 +9,15 @@ from types import SimpleNamespace
 import pytest
 
 from interdiff.errors import InputError
-from stages.devices import VISIBLE, devices, launcher, lease
-from stages.runner import Stage, _take_devices
+from interdiff.learning.devices import VISIBLE, devices, launcher, lease
+from interdiff.workflow.runner import _take_devices
+from interdiff.workflow.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 JOB = """
 import sys, time
 from pathlib import Path
-from stages.devices import lease
+from interdiff.learning.devices import lease
 ids = lease(int(sys.argv[1]))
 Path(sys.argv[2]).write_text(f"{time.monotonic()} {' '.join(ids)}")
 time.sleep(float(sys.argv[3]))
@@ -78,8 +79,8 @@ def test_a_training_with_several_gpus_becomes_the_launcher(monkeypatch, tmp_path
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     started = []
     monkeypatch.setattr(os, "execv", lambda program, command: started.append(command))
-    stage = Stage("maze.keypoints", {}, SimpleNamespace(**settings), {}, {}, threads=1, gpus=gpus, results=tmp_path)
+    stage = Stage("maze.keyframes", {}, SimpleNamespace(**settings), {}, {}, threads=1, gpus=gpus, results=tmp_path)
     _take_devices(stage, ["--gpus", str(gpus)])
     several = gpus > 1 and "training" in settings
-    assert started == ([[*launcher(2), "stages.maze.keypoints", "--gpus", "2"]] if several else [])
+    assert started == ([[*launcher(2), "stages.maze.keyframes", "--gpus", "2"]] if several else [])
     assert os.environ[VISIBLE] == ",".join(["3", "4", "5"][:gpus])

@@ -3,14 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.maze.diagnostics import (
-    failures,
-    index_counts,
-    indices_picture,
-    level_figures,
-    levels_picture,
-)
-from interdiff.maze.layouts import load_layout, occupancy
+from interdiff.maze.evaluation.diagnostics import failures, index_counts, level_figures
+from interdiff.maze.figures.diagnostics import indices_picture, levels_picture
+from interdiff.maze.world.layouts import load_layout, occupancy
 
 CELLS = 5
 WALLS = occupancy(load_layout("umaze"), CELLS)
@@ -71,7 +66,7 @@ def test_failures_are_sorted_and_explained():
         "refined": plans,
         "oracle_refined": np.array([FREE, FREE, CROSSING, FREE]),
         "indices": np.array([[0, 1, 2]] * 4),
-        "keypoints": plans,
+        "keyframes": plans,
         "occupancy": np.stack([WALLS] * 4),
         "layout": np.array(["umaze"] * 4),
         "seed": np.zeros(4, int),
@@ -79,5 +74,5 @@ def test_failures_are_sorted_and_explained():
     worst = failures(samples, 3)
     assert [row["number"] for row in worst] == [2, 3, 1]
     assert worst[0]["reason"].startswith("through a wall (the interpolation's, left by phase 2), also from exact")
-    assert worst[1]["reason"].startswith("through a wall (phase 2's own), not from exact keypoints; keypoint 2 is 2.8")
-    assert worst[2]["reason"] == "stays near its keypoints, keypoint 0 is 0.5 cells off"
+    assert worst[1]["reason"].startswith("through a wall (phase 2's own), not from exact keyframes; keyframe 2 is 2.8")
+    assert worst[2]["reason"] == "stays near its keyframes, keyframe 0 is 0.5 cells off"

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from interdiff.diffusion import keyframe_scheduler, noisy_keyframes, sample_keyframes
+from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler, noisy_keyframes, sample_keyframes
 
 B, K, C = 5, 4, 4
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from interdiff.maze.environment import TASKS
-from interdiff.maze.layouts import MAPS
+from interdiff.maze.world.environment import TASKS
+from interdiff.maze.world.layouts import MAPS
 
 
 @pytest.mark.filterwarnings("ignore:.*Box observation space")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.evaluation import FEWEST_SPOILED, KINDS, cost_ratio, plan_metrics
-from interdiff.maze.gallery import gallery
-from interdiff.maze.layouts import load_layout, occupancy
-from interdiff.segment_cost import all_segment_costs
+from interdiff.keyframes.segment_cost import all_segment_costs
+from interdiff.maze.evaluation.metrics import FEWEST_SPOILED, KINDS, cost_ratio, plan_metrics
+from interdiff.maze.figures.gallery import gallery
+from interdiff.maze.world.layouts import load_layout, occupancy
 
 CELLS = 5
 WALLS = occupancy(load_layout("umaze"), CELLS)
@@ -83,7 +83,7 @@ def samples():
     states = np.concatenate([np.stack([FREE] * 3), np.zeros((3, 3, 2))], axis=-1)
     arrays = {name: states for name in ("truth", "interp", "refined")}
     return arrays | {
-        "keypoints": states[:, [0, 2]],
+        "keyframes": states[:, [0, 2]],
         "start": states[:, 0],
         "goal": states[:, -1, :2],
         "occupancy": np.stack([WALLS] * 3),
@@ -120,7 +120,14 @@ def test_a_number_outside_is_bad_input(samples, number, tmp_path):
 )
 def test_any_sample_can_be_drawn_again(samples, tmp_path, words, code, message):
     np.savez(tmp_path / "samples.npz", **samples)
-    command = [sys.executable, "-m", "interdiff.maze.gallery", tmp_path / "samples.npz", *words, tmp_path / "1.png"]
+    command = [
+        sys.executable,
+        "-m",
+        "interdiff.maze.figures.gallery",
+        tmp_path / "samples.npz",
+        *words,
+        tmp_path / "1.png",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == code
     assert message in done.stderr

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.identity import _closure, _file, _parsed, code_hashes, packages, spec
+from interdiff.workflow.identity import _closure, _file, _parsed, code_hashes, packages, spec
 
 DEEP = '''from ..far import h
 import numpy
@@ -25,6 +25,7 @@ FILES = {
     "interdiff/sub/__init__.py": "value = 1\n",
     "interdiff/sub/deep.py": DEEP,
     "interdiff/far.py": "h = 1\n",
+    "interdiff/learning/environment.py": "threads = 1\n",
 }
 
 

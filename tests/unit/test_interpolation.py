@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.interpolation import bridge_deviation, interpolate, neighbours
+from interdiff.two_phase.interpolation import bridge_deviation, interpolate, neighbours
 
 T = 17
 

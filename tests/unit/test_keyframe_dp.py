@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.keyframe_dp import (
+from interdiff.keyframes.dynamic_programming import (
     global_indices,
     max_gap,
     optimal_indices,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.layouts import (
+from interdiff.maze.world.layouts import (
     FAR,
     MAPS,
     cell_distances,

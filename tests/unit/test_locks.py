@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.locks import claim_output, claim_results
+from interdiff.workflow.locks import claim_output, claim_results
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from interdiff.locks import claim_output, claim_results
+from interdiff.workflow.locks import claim_output, claim_results
 {claim}
 child = subprocess.Popen(["sleep", "60"])
 print(child.pid, flush=True)

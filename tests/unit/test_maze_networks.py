@@ -5,20 +5,22 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.checkpoint import load_checkpoint, save_checkpoint
-from interdiff.diffusion import keyframe_scheduler
 from interdiff.errors import InputError
-from interdiff.interpolation import interpolate
-from interdiff.keyframe_crf import log_partition, marginals, path_potential
-from interdiff.keyframe_dp import max_gap, optimal_indices
-from interdiff.maze import conditions
-from interdiff.maze.keypoints import KeypointDenoiser, known_entries, sample_keypoints
-from interdiff.maze.layouts import cell_steps, load_layout, occupancy, signed_distance
-from interdiff.maze.networks import Condition, Waypoints, from_network, sample_sdf, to_network
-from interdiff.maze.refiner import ERROR_FLOOR, Refiner, project_out_of_walls, sample_weights, wall_penetration
-from interdiff.maze.segment_cost import SegmentCostModel, random_pairs
-from interdiff.maze.selector import KeyframeSelector, level_costs
-from interdiff.networks import initialise_from
+from interdiff.keyframes.dynamic_programming import max_gap, optimal_indices
+from interdiff.keyframes.path_distribution import log_partition, marginals, path_potential
+from interdiff.learning.checkpoints import load_checkpoint, save_checkpoint
+from interdiff.learning.networks import initialise_from
+from interdiff.maze.planner import conditions
+from interdiff.maze.planner.keyframes import KeyframeDenoiser, known_entries, plan_keyframes
+from interdiff.maze.planner.losses.refiner import ERROR_FLOOR, sample_weights, wall_penetration
+from interdiff.maze.planner.losses.segment_cost import random_pairs
+from interdiff.maze.planner.networks import Condition, Waypoints, from_network, sample_sdf, to_network
+from interdiff.maze.planner.refiner import Refiner, project_out_of_walls
+from interdiff.maze.planner.segment_cost import SegmentCostModel
+from interdiff.maze.planner.selector import KeyframeSelector, level_costs
+from interdiff.maze.world.layouts import cell_steps, load_layout, occupancy, signed_distance
+from interdiff.two_phase.interpolation import interpolate
+from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 
 T, K, CELLS, PER_LAYOUT = 16, 4, 5, 3
 B = 2 * PER_LAYOUT
@@ -28,7 +30,7 @@ SELECTOR = {**QUERIES, "condition_bias": "encoder", "nested_levels": [4, 8], "ma
 NETWORKS = {
     "segment_cost": (SegmentCostModel, QUERIES),
     "selector": (KeyframeSelector, SELECTOR),
-    "keypoints": (KeypointDenoiser, {"frames": T, **SIZE}),
+    "keyframes": (KeyframeDenoiser, {"frames": T, **SIZE}),
     "refiner": (Refiner, {"frames": T, "frames_per_token": 2, "interpolation": "linear", "noise": 0.01, **SIZE}),
 }
 INDICES = torch.tensor([[0, 3, 9, 15], [0, 1, 14, 15], [0, 5, 10, 15]]).repeat(2, 1)
@@ -88,7 +90,7 @@ def output(kind, network, condition, samples=range(B)):
         return network(noisy, noise, indices, hardness, known, condition)
 
 
-SHAPES = {"segment_cost": (B, T, 8), "selector": (B, T, 8), "keypoints": (B, K, 4), "refiner": (B, T, 4)}
+SHAPES = {"segment_cost": (B, T, 8), "selector": (B, T, 8), "keyframes": (B, K, 4), "refiner": (B, T, 4)}
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -127,15 +129,15 @@ def test_map_features_are_computed_once_per_layout(kind):
 
 
 def test_sampling_encodes_the_condition_once():
-    network, seen = made("keypoints"), []
+    network, seen = made("keyframes"), []
     network.backbone.map_encoder.register_forward_hook(lambda *_: seen.append(1))
     condition, hardness = condition_of(), torch.zeros(B, K - 1)
     generator = torch.Generator().manual_seed(0)
-    keypoints = sample_keypoints(network, keyframe_scheduler(), condition, INDICES, hardness, 4, generator)
+    keyframes = plan_keyframes(network, keyframe_scheduler(), condition, INDICES, hardness, 4, generator)
     assert len(seen) == 1
-    assert keypoints.shape == (B, K, 4)
-    torch.testing.assert_close(keypoints[:, 0, :2], condition.start[:, :2])
-    torch.testing.assert_close(keypoints[:, -1, :2], condition.goal)
+    assert keyframes.shape == (B, K, 4)
+    torch.testing.assert_close(keyframes[:, 0, :2], condition.start[:, :2])
+    torch.testing.assert_close(keyframes[:, -1, :2], condition.goal)
 
 
 def test_network_units_are_inverted():
@@ -311,8 +313,8 @@ def test_a_checkpoint_of_another_size_is_bad_input(kind, change, tmp_path):
 
 
 def test_a_checkpoint_of_another_network_is_bad_input(tmp_path):
-    written("keypoints", made("keypoints"), tmp_path)
-    with pytest.raises(InputError, match=r"config\.json: a checkpoint of kind 'keypoints'; expected 'refiner'"):
+    written("keyframes", made("keyframes"), tmp_path)
+    with pytest.raises(InputError, match=r"config\.json: a checkpoint of kind 'keyframes'; expected 'refiner'"):
         loaded("refiner", tmp_path)
 
 

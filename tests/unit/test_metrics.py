@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from interdiff.maze.layouts import MAPS, load_layout, occupancy
-from interdiff.maze.metrics import collision_rate, crossed, piece_collisions
+from interdiff.maze.world.collisions import collision_rate, crossed, piece_collisions
+from interdiff.maze.world.layouts import MAPS, load_layout, occupancy
 
 WALLS = occupancy(load_layout("umaze"), 5)
 

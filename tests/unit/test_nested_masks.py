@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from interdiff.keyframe_dp import optimal_indices
-from interdiff.nested_masks import index_mask, nested_ranks, random_nested_ranks
-from interdiff.segment_cost import all_segment_costs
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.nested_masks import index_mask, nested_ranks, random_nested_ranks
+from interdiff.keyframes.segment_cost import all_segment_costs
 
 LEVELS = (3, 4, 8, 16)
 FRAMES = 33

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.keyframe_dp import optimal_indices
-from interdiff.maze.masks import Masks
-from interdiff.maze.policies import first_keyframes, keyframe_indices, level_ranks, levels_from
-from interdiff.maze.selector import KeyframeSelector
-from interdiff.segment_cost import all_segment_costs
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.segment_cost import all_segment_costs
+from interdiff.maze.planner.masks import Masks
+from interdiff.maze.planner.policies import first_keyframes, keyframe_indices, level_ranks, levels_from
+from interdiff.maze.planner.selector import KeyframeSelector
 
 T, K, N, FACTOR = 16, 4, 6, 2.0
 LEVELS = (4, 6, 8)

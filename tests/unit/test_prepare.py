@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.controller import generate
-from interdiff.maze.d4rl import Stream
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.metrics import piece_collisions
-from interdiff.maze.prepare import SPLITS, block_splits, mirror_y, prepare, segment_spans, window_spans
+from interdiff.maze.world.collisions import piece_collisions
+from interdiff.maze.world.controller import generate
+from interdiff.maze.world.d4rl import Stream
+from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.sequences import SPLITS, block_splits, mirror_y, prepare, segment_spans, window_spans
 
 ROWS = 20_000
 DTYPES = {

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from interdiff.files import write_csv, write_json
-from interdiff.manifest import Manifest, describe
-from interdiff.provenance import makers, rule_graph, topological
-from interdiff.report import bars, graph_svg, number
+from interdiff.workflow.manifest import Manifest, describe
+from interdiff.workflow.report.charts import bars, graph_svg
+from interdiff.workflow.report.page import number
+from interdiff.workflow.report.provenance import makers, rule_graph, topological
 
 ROOT = Path(__file__).parents[2]
 PIXEL = base64.b64decode(

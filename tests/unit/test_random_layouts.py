@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.random_layouts import random_layouts
-from interdiff.maze.settings import RandomMapsSettings
+from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.random_layouts import random_layouts
+from interdiff.maze.world.settings import RandomMapsSettings
 
 
 def family(**changes):

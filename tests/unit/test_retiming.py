@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.layouts import load_layout, signed_distance
-from interdiff.maze.retiming import fastest_clear, retimed, timings
-from interdiff.maze.rollouts import DAMPING, MASS, MAX_FORCE, Reference
-from interdiff.maze.settings import RetimingSettings
-from interdiff.maze.simulator import MAX_SPEED, TIMESTEP, PointMaze
+from interdiff.maze.planner.retiming import fastest_clear, retimed, timings
+from interdiff.maze.planner.settings import RetimingSettings
+from interdiff.maze.world.layouts import load_layout, signed_distance
+from interdiff.maze.world.simulator import DAMPING, MASS, MAX_FORCE, MAX_SPEED, TIMESTEP, PointMaze
+from interdiff.maze.world.tracker import Reference
 
 REST = np.zeros(2)
 LINE = np.linspace([0, 0], [4, 0], 50)

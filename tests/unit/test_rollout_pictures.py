@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.rollout_pictures import animation, compute_picture, driven_picture
+from interdiff.maze.figures.rollouts import animation, compute_picture, driven_picture
+from interdiff.maze.world.layouts import load_layout
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def driven():
         "planners": np.array(["two_phase", "full_sequence"]),
         "goals": np.array([[1.0, 1.0], [3.0, 3.0], [3.0, 1.0]]),
         "positions": positions,
-        "keypoints": positions[0, 0, ::10],
+        "keyframes": positions[0, 0, ::10],
         "interpolated": positions[0, 0],
         "refined": positions[0, 1],
         "driven": positions[0, 2],

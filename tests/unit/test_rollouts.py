@@ -1,19 +1,11 @@
 import numpy as np
 import pytest
 
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.rollouts import (
-    STEPS,
-    Reference,
-    at_goal,
-    controller_policy,
-    episodes,
-    roll,
-    scores,
-    shortest_path_policy,
-    tracker,
-)
-from interdiff.maze.settings import TrackerSettings
+from interdiff.maze.evaluation.rollouts import controller_policy, roll, shortest_path_policy
+from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.settings import TrackerSettings
+from interdiff.maze.world.tasks import STEPS, at_goal, episodes, scores
+from interdiff.maze.world.tracker import Reference, tracker
 
 GAINS = TrackerSettings(p_gain=2.0, d_gain=0.5, feed_forward=False)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from interdiff.errors import InputError
-from stages.runner import Stage, parse_paths
+from interdiff.workflow.runner import parse_paths
+from interdiff.workflow.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +25,7 @@ STAGE = """
 
     from interdiff.errors import InputError
     from interdiff.files import atomic_path
-    from stages.runner import run_stage
+    from interdiff.workflow.runner import run_stage
 
 
     class Settings(BaseModel):
@@ -207,7 +208,7 @@ def test_help_says_what_the_stage_does(toy):
 
 
 def test_importing_the_runner_does_not_import_torch():
-    code = "import sys, stages.runner, interdiff.config; sys.exit('torch' in sys.modules)"
+    code = "import sys, interdiff.workflow.runner, interdiff.workflow.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

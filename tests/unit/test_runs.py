@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from interdiff import runs, tracking
 from interdiff.errors import InputError
 from interdiff.files import write_csv, write_json
+from interdiff.workflow.tracking import connection, runs, store, ui
 
 ROOT = Path(__file__).parents[2]
 ROWS = [
@@ -24,13 +24,13 @@ def template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         track(patch, folder)
-        tracking.open_store(folder)
+        connection.open_store(folder)
     return folder / "mlflow.db"
 
 
 def track(patch, folder):
-    patch.setenv(tracking.URI, f"sqlite:///{folder}/mlflow.db")
-    patch.setenv(tracking.EXPERIMENT, "toy")
+    patch.setenv(connection.URI, f"sqlite:///{folder}/mlflow.db")
+    patch.setenv(connection.EXPERIMENT, "toy")
 
 
 @pytest.fixture
@@ -76,17 +76,17 @@ def record(results, mse="1.0"):
 
 
 def found(results):
-    client, experiment = tracking.open_store(results)
+    client, experiment = connection.open_store(results)
     return {run.info.run_name: run for run in client.search_runs([experiment])}, client, experiment
 
 
 def test_figures_are_averaged_over_seeds_and_layouts():
-    assert runs.averages(ROWS) == {"mse.large": 1.5, "mse.umaze": 6.0, "mse": 3.0, "fixed.large": 0.5, "fixed": 0.5}
+    assert store.averages(ROWS) == {"mse.large": 1.5, "mse.umaze": 6.0, "mse": 3.0, "fixed.large": 0.5, "fixed": 0.5}
 
 
 def test_benchmarks_without_numbers_count_as_nothing():
     rows = [{"s": "1.5", "cpu_time": "-", "max_rss": "NA"}, {"s": "2", "cpu_time": "1", "max_rss": "5"}]
-    assert runs.usage(rows) == {"job_seconds": 3.5, "job_cpu_seconds": 1.0, "job_peak_memory_mb": 5.0}
+    assert store.usage(rows) == {"job_seconds": 3.5, "job_cpu_seconds": 1.0, "job_peak_memory_mb": 5.0}
 
 
 def test_files_become_a_parent_per_variant_over_shared_stages(results):
@@ -98,11 +98,11 @@ def test_files_become_a_parent_per_variant_over_shared_stages(results):
     assert parent.data.metrics == {"mse": 1.0, "mse.large": 1.0}
     assert parent.data.tags["identity.refiner"] == "r" * 64
     assert parent.data.tags["git_commit"] == "abc"
-    assert "sampling.k" in parent.data.tags[runs.NOTE]
+    assert "sampling.k" in parent.data.tags[store.NOTE]
     assert [item.path for item in client.list_artifacts(parent.info.run_id, "pictures")] == ["pictures/large.png"]
-    assert refiner.data.tags[runs.PARENT] == named["maze/base"].info.run_id
+    assert refiner.data.tags[store.PARENT] == named["maze/base"].info.run_id
     assert {"used_by.base", "used_by.few"} <= set(refiner.data.tags)
-    assert named["maze/samples/few"].data.tags[runs.PARENT] == parent.info.run_id
+    assert named["maze/samples/few"].data.tags[store.PARENT] == parent.info.run_id
     assert [(point.step, point.value) for point in client.get_metric_history(refiner.info.run_id, "loss")] == [
         (10, 2.0),
         (20, 1.0),
@@ -122,7 +122,7 @@ def test_a_second_sync_adds_nothing_and_new_figures_supersede_the_parent(results
     parents = client.search_runs([experiment], "tags.kind = 'variant' and tags.variant = 'few'")
     assert sorted((run.data.tags["current"], run.data.metrics["mse"]) for run in parents) == [("no", 1.0), ("yes", 3.0)]
     assert len(client.search_runs([experiment])) == len(before) + 2
-    address = runs.comparison(runs.Store(client, experiment, results), "http://127.0.0.1:5000")
+    address = ui.comparison(store.Store(client, experiment, results), "http://127.0.0.1:5000")
     current = [run.info.run_id for run in client.search_runs([experiment], "tags.current = 'yes'")]
     assert "compare-runs" in address
     assert all(run_id in address for run_id in current)
@@ -130,7 +130,7 @@ def test_a_second_sync_adds_nothing_and_new_figures_supersede_the_parent(results
 
 
 def test_a_run_that_was_tracked_live_is_taken_over(results):
-    client, experiment = tracking.open_store(results)
+    client, experiment = connection.open_store(results)
     live = client.create_run(experiment, tags={"identity": "r" * 64}, run_name="maze/refiner/base")
     runs.sync(results)
     named, _, _ = found(results)
@@ -143,7 +143,7 @@ def test_rebuild_makes_the_same_runs_in_a_new_store(results):
     runs.sync(results)
     named, client, _ = found(results)
     client.delete_run(named["maze/few"].info.run_id)
-    command = [sys.executable, "-m", "interdiff.runs", "rebuild", "--results", str(results)]
+    command = [sys.executable, "-m", "interdiff.workflow.tracking.runs", "rebuild", "--results", str(results)]
     assert subprocess.run(command, cwd=ROOT).returncode == 0
     assert (results / "mlflow.db.old").exists()
     columns = (
@@ -161,7 +161,7 @@ def query(path, text):
 
 
 def test_rebuild_refuses_while_a_stage_writes(results):
-    spool = results / tracking.FOLDER / f"identity.{os.getpid()}.jsonl"
+    spool = results / connection.FOLDER / f"identity.{os.getpid()}.jsonl"
     spool.parent.mkdir(exist_ok=True)
     spool.touch()
     with pytest.raises(InputError, match="its stage is running"):
@@ -170,17 +170,17 @@ def test_rebuild_refuses_while_a_stage_writes(results):
 
 
 def test_publishing_into_a_broken_store_is_one_warning(results, monkeypatch, caplog):
-    monkeypatch.setenv(tracking.URI, "nonsense://nowhere")
+    monkeypatch.setenv(connection.URI, "nonsense://nowhere")
     runs.publish(results)
     assert caplog.text.count("tracking-rebuild") == 1
-    monkeypatch.delenv(tracking.URI)
+    monkeypatch.delenv(connection.URI)
     runs.publish(results)
     assert caplog.text.count("tracking-rebuild") == 1
 
 
 def test_pages_without_runs_are_an_error_of_one_line(tmp_path):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
-    command = [sys.executable, "-m", "interdiff.runs", "ui", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "interdiff.workflow.tracking.runs", "ui", "--results", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")

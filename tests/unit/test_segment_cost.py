@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.segment_cost import (
-    all_segment_costs,
-    cost_regression_loss,
-    pair_costs,
-    sampled_segment_costs,
-    snr_weight,
-)
+from interdiff.keyframes.losses import cost_regression_loss
+from interdiff.keyframes.segment_cost import all_segment_costs, pair_costs, sampled_segment_costs, snr_weight
 
 
 def walks(batch, frames, channels=2, scale=0.1, seed=0):

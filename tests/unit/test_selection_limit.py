@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from interdiff.keyframe_dp import optimal_indices, uniform_indices
-from interdiff.maze.controller import generate, resimulate
-from interdiff.maze.d4rl import Stream
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.prepare import prepare
-from interdiff.maze.selection_limit import expected_cost, load_starts, sample_rows, selection_row
-from interdiff.segment_cost import all_segment_costs
+from interdiff.keyframes.dynamic_programming import optimal_indices, uniform_indices
+from interdiff.keyframes.segment_cost import all_segment_costs
+from interdiff.maze.evaluation.selection_limit import expected_cost, load_starts, sample_rows, selection_row
+from interdiff.maze.world.controller import generate, resimulate
+from interdiff.maze.world.d4rl import Stream
+from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.sequences import prepare
 
 LAYOUT = load_layout("umaze")
 START, TARGET = np.array([1.0, 1.0, 0.0, 0.0]), np.array([3, 1])
@@ -28,7 +28,7 @@ def test_starts_are_those_of_the_simulator(stream, tmp_path, flip_y):
 
 
 def test_without_noise_and_jitter_the_expectation_is_the_cost(monkeypatch):
-    monkeypatch.setattr("interdiff.maze.controller._JITTER", 0.0)
+    monkeypatch.setattr("interdiff.maze.world.controller._JITTER", 0.0)
     mean = expected_cost(LAYOUT, START, TARGET, 16, 3, np.random.default_rng(0), noise=0.0)
     states = resimulate(LAYOUT, START, (3.0, 1.0), np.random.default_rng(1), 1, noise=0.0)[0]
     at = np.linspace(0, len(states) - 1, 16)

@@ -8,9 +8,9 @@ import torch
 import webdataset as wds
 
 from interdiff.errors import InputError
-from interdiff.video.shard_dataset import ShardDataset, seeded_batches
-from interdiff.video.shard_index import write_index
-from interdiff.video.shards import COLUMNS, EMBED, LATENT, PROMPT, Column, write_shard
+from interdiff.video.data.shard_dataset import ShardDataset, seeded_batches
+from interdiff.video.data.shard_index import write_index
+from interdiff.video.data.shards import COLUMNS, EMBED, LATENT, PROMPT, Column, write_shard
 
 SHAPE = (16, 3, 4, 4)
 

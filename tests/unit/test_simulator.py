@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.simulator import MAX_SPEED, TIMESTEP, PointMaze
+from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.simulator import MAX_SPEED, TIMESTEP, PointMaze
 
 MASS = 4000 * np.pi / 3 * 0.1**3
 

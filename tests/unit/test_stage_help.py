@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.runner import _parser
+from interdiff.workflow.runner import _parser
 
 ROOT = Path(__file__).parents[2]
 STAGES = sorted(f"{path.parent.name}.{path.stem}" for path in (ROOT / "stages").glob("*/[a-z]*.py"))

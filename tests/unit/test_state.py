@@ -7,9 +7,9 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from interdiff import state as state_module
 from interdiff.errors import InputError
-from interdiff.state import TrainingState, flatten, unflatten
+from interdiff.learning import state as state_module
+from interdiff.learning.state import TrainingState, flatten, unflatten
 
 
 def trained():

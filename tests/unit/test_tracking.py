@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from interdiff import tracking
-from interdiff.tracking import Tracker, configure, flat
+from interdiff.workflow.tracking import connection
+from interdiff.workflow.tracking.connection import configure, flat
+from interdiff.workflow.tracking.tracker import Tracker
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setenv(tracking.URI, f"sqlite:///{tmp_path}/mlflow.db")
-    monkeypatch.setenv(tracking.EXPERIMENT, "toy")
+    monkeypatch.setenv(connection.URI, f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv(connection.EXPERIMENT, "toy")
     monkeypatch.chdir(tmp_path)
     return Path()
 
@@ -36,16 +37,16 @@ def test_settings_become_flat_parameters():
 
 
 def test_configure_sets_and_clears_mlflows_variables(tmp_path, monkeypatch):
-    monkeypatch.setenv(tracking.URI, "x")
-    monkeypatch.setenv(tracking.EXPERIMENT, "x")
+    monkeypatch.setenv(connection.URI, "x")
+    monkeypatch.setenv(connection.EXPERIMENT, "x")
     configure(enabled=True, uri=None, experiment="e", results=tmp_path)
-    assert tracking.os.environ[tracking.URI] == f"sqlite:///{tmp_path}/mlflow.db"
+    assert connection.os.environ[connection.URI] == f"sqlite:///{tmp_path}/mlflow.db"
     configure(enabled=False, uri=None, experiment="e", results=tmp_path)
-    assert tracking.URI not in tracking.os.environ
+    assert connection.URI not in connection.os.environ
 
 
 def test_without_a_store_rows_go_to_the_log_alone(tmp_path, monkeypatch, caplog):
-    monkeypatch.delenv(tracking.URI, raising=False)
+    monkeypatch.delenv(connection.URI, raising=False)
     caplog.set_level("INFO")
     tracker = start(tmp_path)
     tracker.log({"step": 1, "loss": 0.5})
@@ -92,7 +93,7 @@ def test_concurrent_stages_share_a_new_store_and_a_resumed_run_stays_one(store):
 
 
 def test_a_failure_of_tracking_is_one_warning(store, monkeypatch, caplog):
-    monkeypatch.setenv(tracking.URI, "nonsense://nowhere")
+    monkeypatch.setenv(connection.URI, "nonsense://nowhere")
     tracker = start(store)
     tracker.log({"step": 1, "loss": 0.5})
     assert tracker._writer.wait(60) != 0

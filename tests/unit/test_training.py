@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from interdiff.checkpoint import save_checkpoint
 from interdiff.errors import InputError
-from interdiff.networks import Transformer
-from interdiff.state import TrainingState
-from interdiff.training import Interrupted, build_optimizers, schedule, train
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.networks import Transformer
+from interdiff.learning.state import TrainingState
+from interdiff.learning.training import Interrupted, build_optimizers, schedule, train
 
 WALL_TIMES = ("steps_per_s", "samples_per_s", "peak_memory_mb")
 

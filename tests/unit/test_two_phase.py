@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.diffusion import keyframe_scheduler
-from interdiff.maze.keypoints import KeypointDenoiser
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.phase1 import Phase1
-from interdiff.maze.plans import Planner
-from interdiff.maze.refiner import Refiner
-from interdiff.maze.rollouts import episodes
-from interdiff.maze.segment_cost import SegmentCostModel
-from interdiff.maze.selector import KeyframeSelector
-from interdiff.maze.settings import RetimingSettings, SamplingSettings, TwoPhaseSettings
-from interdiff.maze.simulator import MAX_SPEED
-from interdiff.maze.two_phase import TwoPhasePlanner
+from interdiff.maze.planner.keyframes import KeyframeDenoiser
+from interdiff.maze.planner.phase1 import Phase1
+from interdiff.maze.planner.plans import Planner
+from interdiff.maze.planner.refiner import Refiner
+from interdiff.maze.planner.segment_cost import SegmentCostModel
+from interdiff.maze.planner.selector import KeyframeSelector
+from interdiff.maze.planner.settings import RetimingSettings, SamplingSettings, TwoPhaseSettings
+from interdiff.maze.planner.timed_planner import TwoPhasePlanner
+from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.simulator import MAX_SPEED
+from interdiff.maze.world.tasks import episodes
+from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 
 FRAMES = 32
 SIZE = {"d_model": 16, "depth": 1, "heads": 2}
@@ -27,11 +27,11 @@ def make(prepared_data):
     phase1 = Phase1(
         SegmentCostModel(FRAMES, 8, 4, **SIZE),
         KeyframeSelector(FRAMES, 8, 4, "none", (4, 8, 16), 2.5, **SIZE),
-        KeypointDenoiser(FRAMES, **SIZE),
+        KeyframeDenoiser(FRAMES, **SIZE),
         keyframe_scheduler(),
     )
     refiner = Refiner(FRAMES, 2, "linear", 0.0, **SIZE).eval()
-    sampling = SamplingSettings(k=4, keypoint_steps=3, refiner_steps=2, noise="none")
+    sampling = SamplingSettings(k=4, keyframe_steps=3, refiner_steps=2, noise="none")
 
     def planner(**settings):
         return TwoPhasePlanner(
@@ -79,5 +79,5 @@ def test_the_trace_is_that_of_the_plan(make):
     traced = planner.traced(LAYOUT, CASES.states, CASES.goals, torch.Generator().manual_seed(0))
     for trace, plan in zip(traced, plans(planner), strict=True):
         np.testing.assert_array_equal(trace.reference.positions, plan.positions)
-        assert trace.keypoints.shape == (4, 2)
+        assert trace.keyframes.shape == (4, 2)
         assert trace.interpolated.shape == trace.refined.shape == (FRAMES, 2)

@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.maze.contenders import NO_COSTS, costs, driven_fast, feedback_policies, tracked
-from interdiff.maze.layouts import load_layout
-from interdiff.maze.random_layouts import random_layouts
-from interdiff.maze.rollouts import Reference, episodes
-from interdiff.maze.settings import RandomMapsSettings, RetimingSettings, TrackerSettings
-from interdiff.maze.unseen import Driven, drive, share_through_walls, summary
+from interdiff.maze.evaluation.contenders import NO_COSTS, costs, driven_fast, feedback_policies, tracked
+from interdiff.maze.evaluation.unseen import Driven, drive, share_through_walls, summary
+from interdiff.maze.planner.settings import RetimingSettings
+from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.random_layouts import random_layouts
+from interdiff.maze.world.settings import RandomMapsSettings, TrackerSettings
+from interdiff.maze.world.tasks import episodes
+from interdiff.maze.world.tracker import Reference
 
 
 def line(start, end, steps=150):

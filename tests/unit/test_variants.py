@@ -1,7 +1,7 @@
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.variants import Node, Variants, merge, parents
+from interdiff.workflow.variants import Node, Variants, merge, parents
 
 STAGES = {"data": Node("data"), "train": Node("train", ("data",)), "draw": Node("draw", ("train",))}
 

@@ -12,8 +12,8 @@ from safetensors.numpy import save_file
 
 from interdiff.errors import InputError
 from interdiff.files import write_arrays, write_csv, write_json
-from interdiff.manifest import Manifest, describe, manifest_path, read_manifest, shapes
-from interdiff.verify import verify
+from interdiff.workflow.manifest import Manifest, describe, manifest_path, read_manifest, shapes
+from interdiff.workflow.verify import verify
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = "maze/refiner/base/model.safetensors"
@@ -157,7 +157,7 @@ def test_a_record_reads_back(results):
 
 def command(*words):
     return subprocess.run(
-        [sys.executable, "-m", "interdiff.verify", *map(str, words)], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "interdiff.workflow.verify", *map(str, words)], cwd=ROOT, capture_output=True, text=True
     )
 
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.settings import TrainingSettings
-from interdiff.video.batches import TrainingClips, clip_masks
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.shard_index import write_index
-from interdiff.video.shards import COLUMNS, TEACHER_COLUMNS, write_shard
+from interdiff.learning.settings import TrainingSettings
+from interdiff.video.data.batches import TrainingClips, clip_masks
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.data.shard_index import write_index
+from interdiff.video.data.shards import COLUMNS, OPTICAL_FLOW_COLUMNS, write_shard
 
 CPU = torch.device("cpu")
 
@@ -20,9 +20,9 @@ def data(tmp_path_factory):
     video = [(key, {"latent": latent + n, "embed": latent[0, 0], "prompt": key}) for n, key in enumerate(keys)]
     taught = [(key, {"filled": latent[None] + 10 + n, "mask": mask}) for n, key in enumerate(keys)]
     write_shard(folder / "video.tar", video, COLUMNS)
-    write_shard(folder / "taught.tar", reversed(taught), TEACHER_COLUMNS)
+    write_shard(folder / "taught.tar", reversed(taught), OPTICAL_FLOW_COLUMNS)
     write_index(folder / "video.npz", [folder / "video.tar"], COLUMNS)
-    write_index(folder / "taught.npz", [folder / "taught.tar"], TEACHER_COLUMNS)
+    write_index(folder / "taught.npz", [folder / "taught.tar"], OPTICAL_FLOW_COLUMNS)
     return [ShardDataset(folder / "video.npz", ["latent"]), ShardDataset(folder / "taught.npz", ["filled", "mask"])]
 
 

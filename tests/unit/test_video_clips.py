@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from interdiff.errors import InputError
-from interdiff.video.codecs import LinearCodec, fit_linear_codec, latent_frames
-from interdiff.video.scenes import COLORS, DIRECTIONS, EVENTS, Mover, Scene, paths, random_scene, render
+from interdiff.video.codec.codec import latent_frames
+from interdiff.video.codec.linear import LinearCodec, fit_linear_codec
+from interdiff.video.data.scenes import COLORS, DIRECTIONS, EVENTS, Mover, Scene, paths, random_scene, render
 
 FRAMES, SIDE = 81, 32
 

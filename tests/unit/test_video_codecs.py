@@ -2,10 +2,12 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from interdiff.checkpoint import save_checkpoint
 from interdiff.errors import InputError
-from interdiff.video.codecs import LinearCodec, load_codec, reconstruction_psnr
-from interdiff.video.wan_vae import WanCodec
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.codec.codec import reconstruction_psnr
+from interdiff.video.codec.linear import LinearCodec
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.codec.wan_vae import WanCodec
 
 CPU = torch.device("cpu")
 TINY = {"base_dim": 3, "z_dim": 16, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.video.codecs import LinearCodec
-from interdiff.video.evaluation import (
+from interdiff.video.codec.linear import LinearCodec
+from interdiff.video.evaluation.interpolation import (
     correlation,
     frame_figures,
     jackknife,
@@ -12,8 +12,8 @@ from interdiff.video.evaluation import (
     ssim,
     table_rows,
 )
-from interdiff.video.interpolation_pictures import errors_by_gap, field_picture, ranked_samples, widest_gap
-from interdiff.video.interpolators import fill, lerp, smooth
+from interdiff.video.figures.interpolation import errors_by_gap, field_picture, ranked_samples, widest_gap
+from interdiff.video.interpolators.interpolator import fill, lerp, smooth
 
 FRAMES = 21
 
@@ -121,7 +121,7 @@ def test_rows_compare_a_method_with_the_reference_on_the_same_frames(codec):
         assert -1 <= row["uncertainty_corr"] <= 1
     own = table_rows("lerp", reference, reference)[-1]
     assert (own["latent_l1_vs_reference"], own["psnr_vs_reference"], own["worst_vs_reference"]) == (0, 0, 0)
-    without = table_rows("teacher", figures(codec, smooth, error=False), reference)[-1]
+    without = table_rows("optical_flow", figures(codec, smooth, error=False), reference)[-1]
     assert "uncertainty_corr" not in without
     assert without["worst_vs_reference"] == rows["all"]["worst_vs_reference"] > 0
 

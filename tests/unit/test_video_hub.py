@@ -16,11 +16,11 @@ import pytest
 from huggingface_hub import constants
 
 from interdiff.errors import InputError
-from interdiff.video import hub as hub_module
-from interdiff.video.hub import fetch_shard
-from interdiff.video.settings import HubSettings
-from interdiff.video.stage_settings import DownloadStageSettings
-from stages.runner import Stage
+from interdiff.video.data import hub as hub_module
+from interdiff.video.data.hub import fetch_shard
+from interdiff.video.data.settings import HubSettings
+from interdiff.workflow.pipelines.video_stages import DownloadStageSettings
+from interdiff.workflow.stage import Stage
 from stages.video import download
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +151,7 @@ def test_a_killed_run_is_gone_on_from(hub, fetch, tmp_path):
     hub.hangs = True
     code = (
         "from huggingface_hub import constants; constants.DOWNLOAD_CHUNK_SIZE = 50_000; from pathlib import Path;"
-        f"from interdiff.video.hub import fetch_shard; fetch_shard({REPOSITORY!r}, 'main', {FILE!r},"
+        f"from interdiff.video.data.hub import fetch_shard; fetch_shard({REPOSITORY!r}, 'main', {FILE!r},"
         f" Path({str(tmp_path / 'out/x.tar')!r}), Path({str(tmp_path / '.state/a')!r}), endpoint={hub.endpoint!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)

@@ -1,10 +1,16 @@
 import pytest
 import torch
 
-from interdiff.video.flow import FlowInterpolator, cost_volume, warp
-from interdiff.video.interpolators import fill, gaps, lerp, smooth
-from interdiff.video.sinkhorn import SinkhornInterpolator, phase_correlation, rotated, sinkhorn, turn_of_places
-from interdiff.video.straightener import Straightened, Straightener
+from interdiff.video.interpolators.flow import FlowInterpolator, cost_volume, warp
+from interdiff.video.interpolators.interpolator import fill, gaps, lerp, smooth
+from interdiff.video.interpolators.sinkhorn import (
+    SinkhornInterpolator,
+    phase_correlation,
+    rotated,
+    sinkhorn,
+    turn_of_places,
+)
+from interdiff.video.interpolators.straightener import Straightened, Straightener
 
 FLOW = {"channels": 4, "width": 16, "pair_blocks": 1, "time_blocks": 1, "gap_conditioning": True, "time_mask": True}
 FLOW |= {"cost_radius": 1, "cost_scale": 2, "residual": True, "scale": 2}

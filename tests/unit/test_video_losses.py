@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from interdiff.video.flow import FlowInterpolator
-from interdiff.video.interpolator_loss import (
+from interdiff.video.interpolators.flow import FlowInterpolator
+from interdiff.video.interpolators.interpolator import Between
+from interdiff.video.interpolators.losses import (
     Moments,
     absolute,
     calibration,
@@ -14,9 +15,8 @@ from interdiff.video.interpolator_loss import (
     straightener_loss,
     taught_moments,
 )
-from interdiff.video.interpolators import Between
-from interdiff.video.settings import InterpolatorSettings, LossSettings, StraightenerSettings
-from interdiff.video.straightener import Straightener
+from interdiff.video.interpolators.settings import InterpolatorSettings, LossSettings, StraightenerSettings
+from interdiff.video.interpolators.straightener import Straightener
 
 
 def seeded(seed=0):
@@ -116,14 +116,14 @@ def test_a_straightener_of_straight_clips_has_nothing_to_learn():
 
 
 def masked():
-    """Clips of `clips` as two masks would have a teacher fill them: 100 more in every frame between."""
+    """Clips of `clips` as two masks would have optical flow fill them: 100 more in every frame between."""
     mask = torch.zeros(5, 2, 21, dtype=torch.int64)
     mask[:, :, [0, 20]] = mask[:, 1, 5:12] = 1
     filled = clips()[:, None].repeat(1, 2, 1, 1, 1, 1)
     return filled + 100 * (mask == 0)[:, :, None, :, None, None], mask
 
 
-def test_what_the_teacher_made_of_missing_frames_is_the_truth():
+def test_what_optical_flow_made_of_missing_frames_is_the_truth():
     filled, mask = masked()
     rows = torch.arange(5).repeat(400)
     taught = taught_moments(filled[rows], mask[rows], seeded())
@@ -141,7 +141,7 @@ def test_every_weighted_loss_counts():
     batches = Repeated(latent=clips(), filled=filled, mask=mask)
     torch.manual_seed(0)
     model = FlowInterpolator(2, 8, 1, 1, True, True, 0, 2, True, 2)
-    names = ("absolute", "likelihood", "edges", "scales", "endpoint", "consistency", "teacher")
+    names = ("absolute", "likelihood", "edges", "scales", "endpoint", "consistency", "optical_flow")
 
     def losses(**weights):
         settings = InterpolatorSettings(losses=LossSettings(**dict.fromkeys(names, 0.0) | weights))
@@ -151,4 +151,4 @@ def test_every_weighted_loss_counts():
     assert {"loss", *names} == every.keys()
     for name in names:
         assert float(losses(**{name: 2.0})["loss"].detach()) == pytest.approx(2 * float(every[name]), rel=1e-4)
-    assert "teacher" not in losses(absolute=1.0)
+    assert "optical_flow" not in losses(absolute=1.0)

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from interdiff.errors import InputError
-from interdiff.video.codecs import LinearCodec
-from interdiff.video.lsmdc import FilmClip, clip_file, read_annotations, read_clip
-from interdiff.video.settings import LsmdcSettings, TextSettings
-from interdiff.video.shard_dataset import ShardDataset
-from interdiff.video.shard_index import write_index
-from interdiff.video.shards import COLUMNS
-from interdiff.video.stage_settings import LsmdcStageSettings
-from stages.runner import Stage
+from interdiff.video.codec.linear import LinearCodec
+from interdiff.video.data.lsmdc import FilmClip, clip_file, read_annotations, read_clip
+from interdiff.video.data.settings import LsmdcSettings, TextSettings
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.data.shard_index import write_index
+from interdiff.video.data.shards import COLUMNS
+from interdiff.workflow.pipelines.video_stages import LsmdcStageSettings
+from interdiff.workflow.stage import Stage
 from stages.video import lsmdc as stage_module
 
 NAME = "0001_American_Beauty_00.00.51.926-00.00.54.129"

@@ -1,11 +1,16 @@
 import pytest
 import torch
 
-from interdiff.checkpoint import save_checkpoint
-from interdiff.video.costs import WAN_LATENT, costs, fill_flops, wan_step_flops
-from interdiff.video.interpolators import lerp
-from interdiff.video.methods import build_interpolator, interpolator_config, load_interpolator, straightener_config
-from interdiff.video.settings import InterpolatorSettings, ShiftSettings, StraightenerSettings
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.evaluation.costs import WAN_LATENT, costs, fill_flops, wan_step_flops
+from interdiff.video.interpolators.interpolator import lerp
+from interdiff.video.interpolators.loading import (
+    build_interpolator,
+    interpolator_config,
+    load_interpolator,
+    straightener_config,
+)
+from interdiff.video.interpolators.settings import InterpolatorSettings, ShiftSettings, StraightenerSettings
 
 AROUND = straightener_config(StraightenerSettings(couplings=1, shift=ShiftSettings(width=8, blocks=1)), 16)
 CASES = [(method, around) for method in ("lerp", "smooth", "flow", "sinkhorn") for around in (None, AROUND)]

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from interdiff.video.codecs import fit_linear_codec
-from interdiff.video.comparison import ADHERENCE, Reference, quality
-from interdiff.video.quality import (
+from interdiff.video.codec.linear import fit_linear_codec
+from interdiff.video.data.scenes import render, split_scene
+from interdiff.video.evaluation.comparison import ADHERENCE, Reference, quality
+from interdiff.video.evaluation.quality import (
     distance_from_real,
     distance_to,
     fit_features,
@@ -15,7 +16,6 @@ from interdiff.video.quality import (
     roughness,
     sharpness,
 )
-from interdiff.video.scenes import render, split_scene
 
 
 @pytest.fixture(scope="module")

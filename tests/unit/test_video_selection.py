@@ -4,19 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.keyframe_dp import optimal_indices
-from interdiff.segment_cost import all_segment_costs, gram_costs
-from interdiff.video.interpolators import lerp, smooth
-from interdiff.video.oracle import interpolator_costs, line_costs
-from interdiff.video.segment_cost import (
-    VideoSegmentCost,
-    level_weights,
-    teacher_cost_loss,
-    teacher_costs,
-)
-from interdiff.video.selection import repeat_consistency, selection_row, shared
-from interdiff.video.selector import VideoSelector, selector_loss
-from interdiff.video.straightener import Straightener
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.segment_cost import all_segment_costs, gram_costs
+from interdiff.video.evaluation.selection import repeat_consistency, selection_row, shared
+from interdiff.video.interpolators.interpolator import lerp, smooth
+from interdiff.video.interpolators.straightener import Straightener
+from interdiff.video.planner.losses.segment_cost import teacher_cost_loss
+from interdiff.video.planner.losses.selector import selector_loss
+from interdiff.video.planner.oracle import interpolator_costs, line_costs
+from interdiff.video.planner.segment_cost import VideoSegmentCost, level_weights, teacher_costs
+from interdiff.video.planner.selector import VideoSelector
 
 T, DIM = 9, 12
 SIZE = {"text_dim": DIM, "text": "attention", "d_model": 16, "depth": 1, "heads": 2}

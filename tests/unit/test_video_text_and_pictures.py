@@ -7,10 +7,10 @@ from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from interdiff.errors import InputError
-from interdiff.video.pictures import LABEL, contact_sheet, write_gif, write_mp4, write_png
-from interdiff.video.scenes import random_scene, render
-from interdiff.video.segment_cost import masked_mean
-from interdiff.video.text import load_text_encoder
+from interdiff.video.data.scenes import random_scene, render
+from interdiff.video.data.text import load_text_encoder
+from interdiff.video.figures.pictures import LABEL, contact_sheet, write_gif, write_mp4, write_png
+from interdiff.video.planner.segment_cost import masked_mean
 
 CPU = torch.device("cpu")
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from interdiff.errors import InputError
-from interdiff.video.codecs import fit_linear_codec
-from interdiff.video.scenes import COLORS, DIRECTIONS, Mover, Scene, render, split_scene
-from interdiff.video.tracker import adherence, coverage, parse_prompt, track
+from interdiff.video.codec.linear import fit_linear_codec
+from interdiff.video.data.scenes import COLORS, DIRECTIONS, Mover, Scene, render, split_scene
+from interdiff.video.evaluation.tracker import adherence, coverage, parse_prompt, track
 
 SCENES = [split_scene(0, "test", number) for number in range(60)]
 

@@ -5,34 +5,38 @@ import pytest
 import torch
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 
-from interdiff.checkpoint import CONFIG, MODEL, save_checkpoint
 from interdiff.errors import InputError
-from interdiff.flops import counted_flops
-from interdiff.interpolation import place_keyframes
-from interdiff.keyframe_dp import optimal_indices
-from interdiff.settings import TrainingSettings
-from interdiff.video.backbone import build_backbone, random_frames, transformer_config
-from interdiff.video.choosers import by_selector, seen_costs, without_looking
-from interdiff.video.flow_matching import Guidance, drop_prompts, euler, even_levels, noisy, shifted, take_frames, unipc
-from interdiff.video.interpolators import fill, lerp
-from interdiff.video.keyframes import keyframes_again, keyframes_loss, sample_keyframes
-from interdiff.video.oracle import line_costs
-from interdiff.video.preview import Preview, build_preview, load_preview, preview_loss
-from interdiff.video.refiner import (
-    EXACT,
-    INEXACT,
-    filling_with,
-    flat,
-    nested_masks,
-    noise_levels,
-    refined,
-    refiner_loss,
-    root_mean_square,
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
+from interdiff.learning.flops import counted_flops
+from interdiff.learning.settings import TrainingSettings
+from interdiff.two_phase.interpolation import place_keyframes
+from interdiff.video.backbone.backbone import build_backbone, transformer_config
+from interdiff.video.backbone.flow_matching import (
+    Guidance,
+    drop_prompts,
+    euler,
+    even_levels,
+    noisy,
+    shifted,
+    take_frames,
+    unipc,
 )
-from interdiff.video.sampling_costs import sampling_costs
-from interdiff.video.selector import VideoSelector
-from interdiff.video.settings import KeyframesSettings, RefinerSettings, SamplingSettings, TransformerSettings
-from interdiff.video.two_phase import TwoPhase
+from interdiff.video.backbone.losses import random_frames
+from interdiff.video.backbone.settings import TransformerSettings
+from interdiff.video.evaluation.sampling_costs import sampling_costs
+from interdiff.video.interpolators.interpolator import fill, lerp
+from interdiff.video.planner.choosers import by_selector, seen_costs, without_looking
+from interdiff.video.planner.keyframes import keyframes_again, sample_keyframes
+from interdiff.video.planner.losses.keyframes import keyframes_loss
+from interdiff.video.planner.losses.preview import preview_loss
+from interdiff.video.planner.losses.refiner import nested_masks, refiner_loss, root_mean_square
+from interdiff.video.planner.oracle import line_costs
+from interdiff.video.planner.preview import Preview, build_preview, load_preview
+from interdiff.video.planner.refiner import EXACT, INEXACT, filling_with, flat, noise_levels, refined
+from interdiff.video.planner.selector import VideoSelector
+from interdiff.video.planner.settings import KeyframesSettings, RefinerSettings, SamplingSettings
+from interdiff.video.planner.two_phase import TwoPhase
 
 B, T, DIM = 4, 9, 12
 SHAPE = (16, 4, 4)

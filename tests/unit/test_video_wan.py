@@ -2,12 +2,12 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 
-from interdiff.checkpoint import CONFIG, MODEL, save_checkpoint
 from interdiff.errors import InputError
-from interdiff.flops import counted_flops
-from interdiff.video.settings import TuningSettings
-from interdiff.video.tuning import learned, load_tuned, tuned, tuned_config
-from interdiff.video.wan import WAN_1_3B, WanDenoiser, load_wan
+from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
+from interdiff.learning.flops import counted_flops
+from interdiff.video.backbone.settings import TuningSettings
+from interdiff.video.backbone.tuning import learned, load_tuned, tuned, tuned_config
+from interdiff.video.backbone.wan import WAN_1_3B, WanDenoiser, load_wan
 
 TINY = {
     "num_attention_heads": 4,

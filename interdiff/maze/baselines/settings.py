@@ -1,0 +1,56 @@
+"""Settings of the learned baselines."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from interdiff.learning.settings import NetworkSettings, TrainingSettings
+from interdiff.settings import Count, Name, Section
+
+
+class WindowDiffusionSettings(Section):
+    """A learned baseline: diffusion over the states at equally spaced steps of windows of fixed horizon."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    interval: Count = Field(4, description="steps of 0.01 s from one token to the next; divides every horizon")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class SegmentFillSettings(Section):
+    """The hierarchical baseline's low level: diffusion over all steps between two sub-goals."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    interval: Count = Field(15, description="steps between sub-goals, that of the high level")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class FullSequenceSettings(Section):
+    """Plans of full-sequence diffusion."""
+
+    variant: Name = Field("full_sequence", description="variant whose network plans")
+    steps: Count | dict[Name, Count] = Field(
+        {"umaze": 64, "medium": 256, "large": 256},
+        description="denoising steps, one number or one per layout",
+    )
+
+
+class HierarchicalSettings(FullSequenceSettings):
+    """Plans of the hierarchical baseline; `variant` and `steps` are those of its sub-goals."""
+
+    variant: Name = Field("hierarchical", description="variant whose networks plan")
+    fill_steps: Count = Field(128, description="denoising steps between sub-goals")
+
+
+class BaselinesSettings(Section):
+    """The learned baselines, as rollouts.csv runs them."""
+
+    full_sequence: FullSequenceSettings = Field(
+        default_factory=FullSequenceSettings, description="full-sequence diffusion"
+    )
+    few_steps: FullSequenceSettings = Field(
+        default_factory=lambda: FullSequenceSettings(steps=2),
+        description="full-sequence diffusion at about the compute of our plans",
+    )
+    hierarchical: HierarchicalSettings = Field(
+        default_factory=HierarchicalSettings, description="sub-goals, then what is between them"
+    )

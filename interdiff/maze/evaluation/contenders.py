@@ -1,0 +1,87 @@
+"""Who drives the same episodes: policies that see every step, and planners whose plans a tracker follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from interdiff.learning.timing import median_milliseconds
+from interdiff.maze.evaluation.rollouts import controller_policy, shortest_path_policy
+from interdiff.maze.planner.retiming import fastest_clear, timings
+from interdiff.maze.planner.settings import RetimingSettings
+from interdiff.maze.world.layouts import Layout, signed_distance
+from interdiff.maze.world.settings import TrackerSettings
+from interdiff.maze.world.tasks import Episodes
+from interdiff.maze.world.tracker import Policy, Reference, tracker
+
+FEEDBACK = {"shortest_path": shortest_path_policy, "controller": controller_policy}
+NO_COSTS = {"token_evals": 0.0, "params_m": 0.0}
+"""Of policies that make no plan."""
+SDF_RESOLUTION = 8
+"""Samples of the distance to walls per cell."""
+
+
+class DrivenPlanner(Protocol):
+    """What every planner of a table offers."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def parameters(self) -> int: ...
+
+    def evaluations(self, layout: Layout) -> int:
+        """Tokens through all networks for one plan."""
+        ...
+
+    def plan(
+        self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
+    ) -> list[Reference]:
+        """References from states [N, 4] to goals [N, 2], in joint coordinates."""
+        ...
+
+
+def feedback_policies(
+    layout: Layout, cases: Episodes, rng: Callable[[], np.random.Generator]
+) -> dict[str, list[Policy]]:
+    """The policies that see the map and the state at every step, one per episode; each kind draws from a fresh `rng()`."""
+    policies = {}
+    for name, policy in FEEDBACK.items():
+        own = rng()
+        policies[name] = [policy(layout, *case, own) for case in zip(cases.states, cases.goals, strict=True)]
+    return policies
+
+
+def tracked(references: Sequence[Reference], trackers: Mapping[str, TrackerSettings]) -> dict[str, list[Policy]]:
+    """Plans followed by each tracker, by its name."""
+    return {name: [tracker(reference, gains) for reference in references] for name, gains in trackers.items()}
+
+
+def driven_fast(
+    references: Sequence[Reference], layout: Layout, cases: Episodes, settings: RetimingSettings
+) -> list[Reference]:
+    """The same paths as fast as the motors allow, as our planner's are: it tells path from pace."""
+    cells = max(layout.walls.shape)
+    distance = signed_distance(layout, cells, SDF_RESOLUTION)
+    fast = []
+    for state, reference in zip(cases.states, references, strict=True):
+        options = timings(reference.positions, state[2:], settings)
+        fast.append(options[fastest_clear(options, distance, cells, settings.clearance)])
+    return fast
+
+
+def costs(planner: DrivenPlanner, layout: Layout, cases: Episodes, generator: torch.Generator) -> dict[str, float]:
+    """What a plan costs: median milliseconds at batch 1, tokens through networks, and millions of parameters."""
+
+    def one(n: int) -> object:
+        row = n % len(cases.states)
+        return planner.plan(layout, cases.states[row, None], cases.goals[row, None], generator)
+
+    return {
+        "plan_ms": median_milliseconds(one),
+        "token_evals": planner.evaluations(layout),
+        "params_m": planner.parameters / 1e6,
+    }

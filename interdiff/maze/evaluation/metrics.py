@@ -1,0 +1,47 @@
+"""The figures of metrics.csv: what interpolation and refinement make of held-out plans."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interdiff.keyframes.dynamic_programming import path_cost
+from interdiff.keyframes.segment_cost import all_segment_costs
+from interdiff.maze.world.collisions import piece_collisions
+
+KINDS = ("interp", "refined", "oracle_interp", "oracle_refined")
+# With fewer plans than this that an interpolation spoils, a share of them says nothing.
+FEWEST_SPOILED = 20
+
+
+def plan_metrics(positions: dict[str, np.ndarray], truth: np.ndarray, occupancy: np.ndarray) -> dict[str, float]:
+    """Metrics of N plans on one layout.
+
+    Args:
+        positions: for each of KINDS the plans [N, T, 2], normalised; "oracle" is with ground-truth anchors.
+        truth: [N, T, 2].
+        occupancy: [G, G].
+
+    Returns:
+        collision_KIND: share of the T - 1 pieces that leave free space; crossed_KIND (without oracle): share of plans
+        with any such piece; mse_KIND: mean squared distance to the truth in squared cells; fixed: of the plans that
+        collide after interpolation, the share with fewer such pieces after refinement (nan under 20 such plans);
+        broken: of the others, the share that collides after refinement (nan if there are none).
+    """
+    maps = np.broadcast_to(occupancy, (len(truth), *occupancy.shape))
+    hits = {kind: piece_collisions(positions[kind], maps) for kind in KINDS}
+    before, after = (hits[kind].sum(axis=1) for kind in ("interp", "refined"))
+    spoiled = before > 0
+    metrics = {f"collision_{kind}": float(hits[kind].mean()) for kind in KINDS}
+    metrics |= {f"crossed_{kind}": float(hits[kind].any(1).mean()) for kind in ("interp", "refined")}
+    cells = occupancy.shape[-1]
+    for kind in KINDS:
+        metrics[f"mse_{kind}"] = float(np.square((positions[kind] - truth) * cells).sum(-1).mean())
+    enough = spoiled.sum() >= FEWEST_SPOILED
+    metrics["fixed"] = float((after < before)[spoiled].mean()) if enough else float("nan")
+    metrics["broken"] = float((after > 0)[~spoiled].mean()) if not spoiled.all() else float("nan")
+    return metrics
+
+
+def cost_ratio(truth: np.ndarray, cells: int, indices: np.ndarray, optimal: np.ndarray) -> float:
+    """Summed exact cost of keyframes [N, K] over the summed cost [N] of the optima under the same bound on gaps."""
+    return float(path_cost(all_segment_costs(truth * cells), indices).sum() / optimal.sum())

@@ -1,0 +1,136 @@
+"""Settings of what is measured: rollouts, unseen mazes, keyframe selection, ablations and diagnostics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from interdiff.maze.baselines.settings import BaselinesSettings
+from interdiff.maze.planner.settings import RetimingSettings, SamplingSettings, TwoPhaseSettings
+from interdiff.maze.world.settings import RandomMapsSettings, SimulatedMazeSettings, TrackerSettings
+from interdiff.settings import Count, Name, Section
+
+Task = Literal["single", "multi", "heldout"]
+
+
+class SelectionSettings(Section):
+    """The comparison of ways to choose keyframes, selection.csv."""
+
+    counts: list[Annotated[int, Field(ge=3)]] = Field(
+        [4, 8, 16], min_length=1, description="numbers of keyframes K, one row each"
+    )
+    conditions: Count = Field(100, description="held-out sequences per layout")
+    demonstrations: Count = Field(
+        24, description="re-simulations of each sequence's start and target, for the limit of any selector"
+    )
+    seed: int = Field(0, ge=0, description="seed of the choice of sequences, of re-simulation and random keyframes")
+
+
+class SelectionStageSettings(SelectionSettings):
+    """What the stage is told: also the mazes that it simulates."""
+
+    layouts: dict[Name, SimulatedMazeSettings] = Field(description="mazes by name")
+
+
+class DrawnSettings(Section):
+    """Episodes in the pictures of rollouts.csv: the first ones, whatever came of them."""
+
+    planner: Name = Field("two_phase", description="our planner in the pictures; one plan of it is animated")
+    episodes: Count = Field(4, description="episodes per layout")
+
+
+class DrivingSettings(Section):
+    """Planners that drive the ball, all from the same starts to the same goals."""
+
+    episodes: int = Field(200, ge=2, description="episodes per planner, task and layout")
+    seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
+    planners: dict[Name, TwoPhaseSettings] = Field(
+        default_factory=lambda: {"two_phase": TwoPhaseSettings()}, description="our planners by name"
+    )
+    tracker: TrackerSettings = Field(default_factory=TrackerSettings, description="what follows all plans")
+    other_trackers: dict[Name, TrackerSettings] = Field(
+        default_factory=dict, description="further ones by name, which a planner's rows with them carry too"
+    )
+    baselines_retiming: RetimingSettings | None = Field(
+        None, description="rows of the learned baselines' paths driven as fast as the motors allow, too; null: none"
+    )
+    drawn: DrawnSettings = Field(default_factory=DrawnSettings, description="episodes in the pictures")
+
+    @model_validator(mode="after")
+    def _drawn_are_driven(self) -> Self:
+        if self.drawn.planner not in self.planners:
+            raise ValueError(f"drawn.planner: {self.drawn.planner!r} is not among {', '.join(self.planners)}")
+        if self.drawn.episodes > self.episodes:
+            raise ValueError(f"drawn.episodes={self.drawn.episodes} of {self.episodes} episodes")
+        return self
+
+
+class RolloutsSettings(DrivingSettings):
+    """Planners in the simulator, rollouts.csv."""
+
+    tasks: dict[Task, list[Name]] = Field(
+        {
+            "single": ["umaze", "medium", "large"],
+            "multi": ["umaze", "medium", "large"],
+            "heldout": ["umaze_eval", "medium_eval", "large_eval"],
+        },
+        description="D4RL's maps by task: the map's goal, random goals, and the goal of maps never trained on",
+    )
+    drawn_task: Task = Field("multi", description="task whose episodes are drawn")
+
+    @model_validator(mode="after")
+    def _drawn_task_is_run(self) -> RolloutsSettings:
+        if not self.tasks.get(self.drawn_task):
+            raise ValueError(f"drawn_task: {self.drawn_task!r} has no maps among tasks")
+        return self
+
+
+class DriveSettings(DrivingSettings):
+    """What the stage of one task and map is told: also how each of our planners samples, and the baselines."""
+
+    task: Task = Field(description="what the goals are")
+    layout: Name = Field(description="D4RL's map")
+    sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
+    baselines: BaselinesSettings = Field(description="learned planners to compare with")
+
+
+class UnseenSettings(Section):
+    """Plans in random mazes that no network was trained on, unseen.csv."""
+
+    planner: TwoPhaseSettings = Field(default_factory=TwoPhaseSettings, description="our planner")
+    families: dict[Name, RandomMapsSettings] = Field(
+        default_factory=lambda: {"as_trained": RandomMapsSettings(count=200, seed=1000)},
+        description="mazes by name; with other seeds than those trained on",
+    )
+    episodes: Count = Field(5, description="episodes per maze, from and to random free cells")
+    steps: Count = Field(1500, description="steps of 0.01 s per episode")
+    seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
+
+
+class UnseenStageSettings(UnseenSettings):
+    """What the stage is told: also how the planner samples, and what follows its plans."""
+
+    sampling: SamplingSettings = Field(description="sampling settings of the planner's variant")
+    tracker: TrackerSettings = Field(description="what follows all plans")
+
+
+class AblationsStageSettings(Section):
+    """What ablations.csv is told: folders are below the results root."""
+
+    ablations: dict[Name, list[Name]] = Field(description="variants by what they change")
+    folders: dict[Name, str] = Field(description="folder of each variant's samples, base's too")
+
+
+class DiagnosticsSettings(Section):
+    """Tables and pictures of what goes on in the plans."""
+
+    n_per_layout: Count = Field(128, description="held-out sequences per layout")
+    failures: Count = Field(9, description="worst plans to draw")
+
+
+class DiagnosticsStageSettings(DiagnosticsSettings):
+    """What the stage is told: also how the variant samples."""
+
+    k: int = Field(ge=2, description="K, keyframes of a plan")
+    keyframe_steps: Count = Field(description="denoising steps of phase 1")

@@ -1,0 +1,124 @@
+"""Prepared trajectories as tensors, drawn in groups of one layout each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdiff.errors import InputError
+from interdiff.files import load_arrays
+from interdiff.learning.processes import processes
+from interdiff.maze.planner.networks import Condition
+from interdiff.maze.world.layouts import cell_steps
+
+FEWEST_PER_LAYOUT = 2
+"""Sequences of a layout in a training batch, if there are more layouts than that leaves room for."""
+FIELDS = ("positions", "velocities", "start", "goal", "layout", "layouts", "occupancy", "sdf", "duration")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A split of prepared data on one device.
+
+    states [N, T, 4] normalised positions and d position / d tau, start [N, 4], goal [N, 2], layout [N] int64 (sorted),
+    occupancy [L, G, G], sdf [L, R, R], steps [L, G * G, G * G] between cells, layouts: their names.
+    """
+
+    states: Tensor
+    start: Tensor
+    goal: Tensor
+    layout: Tensor
+    occupancy: Tensor
+    sdf: Tensor
+    steps: Tensor
+    layouts: list[str]
+
+    @property
+    def frames(self) -> int:
+        return self.states.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        return self.states.device
+
+    @property
+    def cells(self) -> int:
+        return self.occupancy.shape[-1]
+
+    def world_positions(self, rows: Tensor | slice = slice(None)) -> Tensor:
+        """Positions [.., T, 2] in world units, the unit of segment costs."""
+        return self.states[rows][..., :2] * self.cells
+
+    @property
+    def all_rows(self) -> Tensor:
+        return torch.arange(len(self.states), device=self.states.device)
+
+    def subset(self, rows: Tensor) -> Prepared:
+        """The given rows alone; the maps stay."""
+        return replace(
+            self, states=self.states[rows], start=self.start[rows], goal=self.goal[rows], layout=self.layout[rows]
+        )
+
+    @property
+    def occurring(self) -> list[int]:
+        """The layouts that have rows; of a family of mazes, the others may be in another split."""
+        return torch.unique_consecutive(self.layout).tolist()
+
+    def rows_of(self, layout: int) -> Tensor:
+        return (self.layout == layout).nonzero()[:, 0]
+
+    def random_rows(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Rows with replacement, equally many of every layout, ordered by layout; about `batch_size` in all.
+
+        Of many layouts, some are drawn each time.
+
+        Raises:
+            InputError: several processes train, and they cannot share a layout's rows equally.
+        """
+        layouts = self.occurring
+        room = max(1, batch_size // FEWEST_PER_LAYOUT)
+        if len(layouts) > room:
+            drawn = torch.randperm(len(layouts), generator=generator, device=self.device)[:room].sort()[0]
+            layouts = [layouts[n] for n in drawn.tolist()]
+        per_layout = max(1, batch_size // len(layouts))
+        if per_layout % processes():
+            raise InputError(
+                f"training.batch_size={batch_size}: {per_layout} sequences per layout, expected a multiple of the"
+                f" {processes()} processes"
+            )
+        rows = [self.rows_of(layout) for layout in layouts]
+        return torch.cat([r[torch.randint(len(r), (per_layout,), generator=generator, device=r.device)] for r in rows])
+
+    def condition(self, rows: Tensor) -> Condition:
+        """The condition of rows that are ordered by layout, equally many of each layout that occurs."""
+        layouts = torch.unique_consecutive(self.layout[rows])
+        return Condition(
+            self.occupancy[layouts], self.sdf[layouts], self.steps[layouts], self.start[rows], self.goal[rows]
+        )
+
+    def chunks(self, size: int) -> list[Tensor]:
+        """All rows in order, in chunks of one layout each."""
+        return [c for layout in self.occurring for c in self.rows_of(layout).split(size)]
+
+
+def load_prepared(path: Path, device: torch.device) -> Prepared:
+    """Read a split written by the prepare stage."""
+    arrays = load_arrays(path, FIELDS)
+
+    def tensor(name: str, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.as_tensor(arrays[name], dtype=dtype, device=device)
+
+    return Prepared(
+        states=torch.cat([tensor("positions"), tensor("velocities")], dim=-1),
+        start=tensor("start"),
+        goal=tensor("goal"),
+        layout=tensor("layout", torch.int64),
+        occupancy=tensor("occupancy"),
+        sdf=tensor("sdf"),
+        steps=torch.as_tensor(np.stack([cell_steps(walls) for walls in arrays["occupancy"]]), device=device),
+        layouts=[str(name) for name in arrays["layouts"]],
+    )

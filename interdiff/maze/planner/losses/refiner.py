@@ -1,0 +1,90 @@
+"""What phase 2 learns: the clean sequence, off the walls, from sequences corrupted as in sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from interdiff.learning.processes import share
+from interdiff.learning.training import Loss
+from interdiff.maze.planner.data import Prepared
+from interdiff.maze.planner.networks import sample_sdf, to_network
+from interdiff.maze.planner.refiner import Refiner
+from interdiff.maze.planner.settings import RefinerSettings
+from interdiff.two_phase.corruption import degrade, with_anchor_errors
+from interdiff.two_phase.interpolation import filling
+
+ERROR_FLOOR = 1e-4
+"""Squared error, network units, below which samples count alike."""
+
+
+def wall_penetration(x_btc: Tensor, sdf: Tensor, margin: float) -> Tensor:
+    """Mean squared depth, in world units, of points and of the middles of pieces below `margin` from a wall."""
+    positions = x_btc[..., :2]
+    middles = 0.5 * (positions[:, 1:] + positions[:, :-1])
+    distance = sample_sdf(sdf, torch.cat([positions, middles], dim=1))
+    return F.relu(margin - distance).square().mean()
+
+
+@dataclass(frozen=True)
+class MaskedAnchors:
+    """Nested masks for a data set and phase 1's keyframes at their coarsest level.
+
+    ranks [N, T] uint8, levels: the keyframe counts of its levels, indices [N, K] int64 and keyframes [N, K, 4] cached
+    from phase 1, share: how often to draw it.
+    """
+
+    ranks: Tensor
+    levels: Sequence[int]
+    indices: Tensor
+    keyframes: Tensor
+    share: float
+
+
+def sample_weights(degraded_btc: Tensor, clean_btc: Tensor) -> Tensor:
+    """Weights [B, 1, 1] of mean one, over the root of each sample's position error before refinement.
+
+    Errors span two orders of magnitude, from exact anchors in a small maze to phase 1's in a large one. Unweighted, the
+    large ones leave the refiner blunt where interpolation is already good.
+    """
+    before = (to_network(degraded_btc) - to_network(clean_btc))[..., :2].square().mean((1, 2), keepdim=True)
+    weights = (before + ERROR_FLOOR) ** -0.25
+    return weights / weights.mean()
+
+
+def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: RefinerSettings) -> Loss:
+    """Weighted squared error to the clean sequence plus a penalty on points near walls, over random masks and levels."""
+    shares = torch.tensor([entry.share for entry in anchors])
+    corruption = settings.corruption
+
+    def loss(model: Refiner, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        rows = data.random_rows(settings.training.batch_size, generator)
+        drawn = anchors[int(torch.multinomial(shares, 1, generator=generator))]
+        clean = data.states[rows]
+        levels = (len(rows), 1)
+        level = torch.randint(len(drawn.levels), levels, generator=generator, device=generator.device)
+        mask = drawn.ranks[rows] <= level
+        wrong, exact = with_anchor_errors(
+            clean,
+            drawn.keyframes[rows],
+            drawn.indices[rows],
+            corruption.interpolation,
+            corruption.replace_probability,
+            corruption.anchor_jitter,
+            generator,
+        )
+        degraded, _ = degrade(wrong, mask, filling(corruption.interpolation), corruption.noise, generator)
+        rows, clean, mask, exact, degraded = share(rows, clean, mask, exact, degraded)
+        condition = data.condition(rows)
+        refined = model(degraded, mask, exact, condition)
+        error = sample_weights(degraded, clean) * (to_network(refined) - to_network(clean)).square()
+        penetration = wall_penetration(refined, condition.sdf, settings.collision_margin)
+        position, velocity = error[..., :2].mean(), error[..., 2:].mean()
+        total = 10 * position + velocity + settings.collision_weight * penetration
+        return {"loss": total, "position": position, "velocity": velocity, "penetration": penetration}
+
+    return loss

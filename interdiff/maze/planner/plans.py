@@ -1,0 +1,128 @@
+"""Two-phase plans: phase 1, interpolation and phase 2 through one sampler, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdiff.keyframes.nested_masks import levels_of_steps
+from interdiff.learning.flops import counted_flops
+from interdiff.learning.timing import median_milliseconds
+from interdiff.maze.planner.data import Prepared
+from interdiff.maze.planner.masks import Masks
+from interdiff.maze.planner.networks import Condition
+from interdiff.maze.planner.phase1 import Phase1
+from interdiff.maze.planner.policies import first_keyframes, level_ranks, rank_indices
+from interdiff.maze.planner.refiner import Refiner, project_out_of_walls
+from interdiff.maze.planner.settings import SamplingSettings
+from interdiff.two_phase.interpolation import filling, place_keyframes
+from interdiff.two_phase.sampler import Refine, refine_over_levels
+
+
+@dataclass(frozen=True)
+class Plans:
+    """Plans for N rows: indices [N, K], ranks [N, T]; keyframes [N, K, 4] and sequences [N, T, 4] in normalised units."""
+
+    indices: Tensor
+    ranks: Tensor
+    keyframes: Tensor
+    interpolated: Tensor
+    refined: Tensor
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Both phases with their settings."""
+
+    phase1: Phase1
+    refiner: Refiner
+    settings: SamplingSettings
+
+    def keyframes(self, data: Prepared, masks: Masks | None, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """The policy's keyframes [N, K] and the masks' ranks [N, T] (the keyframes have rank 0) of every row.
+
+        masks: needed by policy "dp" alone.
+        """
+        policy, levels = self.settings.policy, self.levels()
+        start = first_keyframes(policy, levels[0], data, masks, rng)
+        ranks = level_ranks(policy, levels, data, self.phase1.selector, rng, start)
+        return rank_indices(ranks, levels[0]), ranks
+
+    def plan_all(self, data: Prepared, masks: Masks, generator: torch.Generator) -> Plans:
+        """Plans for all rows of data of one layout, as a user asks for them: from conditions alone (but policy "dp")."""
+        indices, ranks = self.keyframes(data, masks, np.random.default_rng(0))
+        return self.plan(data, data.all_rows, indices, ranks, generator, oracle=False)
+
+    def plan(
+        self, data: Prepared, rows: Tensor, indices: Tensor, ranks: Tensor, generator: torch.Generator, oracle: bool
+    ) -> Plans:
+        """Plans for rows of one layout at keyframes [B, K], with masks nested as ranks [B, T] say.
+
+        `oracle` takes the ground truth's keyframes in place of phase 1's.
+        """
+        if oracle:
+            keyframes = data.states[rows].gather(1, indices[..., None].expand(-1, -1, data.states.shape[-1]))
+        else:
+            keyframes = self.phase1.keyframes_at(data, rows, indices, self.settings.keyframe_steps, generator)
+        anchors, _ = place_keyframes(keyframes, indices, data.frames)
+        condition = data.condition(rows)
+        masks = [ranks <= level for level in range(len(self.levels()))]
+        interpolated, refined = refine_over_levels(
+            self._refine(condition, torch.full((len(rows),), oracle, device=data.device)),
+            anchors,
+            masks,
+            [self._noise()] * len(masks),
+            filling(self.refiner.interpolation),
+            generator,
+            _keeps_ends(condition),
+        )
+        return Plans(indices, ranks, keyframes, interpolated, refined)
+
+    def levels(self) -> list[int]:
+        """The keyframe counts of the levels that phase 2 runs over: K, and others spread over the finer ones."""
+        return levels_of_steps(self.phase1.selector.nested_levels, self.settings.k, self.settings.refiner_steps)
+
+    def _noise(self) -> float:
+        return {"none": 0.0, "constant": self.settings.noise_scale, "level": self.refiner.noise}[self.settings.noise]
+
+    @torch.no_grad()
+    def _refine(self, condition: Condition, exact_b: Tensor) -> Refine:
+        if self.settings.refiner == "identity":
+            return lambda x, mask, _: x
+        if self.settings.refiner == "projection":
+            return lambda x, mask, _: project_out_of_walls(x, condition)
+        encoded = self.refiner.backbone.encode(condition)
+        return lambda x, mask, _: self.refiner(x, mask, exact_b, condition, encoded)
+
+
+def _keeps_ends(condition: Condition) -> Callable[[Tensor], Tensor]:
+    """Clips positions to the grid and puts the start and the goal back."""
+
+    def project(x: Tensor) -> Tensor:
+        x = torch.cat([x[..., :2].clamp(0, 1), x[..., 2:]], dim=-1)
+        x[:, 0, :2], x[:, -1, :2] = condition.start[:, :2], condition.goal
+        return x
+
+    return project
+
+
+def function_evaluations(planner: Planner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
+    """FLOPs of one plan - map encoders, D_phi, selector, every step of both phases - over those of one refiner pass."""
+    one, one_masks = _single(data, masks, 0)
+    mask = torch.ones(1, data.frames, dtype=torch.bool, device=data.device)
+    refiner_pass = counted_flops(lambda: planner.refiner(one.states, mask, mask[:, 0], one.condition(one.all_rows)))
+    return counted_flops(lambda: planner.plan_all(one, one_masks, generator)) / refiner_pass
+
+
+def plan_milliseconds(planner: Planner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
+    """Median wall time of a plan at batch 1, from a condition to the refined sequence."""
+    return median_milliseconds(lambda n: planner.plan_all(*_single(data, masks, n % len(data.states)), generator))
+
+
+def _single(data: Prepared, masks: Masks, row: int) -> tuple[Prepared, Masks]:
+    rows = torch.tensor([row], device=data.states.device)
+    return data.subset(rows), masks.subset(rows.numpy(force=True))

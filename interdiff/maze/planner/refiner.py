@@ -1,0 +1,110 @@
+"""Phase 2: the refiner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from interdiff.learning.checkpoints import load_checkpoint
+from interdiff.learning.networks import FourierFeatures, mlp, zero
+from interdiff.maze.planner.data import Prepared
+from interdiff.maze.planner.networks import (
+    POSITION_OCTAVES,
+    STATE_CHANNELS,
+    STATE_SCALE,
+    Backbone,
+    Condition,
+    Encoded,
+    sample_sdf,
+)
+from interdiff.two_phase.interpolation import Method, bridge_deviation
+
+
+class Refiner(nn.Module):
+    """Phase 2: predicts the clean sequence from one whose missing frames were interpolated.
+
+    It is told whether the anchors are exact or phase 1's: the first are to stay, the others to be corrected. It carries the
+    interpolation and the noise that it was trained to undo, so that sampling does the same.
+    """
+
+    def __init__(
+        self,
+        frames: int,
+        frames_per_token: int,
+        interpolation: Method,
+        noise: float,
+        d_model: int,
+        depth: int,
+        heads: int,
+    ) -> None:
+        super().__init__()
+        self.frames, self.frames_per_token = frames, frames_per_token
+        self.interpolation, self.noise = interpolation, noise
+        self.fourier_position = FourierFeatures(POSITION_OCTAVES)
+        offsets = torch.tensor([-0.3, 0.0, 0.3])
+        self.offsets: Tensor
+        self.register_buffer("offsets", torch.cartesian_prod(offsets, offsets), persistent=False)
+        inputs = self.fourier_position.width(2) + 2 + 2 + len(self.offsets)
+        self.embed = mlp(frames_per_token * inputs, 2 * d_model, d_model)
+        self.position = nn.Parameter(0.02 * torch.randn(frames // frames_per_token, d_model))
+        self.level = mlp(3, d_model, d_model)
+        self.backbone = Backbone(d_model, depth, heads)
+        self.norm = nn.LayerNorm(d_model)
+        self.head = nn.Linear(d_model, frames_per_token * STATE_CHANNELS)
+        zero(self.head)
+
+    def forward(
+        self, x_btc: Tensor, mask_bt: Tensor, exact_b: Tensor, condition: Condition, encoded: Encoded | None = None
+    ) -> Tensor:
+        """Clean states [B, T, 4] from degraded ones, both in normalised units.
+
+        Args:
+            mask_bt: [B, T] bool, the anchors.
+            exact_b: [B] bool, whether a sample's anchors are exact.
+            encoded: `self.backbone.encode(condition)`, for several passes.
+        """
+        points = x_btc[:, :, None, :2] + self.offsets / condition.cells
+        distance = sample_sdf(condition.sdf, points.flatten(1, 2)).view(*x_btc.shape[:2], -1)
+        confidence = 1 - bridge_deviation(mask_bt)
+        features = torch.cat(
+            [
+                self.fourier_position(x_btc[..., :2]),
+                x_btc[..., 2:],
+                mask_bt[..., None].to(x_btc.dtype),
+                confidence[..., None],
+                distance.clamp(-1, 1),
+            ],
+            dim=-1,
+        )
+        tokens = rearrange(features, "b (n f) c -> b n (f c)", f=self.frames_per_token)
+        anchors = mask_bt.to(x_btc.dtype).mean(1, keepdim=True)
+        modulation = self.level(torch.cat([anchors, anchors.sqrt(), exact_b[:, None].to(x_btc.dtype)], dim=-1))
+        times = torch.linspace(0, 1, tokens.shape[1], dtype=tokens.dtype, device=tokens.device)
+        encoded = encoded or self.backbone.encode(condition)
+        hidden = self.norm(self.backbone(self.embed(tokens) + self.position, times, encoded, modulation))
+        change = rearrange(self.head(hidden), "b n (f c) -> b (n f) c", f=self.frames_per_token)
+        return x_btc + change / x_btc.new_tensor(STATE_SCALE)
+
+
+def load_refiner(folder: Path, data: Prepared) -> Refiner:
+    """The refiner for sequences of the data's length, on its device."""
+    return load_checkpoint(folder, "refiner", lambda c: Refiner(**c), data.device, frames=data.frames)
+
+
+def project_out_of_walls(x_btc: Tensor, condition: Condition, margin: float = 0.05, steps: int = 3) -> Tensor:
+    """The geometric alternative to a refiner: points closer than `margin` cells to a wall move along the SDF's gradient."""
+    step = 0.02
+    offsets = step * torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], device=x_btc.device)
+    positions, rest = x_btc[..., :2], x_btc[..., 2:]
+    for _ in range(steps):
+        around = (positions[:, :, None] + offsets / condition.cells).flatten(1, 2)
+        distance = sample_sdf(condition.sdf, around).view(*positions.shape[:2], 4)
+        gradient = (distance[..., 0::2] - distance[..., 1::2]) / (2 * step)
+        gradient = gradient / gradient.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        depth = F.relu(margin - sample_sdf(condition.sdf, positions))[..., None]
+        positions = positions + depth * gradient / condition.cells
+    return torch.cat([positions, rest], dim=-1)

@@ -1,0 +1,169 @@
+"""Settings of the planner: both phases, D_phi, the selector, and how plans are sampled and timed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from interdiff.learning.settings import NetworkSettings, TrainingSettings
+from interdiff.settings import BASE, Count, Fraction, Name, Section
+
+Policy = Literal["selector", "uniform", "random", "dp"]
+RankPolicy = Literal["selector", "uniform", "random_nested", "dp"]
+Interpolation = Literal["linear", "hermite"]
+
+
+class MasksSettings(Section):
+    """Dynamic-programming masks under the exact segment cost."""
+
+    levels: list[Annotated[int, Field(ge=2)]] = Field(
+        [2, 3, 4, 5, 6, 7, 8, 12, 16, 32],
+        min_length=1,
+        description="numbers of kept points K, increasing; endpoints count",
+    )
+    nested_levels: list[Annotated[int, Field(ge=2)]] = Field(
+        [4, 8, 16, 32, 64],
+        min_length=1,
+        description="keyframe counts of the nested masks, phase 2's noise levels; each about double the one before",
+    )
+    max_gap_factor: float = Field(
+        2.5, ge=1, description="largest gap between kept points, in units of (T - 1) / (K - 1)"
+    )
+    cost: Literal["exact", "snr", "sampled"] = Field(
+        "exact",
+        description="exact squared error, the log's SNR-weighted form, or that form's estimator",
+    )
+    cost_samples: Count = Field(16, description="frames per segment of the sampled estimator")
+    subset_fraction: float = Field(
+        0.1, gt=0, le=1, description="share of the sequences that global indices are chosen on"
+    )
+    seed: int = Field(0, ge=0, description="seed of subset and sampled estimator")
+
+    @model_validator(mode="after")
+    def _increasing(self) -> MasksSettings:
+        for name in ("levels", "nested_levels"):
+            levels = getattr(self, name)
+            if levels != sorted(set(levels)):
+                raise ValueError(f"{name}={levels} must increase")
+        return self
+
+
+class SegmentCostSettings(Section):
+    """D_phi, the model of the segment cost."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    frames_per_token: Count = Field(8, description="frames that one token stands for; divides T")
+    channels: Count = Field(32, description="features of a segment's first and of its last frame")
+    pairs: Count = Field(64, description="segments per sequence and step")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class SelectorSettings(Section):
+    """The selector of keyframe indices; its network has D_phi's size, from which it starts."""
+
+    condition_bias: Literal["none", "direct", "encoder"] = Field(
+        "encoder", description="what is added to the time queries: start and goal, or an encoding of them and the map"
+    )
+    gumbel: float = Field(0.0, ge=0, description="Gumbel noise on the potentials in training")
+    temperature: float = Field(1.0, gt=0, description="divides the potentials, at the first step of training")
+    final_temperature: float = Field(1.0, gt=0, description="temperature at the last step, reached linearly")
+    kl_to_uniform: float = Field(0.0, ge=0, description="weight of KL(density of keyframes || uniform)")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class KeyframesSettings(Section):
+    """Phase 1, the keyframe denoiser."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    counts: list[Annotated[int, Field(ge=2)]] = Field(
+        [4, 8], min_length=1, description="numbers of keyframes K to train with"
+    )
+    mix: dict[Policy, Fraction] = Field(
+        {"selector": 0.5, "dp": 0.1, "uniform": 0.3, "random": 0.1},
+        description="where the indices come from in training, with the share of each",
+    )
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class AnchorsSettings(Section):
+    """The cache of phase-1 outputs that the refiner trains on."""
+
+    policies: list[Policy] = Field(["selector", "uniform"], min_length=1, description="index policies to cache")
+    counts: list[Annotated[int, Field(ge=2)]] = Field(
+        [4, 8], min_length=1, description="numbers of keyframes K to cache"
+    )
+    steps: Count = Field(6, description="sampling steps of phase 1")
+    seed: int = Field(0, ge=0, description="seed of the sampling noise")
+
+
+class CorruptionSettings(Section):
+    """What the refiner learns to undo."""
+
+    interpolation: Interpolation = Field("linear", description="how missing frames are filled")
+    noise: float = Field(0.002, ge=0, description="noise on missing frames, times the Brownian-bridge deviation")
+    replace_probability: Fraction = Field(
+        0.7, description="probability that a sample's anchors carry phase 1's cached errors; the others count as exact"
+    )
+    anchor_jitter: float = Field(0.001, ge=0, description="deviation of the random errors of exact anchors")
+
+
+class RefinerSettings(Section):
+    """Phase 2, the refiner."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    frames_per_token: Count = Field(2, description="frames that one token stands for; divides T")
+    mix: dict[RankPolicy, Fraction] = Field(
+        {"selector": 0.5, "uniform": 0.5},
+        description="where the nested masks come from in training, with the share of each",
+    )
+    corruption: CorruptionSettings = Field(default_factory=CorruptionSettings, description="what it undoes")
+    collision_weight: float = Field(50.0, ge=0, description="weight of the penalty on points near walls")
+    collision_margin: float = Field(0.1, ge=0, description="distance to walls, in cells, below which it acts")
+    initialise: bool = Field(True, description="start from phase 1's weights where shapes allow")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class SamplingSettings(Section):
+    """Plans for the held-out split, both phases."""
+
+    policy: Policy = Field("selector", description="where phase 1's indices come from")
+    k: int = Field(8, ge=2, description="K, keyframes of a plan")
+    keyframe_steps: Count = Field(6, description="denoising steps of phase 1")
+    refiner: Literal["model", "identity", "projection"] = Field(
+        "model", description="phase 2: the trained refiner, nothing, or pushing points out of walls along the SDF"
+    )
+    refiner_steps: Count = Field(1, description="levels that phase 2 runs over, coarse to fine; one pass each")
+    noise: Literal["none", "constant", "level"] = Field(
+        "level", description="noise on missing frames: none, constant, or as in the refiner's training"
+    )
+    noise_scale: float = Field(0.01, ge=0, description="deviation of that noise")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        [0, 1], min_length=1, description="sampling seeds, one row of metrics each"
+    )
+    n_per_layout: Count = Field(256, description="held-out sequences per layout")
+
+
+class RetimingSettings(Section):
+    """Driving along a path as fast as the motors allow."""
+
+    effort: float = Field(1.0, gt=0, le=1, description="share of force and speed to use")
+    smoothings: list[Annotated[float, Field(ge=0)]] = Field(
+        [0.02, 0.05, 0.1, 0.2, 0.3],
+        min_length=1,
+        description="deviations from the path, in units, that may be smoothed away; each makes a candidate",
+    )
+    clearance: float = Field(
+        0.1, ge=0, description="distance to walls, in units, that a candidate should keep; the ball's radius is 0.1"
+    )
+
+
+class TwoPhaseSettings(Section):
+    """One of our planners in the simulator."""
+
+    variant: Name = Field(BASE, description="variant whose networks plan")
+    candidates: Count = Field(3, description="plans to choose from, by time and clearance")
+    retiming: RetimingSettings | None = Field(
+        default_factory=RetimingSettings,
+        description="drive as fast as the motors allow along the path; null: at the demonstrations' pace",
+    )

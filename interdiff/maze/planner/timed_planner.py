@@ -1,0 +1,133 @@
+"""Our planner on the clock: two-phase plans from conditions alone, timed to the motors' limits, the best of a few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from interdiff.maze.planner.conditions import condition_of
+from interdiff.maze.planner.data import Prepared
+from interdiff.maze.planner.networks import Condition
+from interdiff.maze.planner.phase1 import load_phase1
+from interdiff.maze.planner.plans import Planner
+from interdiff.maze.planner.refiner import load_refiner
+from interdiff.maze.planner.retiming import fastest_clear, timings
+from interdiff.maze.planner.settings import SamplingSettings, TwoPhaseSettings
+from interdiff.maze.world.layouts import OFFSET, Layout
+from interdiff.maze.world.simulator import BALL_RADIUS, MAX_SPEED, TIMESTEP
+from interdiff.maze.world.tracker import Reference
+
+
+@dataclass(frozen=True)
+class TracedPlan:
+    """A plan on its way, in joint coordinates: keyframes [K, 2], interpolated [T, 2], refined [T, 2], put on the clock."""
+
+    keyframes: np.ndarray
+    interpolated: np.ndarray
+    refined: np.ndarray
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class TwoPhasePlanner:
+    """Phase 1, interpolation and phase 2 for a few draws of noise; of these the fastest one that keeps clear of walls.
+
+    prepared: data that the networks were trained on, for the size of its sequences and maps.
+    """
+
+    planner: Planner
+    prepared: Prepared
+    settings: TwoPhaseSettings
+    name: str
+
+    @property
+    def parameters(self) -> int:
+        phase1 = self.planner.phase1
+        networks = (phase1.segment_cost, phase1.selector, phase1.keyframes, self.planner.refiner)
+        return sum(parameter.numel() for network in networks for parameter in network.parameters())
+
+    def evaluations(self, layout: Layout) -> int:
+        """Tokens through all networks for one plan: the indices are chosen once for all candidates."""
+        planner, frames = self.planner, self.prepared.frames
+        levels, per_token = len(planner.levels()), planner.phase1.segment_cost.size["frames_per_token"]
+        shared = (1 + levels) * frames // per_token
+        phase2 = levels * frames // planner.refiner.frames_per_token
+        phase1 = planner.settings.k * planner.settings.keyframe_steps
+        return shared + self.settings.candidates * (phase1 + phase2)
+
+    def plan(
+        self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
+    ) -> list[Reference]:
+        """References from states [N, 4] to goals [N, 2], in joint coordinates."""
+        return [traced.reference for traced in self.traced(layout, states, goals, generator)]
+
+    def traced(
+        self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
+    ) -> list[TracedPlan]:
+        """The same plans with what both phases made of them."""
+        cells, device = self.prepared.cells, self.prepared.device
+        condition = condition_of(layout, states, goals, cells, self.prepared.sdf.shape[-1] // cells, device)
+        one = self._at(condition, layout)
+        count = self.settings.candidates
+        copies = torch.arange(len(states)).repeat_interleave(count).to(device)
+        many = one.subset(copies)
+        indices, ranks = (x[copies] for x in self.planner.keyframes(one, None, np.random.default_rng(0)))
+        plans = self.planner.plan(many, many.all_rows, indices, ranks, generator, oracle=False)
+        refined = plans.refined.numpy(force=True).astype(np.float64)
+        distance = condition.sdf[0].numpy(force=True)
+        traced = []
+        for n, state in enumerate(states):
+            best, reference = self._best(distance, state, refined[n * count : (n + 1) * count])
+            keyframes, interpolated, path = (
+                made[n * count + best, :, :2].numpy(force=True) * cells - OFFSET
+                for made in (plans.keyframes, plans.interpolated, plans.refined)
+            )
+            traced.append(TracedPlan(keyframes, interpolated, path, reference))
+        return traced
+
+    def _at(self, condition: Condition, layout: Layout) -> Prepared:
+        """Data of which only the condition is known."""
+        like, count = self.prepared, len(condition.start)
+        return replace(
+            like,
+            states=torch.zeros(count, like.frames, 4, device=like.device),
+            start=condition.start,
+            goal=condition.goal,
+            layout=torch.zeros(count, dtype=torch.int64, device=like.device),
+            occupancy=condition.occupancy,
+            sdf=condition.sdf,
+            steps=condition.steps,
+            layouts=[layout.name],
+        )
+
+    def _best(self, distance: np.ndarray, state: np.ndarray, candidates: np.ndarray) -> tuple[int, Reference]:
+        """The best of plans [C, T, 4] in normalised units, put on the clock."""
+        cells, retiming = self.prepared.cells, self.settings.retiming
+        if retiming is None:
+            references = [_own_pace(plan, cells) for plan in candidates]
+            return (best := fastest_clear(references, distance, cells, BALL_RADIUS)), references[best]
+        paths = candidates[..., :2] * cells - OFFSET
+        references = [reference for path in paths for reference in timings(path, state[2:], retiming)]
+        best = fastest_clear(references, distance, cells, retiming.clearance)
+        return best // len(retiming.smoothings), references[best]
+
+
+def _own_pace(plan: np.ndarray, cells: int) -> Reference:
+    """A plan [T, 4] at the demonstrations' pace: its fastest moment is at the speed limit, as theirs is."""
+    positions, slopes = plan[:, :2] * cells - OFFSET, plan[:, 2:] * cells
+    duration = np.abs(slopes).max() / MAX_SPEED
+    at = np.linspace(0, 1, max(2, round(duration / TIMESTEP) + 1))
+    tau = np.linspace(0, 1, len(plan))
+    return Reference(*(np.stack([np.interp(at, tau, x) for x in y.T], axis=1) for y in (positions, slopes / duration)))
+
+
+def load_two_phase(
+    folder: Callable[[str], Path], data: Prepared, settings: TwoPhaseSettings, sampling: SamplingSettings, name: str
+) -> TwoPhasePlanner:
+    """A planner from its four checkpoints, whose folders `folder` gives by their stages' names."""
+    planner = Planner(load_phase1(folder, data), load_refiner(folder("refiner"), data), sampling)
+    return TwoPhasePlanner(planner, data, settings, name)

@@ -1,0 +1,44 @@
+"""Mazes drawn at random: walls put on free cells in random order, as long as all that stay free are connected."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interdiff.maze.world.layouts import Layout, cell_distances
+from interdiff.maze.world.settings import RandomMapsSettings
+
+
+def random_layouts(settings: RandomMapsSettings, name: str) -> list[Layout]:
+    """The family's mazes, called `name`-0, `name`-1, ...; the same settings give the same mazes."""
+    rng = np.random.default_rng(settings.seed)
+    return [random_layout(f"{name}-{n}", settings, rng) for n in range(settings.count)]
+
+
+def random_layout(name: str, settings: RandomMapsSettings, rng: np.random.Generator) -> Layout:
+    """One maze with a random goal; where connectedness forbids the share of walls that was drawn, it has fewer."""
+    least, greatest = settings.sides
+    rows, cols = rng.integers(least, greatest + 1, size=2)
+    walls = np.pad(np.zeros((rows - 2, cols - 2), dtype=bool), 1, constant_values=True)
+    cells = rng.permutation(np.argwhere(~walls))
+    left = round(rng.uniform(*settings.wall_share) * len(cells))
+    for row, col in cells:
+        if not left:
+            break
+        walls[row, col] = True
+        if _connected(walls):
+            left -= 1
+        else:
+            walls[row, col] = False
+    if settings.grid is not None:
+        before = [rng.integers(settings.grid - side + 1) for side in (rows, cols)]
+        around = [(n, settings.grid - side - n) for n, side in zip(before, (rows, cols), strict=True)]
+        walls = np.pad(walls, around, constant_values=True)
+    free = np.argwhere(~walls)
+    goal = free[rng.integers(len(free))]
+    return Layout(name, walls, (int(goal[0]), int(goal[1])))
+
+
+def _connected(walls: np.ndarray) -> bool:
+    free = np.argwhere(~walls)
+    reached = cell_distances(walls, (int(free[0, 0]), int(free[0, 1])))
+    return len(free) > 1 and bool(np.isfinite(reached[~walls]).all())

@@ -1,0 +1,219 @@
+"""From streams of demonstrations to training arrays: resampled sequences and conditions, split by time block.
+
+A sequence is a run of rows of one stream's simulated states (infos/qpos, infos/qvel, which are continuous
+across changes of target), resampled to T frames at equal times. Rows are 0.01 s apart, so that linear
+interpolation between rows is within a dt^2 / 8 = 3e-4 units of the path; the first and last frames are rows.
+Velocities are the simulated ones: the integrator moves by the new velocity, so that they lag the path's
+derivative by half a step (0.06 units/s on average).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from interdiff.errors import InputError
+from interdiff.maze.world.collisions import piece_collisions
+from interdiff.maze.world.d4rl import Stream
+from interdiff.maze.world.layouts import OFFSET, Layout, occupancy, signed_distance
+from interdiff.maze.world.simulator import TIMESTEP
+
+SPLITS = ("train", "val", "test")
+_REACHED = 0.1 + 1e-4
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Runs of rows: first and last row, both included, int64 [n] each; how many were dropped, by reason."""
+
+    first: np.ndarray
+    last: np.ndarray
+    dropped: dict[str, int]
+
+    def keep(self, kept: np.ndarray, reason: str) -> Spans:
+        """The spans where `kept` [n] is true, the others counted under `reason`."""
+        dropped = {**self.dropped, reason: int((~kept).sum())}
+        return Spans(self.first[kept], self.last[kept], dropped)
+
+
+def segment_spans(stream: Stream, min_steps: int) -> Spans:
+    """All rows of one target each. Drops those under `min_steps` steps and those ending off their target."""
+    last = np.flatnonzero(stream.ends)
+    first = np.concatenate([[0], last[:-1] + 1]).astype(np.int64)[: len(last)]
+    spans = Spans(first, last, {})
+    spans = spans.keep(last - first >= min_steps, f"shorter than {min_steps} steps")
+    cells = np.round(stream.arrays["infos/goal"][spans.last])
+    away = np.linalg.norm(stream.states[spans.last, :2] - cells, axis=1)
+    return spans.keep(away <= _REACHED, "target not reached")
+
+
+def window_spans(stream: Stream, horizon: int, stride: int, cross_goals: bool) -> Spans:
+    """Windows of `horizon` steps (and one more row), every `stride` rows from the start of each target's
+    rows.
+
+    They stay inside one target's rows; with `cross_goals` they start every `stride` rows of the stream
+    instead.
+    """
+    rows = len(stream.ends)
+    target_number = np.cumsum(stream.ends) - stream.ends
+    first = np.arange(0, rows - horizon, stride, dtype=np.int64)
+    if not cross_goals:
+        starts = np.flatnonzero(np.diff(target_number, prepend=-1))
+        first = np.arange(rows - horizon, dtype=np.int64)
+        first = first[(first - starts[target_number[first]]) % stride == 0]
+    spans = Spans(first, first + horizon, {})
+    if cross_goals:
+        return spans
+    return spans.keep(target_number[spans.first] == target_number[spans.last], "crossing a change of target")
+
+
+def block_splits(blocks: int, val_fraction: float, test_fraction: float, seed: int) -> np.ndarray:
+    """The split (index into SPLITS) of each contiguous time block, int64 [blocks]: one or more for each."""
+    val, test = max(1, round(blocks * val_fraction)), max(1, round(blocks * test_fraction))
+    if val + test >= blocks:
+        raise InputError(
+            f"blocks={blocks}, val_fraction={val_fraction}, test_fraction={test_fraction}: no block left to train on"
+        )
+    splits = np.zeros(blocks, dtype=np.int64)
+    order = np.random.default_rng(seed).permutation(blocks)
+    splits[order[:val]], splits[order[val : val + test]] = 1, 2
+    return splits
+
+
+def prepare(
+    streams: Sequence[tuple[Layout, Stream]],
+    *,
+    frames: int = 128,
+    mode: str = "segments",
+    horizon: int | Mapping[str, int] = 128,
+    stride: int = 16,
+    cross_goals: bool = False,
+    min_steps: int = 16,
+    val_fraction: float = 0.05,
+    test_fraction: float = 0.10,
+    blocks: int = 20,
+    hold_out: str = "blocks",
+    seed: int = 0,
+    flip_y: bool = False,
+    sdf_resolution: int = 8,
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, int]]]:
+    """Arrays per split, and per layout how many sequences each split got and how many were dropped, and why.
+
+    Arrays (float32 unless said): positions [N, T, 2] normalised (u / G); velocities [N, T, 2] = d position /
+    d tau, tau in [0, 1]; start [N, 4] = normalised x, y and velocity in units/s; goal [N, 2] = last position;
+    target [N, 2] int16 = the controller's cell; duration [N] in s; layout [N] int16; first_row [N] int64;
+    layouts [L] str; occupancy [L, G, G] uint8; sdf [L, R, R] in units, R = G * sdf_resolution; flip_y bool;
+    grid int. N is ordered by layout and time. With `flip_y` all of it is mirrored along y. `mode` is
+    "segments" (goal to goal, `min_steps` or longer) or "windows" (of `horizon` steps, one number or one
+    for each layout by its name, every `stride` rows). The splits are shares of every layout's time blocks, or with
+    `hold_out` "mazes" of the layouts.
+    Raises InputError where a split is empty or a sequence collides with its own map.
+    """
+    if mode not in ("segments", "windows"):
+        raise InputError(f"mode={mode!r}: expected 'segments' or 'windows'")
+    layouts = [layout for layout, _ in streams]
+    steps = dict(horizon) if isinstance(horizon, Mapping) else {layout.name: horizon for layout in layouts}
+    if mode == "windows" and (missing := [layout.name for layout in layouts if layout.name not in steps]):
+        raise InputError(f"horizon: no number of steps for {', '.join(missing)}")
+    grid = max(max(layout.walls.shape) for layout in layouts)
+    if hold_out == "mazes":
+        splits_of = block_splits(len(streams), val_fraction, test_fraction, seed)[:, None]
+    else:
+        splits_of = np.tile(block_splits(blocks, val_fraction, test_fraction, seed), (len(streams), 1))
+    parts: list[dict[str, np.ndarray]] = []
+    counts: dict[str, dict[str, int]] = {}
+    for number, (layout, stream) in enumerate(streams):
+        if mode == "windows":
+            spans = window_spans(stream, steps[layout.name], stride, cross_goals)
+        else:
+            spans = segment_spans(stream, min_steps)
+        part, counts[layout.name] = _sequences(layout, stream, spans, frames, grid, splits_of[number])
+        parts.append({**part, "layout": np.full(len(part["goal"]), number, dtype=np.int16)})
+    merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    split = merged.pop("split")
+    maps = _map_arrays(layouts, grid, sdf_resolution)
+    splits = {
+        name: {key: values[split == index] for key, values in merged.items()} | maps
+        for index, name in enumerate(SPLITS)
+    }
+    for name, data in splits.items():
+        if not len(data["positions"]):
+            raise InputError(
+                f"split {name!r} is empty; expected more rows, fewer blocks or shorter sequences: {counts}"
+            )
+    return {name: mirror_y(data) if flip_y else data for name, data in splits.items()}, counts
+
+
+def _sequences(
+    layout: Layout, stream: Stream, spans: Spans, frames: int, grid: int, split_of_block: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """One stream's resampled sequences with their split (index into SPLITS), and the counts of `prepare`."""
+    blocks = len(split_of_block)
+    first_block, last_block = (rows * blocks // len(stream.ends) for rows in (spans.first, spans.last))
+    spans = spans.keep(first_block == last_block, "straddling a block border")
+    sequences = resample(stream, spans, frames, grid)
+    _check_free(layout, sequences, occupancy(layout, grid))
+    split = split_of_block[spans.first * blocks // len(stream.ends)]
+    counts = {name: int((split == index).sum()) for index, name in enumerate(SPLITS)}
+    return {**sequences, "split": split}, counts | spans.dropped
+
+
+def resample(stream: Stream, spans: Spans, frames: int, grid: int) -> dict[str, np.ndarray]:
+    """The sequences' arrays of `prepare` (all but layout) for spans of one stream; `grid` is G."""
+    states = stream.states
+    steps = spans.last - spans.first
+    rows = spans.first[:, None] + np.linspace(0.0, 1.0, frames) * steps[:, None]
+    before = np.minimum(rows.astype(np.int64), spans.last[:, None] - 1)
+    weight = (rows - before)[..., None]
+    sampled = (1 - weight) * states[before] + weight * states[before + 1]
+    duration = steps * TIMESTEP
+    positions = ((sampled[..., :2] + OFFSET) / grid).astype(np.float32)
+    return {
+        "positions": positions,
+        "velocities": (sampled[..., 2:] * duration[:, None, None] / grid).astype(np.float32),
+        "start": np.concatenate([positions[:, 0], states[spans.first, 2:]], axis=1),
+        "goal": positions[:, -1].copy(),
+        "target": np.round(stream.arrays["infos/goal"][spans.last]).astype(np.int16),
+        "duration": duration.astype(np.float32),
+        "first_row": spans.first,
+    }
+
+
+def mirror_y(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One split mirrored along y (columns) inside the padded grid; twice is the identity, up to rounding."""
+    mirrored = dict(data)
+    for key in ("positions", "start", "goal"):
+        mirrored[key] = data[key].copy()
+        mirrored[key][..., 1] = 1 - mirrored[key][..., 1]
+    mirrored["start"][:, 3] *= -1
+    mirrored["velocities"] = data["velocities"] * np.array([1, -1], dtype=np.float32)
+    mirrored["target"] = data["target"].copy()
+    mirrored["target"][:, 1] = data["grid"] - 1 - mirrored["target"][:, 1]
+    for key in ("occupancy", "sdf"):
+        mirrored[key] = np.ascontiguousarray(data[key][..., ::-1])
+    mirrored["flip_y"] = np.array(not data["flip_y"])
+    return mirrored
+
+
+def _map_arrays(layouts: Sequence[Layout], grid: int, resolution: int) -> dict[str, np.ndarray]:
+    return {
+        "layouts": np.array([layout.name for layout in layouts]),
+        "occupancy": np.stack([occupancy(layout, grid) for layout in layouts]),
+        "sdf": np.stack([signed_distance(layout, grid, resolution) for layout in layouts]),
+        "flip_y": np.array(False),
+        "grid": np.array(grid),
+    }
+
+
+def _check_free(layout: Layout, sequences: dict[str, np.ndarray], walls: np.ndarray) -> None:
+    collides = piece_collisions(sequences["positions"], walls)
+    if collides.any():
+        sequence, piece = np.argwhere(collides)[0]
+        bad, row = int(collides.any(axis=1).sum()), sequences["first_row"][sequence]
+        raise InputError(
+            f"layout {layout.name!r}: {bad} of {len(collides)} demonstrations leave free space, first that "
+            f"from row {row}, between frames {piece} and {piece + 1}; expected data of this very map, and "
+            "frames dense enough to follow it"
+        )

@@ -1,0 +1,116 @@
+"""Settings of the world: mazes, demonstrations, prepared sequences and the tracker."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from interdiff.maze.world.d4rl_package import PREFIX, dataset_path
+from interdiff.settings import Count, Fraction, Name, Section
+
+
+class RandomMapsSettings(Section):
+    """A family of mazes drawn at random, all their free cells connected."""
+
+    count: Count = Field(description="number of mazes")
+    sides: tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]] = Field(
+        (5, 12), strict=False, description="least and greatest number of cells per side, borders included"
+    )
+    wall_share: tuple[Fraction, Fraction] = Field(
+        (0.15, 0.5), strict=False, description="least and greatest share of inner cells to wall up"
+    )
+    grid: Count | None = Field(
+        None, description="side of a square of wall in which each maze lies anywhere; null puts nothing around it"
+    )
+    seed: int = Field(0, ge=0, description="seed of the mazes")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RandomMapsSettings:
+        for name in ("sides", "wall_share"):
+            least, greatest = getattr(self, name)
+            if least > greatest:
+                raise ValueError(f"{name}=[{least}, {greatest}] must not decrease")
+        if self.grid is not None and self.grid < self.sides[1]:
+            raise ValueError(f"grid={self.grid} is smaller than sides={list(self.sides)}")
+        return self
+
+
+Map = Annotated[
+    Annotated[str, Tag("[text]")] | Annotated[RandomMapsSettings, Tag("[family]")],
+    Discriminator(lambda value: "[text]" if isinstance(value, str) else "[family]"),
+]
+"""Pydantic reports the problems of the kind that was meant alone; the tags' brackets keep them out of the keys."""
+
+
+class LayoutSettings(Section):
+    """One maze, or a family of mazes, and the demonstrations."""
+
+    map: Map = Field(
+        description="a D4RL name (umaze, medium, large, *_eval), an ASCII map of '#', 'O' and 'G', or a random family"
+    )
+    rows: Count = Field(100_000, description="rows (steps of 0.01 s) of demonstrations to simulate, in each maze")
+    seed: int = Field(0, ge=0, description="seed of targets, start and action noise")
+    noise: float = Field(0.5, ge=0, description="standard deviation of the action noise (0.5 is D4RL's)")
+    source: str | None = Field(
+        None,
+        description="path of a real D4RL HDF5 file to use instead of simulating, or the name of a data set of the package"
+        " d4rl, such as maze2d-large-v1",
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _named(cls, source: str | None) -> str | None:
+        return str(dataset_path(source)) if source and source.startswith(PREFIX) else source
+
+
+class DataSettings(Section):
+    """Prepared data: sequences of `frames` points from the demonstrations."""
+
+    layouts: list[Name] = Field(
+        ["umaze", "medium", "large"],
+        min_length=1,
+        description="layouts to take, in this order",
+    )
+    frames: int = Field(128, ge=2, description="T, points per sequence")
+    mode: Literal["segments", "windows"] = Field(
+        "segments", description="goal-to-goal segments resampled to T, or windows of fixed horizon"
+    )
+    horizon: Count | dict[Name, Count] = Field(
+        128, description="steps per window, one number or one per layout (mode windows)"
+    )
+    stride: Count = Field(16, description="steps from one window to the next (mode windows)")
+    cross_goals: bool = Field(False, description="allow windows that cross a change of goal (mode windows)")
+    min_steps: int = Field(16, ge=2, description="shorter segments are left out (mode segments)")
+    val_fraction: float = Field(0.05, gt=0, lt=1, description="share of the time blocks (or mazes) for validation")
+    test_fraction: float = Field(0.10, gt=0, lt=1, description="share of the time blocks (or mazes) for the test split")
+    blocks: int = Field(20, ge=3, description="time blocks per layout that the splits are drawn from")
+    hold_out: Literal["blocks", "mazes"] = Field(
+        "blocks", description="what the splits are made of: time blocks of every maze, or whole mazes (the same shares)"
+    )
+    seed: int = Field(0, ge=0, description="seed of that draw")
+    flip_y: bool = Field(False, description="mirror everything along y")
+    sdf_resolution: Count = Field(8, description="signed-distance samples per cell and axis")
+
+    @model_validator(mode="after")
+    def _horizons(self) -> DataSettings:
+        if self.mode == "windows" and isinstance(self.horizon, dict):
+            for layout in self.layouts:
+                if layout not in self.horizon:
+                    raise ValueError(f"horizon: no number of steps for layout {layout!r}")
+        return self
+
+
+class SimulatedMazeSettings(Section):
+    """A maze to simulate demonstrations in."""
+
+    map: str = Field(description="as in layouts")
+    noise: float = Field(ge=0, description="as in layouts")
+
+
+class TrackerSettings(Section):
+    """The controller that follows plans, the same for every planner."""
+
+    p_gain: float = Field(10.0, ge=0, description="action per unit of position error")
+    d_gain: float = Field(1.0, ge=0, description="action per unit/s of velocity error")
+    feed_forward: bool = Field(True, description="add the action that the reference's acceleration takes")

@@ -1,0 +1,74 @@
+"""D4RL's tasks: starts, goals, rewards and scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from interdiff.errors import InputError
+from interdiff.maze.world import d4rl_package
+from interdiff.maze.world.layouts import Layout
+
+GOAL_RADIUS = 0.5
+STEPS = {"umaze": 300, "medium": 600, "large": 800, "umaze_eval": 300, "medium_eval": 600, "large_eval": 800}
+"""Length of an episode by map."""
+REFERENCE_SCORES = {
+    "umaze": (23.85, 161.86),
+    "medium": (13.13, 277.39),
+    "large": (6.7, 273.99),
+    "umaze_eval": (36.63, 141.4),
+    "medium_eval": (13.07, 204.93),
+    "large_eval": (16.4, 302.22),
+}
+"""Returns of D4RL's random policy and of its reference controller, where the package d4rl is not there to ask."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Start states [N, 4] and goals [N, 2] of one cell of the table, the same for every planner."""
+
+    states: np.ndarray
+    goals: np.ndarray
+
+
+def episodes(layout: Layout, task: str, n: int, seed: int) -> Episodes:
+    """D4RL's starts (a random free cell +-0.1, velocities N(0, 0.1^2)); goals: the map's, or random in task "multi"."""
+    rng = np.random.default_rng(seed)
+    cells = np.array(layout.free_cells, dtype=float)
+
+    def near_cells() -> np.ndarray:
+        return cells[rng.integers(len(cells), size=n)] + rng.uniform(-0.1, 0.1, (n, 2))
+
+    states = np.concatenate([near_cells(), rng.normal(0, 0.1, (n, 2))], axis=1)
+    if task == "multi":
+        return Episodes(states, near_cells())
+    if layout.goal is None:
+        raise InputError(f"map {layout.name!r}: task {task!r} needs a goal 'G'")
+    return Episodes(states, np.tile(np.array(layout.goal, dtype=float), (n, 1)))
+
+
+def at_goal(positions: np.ndarray, goals: np.ndarray) -> np.ndarray:
+    """D4RL's sparse reward: whether each of positions [N, steps, 2] is within 0.5 of its goal [N, 2]; bool."""
+    return np.linalg.norm(positions - goals[:, None], axis=-1) <= GOAL_RADIUS
+
+
+def reference_scores(name: str) -> tuple[float, float]:
+    """The returns between which D4RL normalises a map's: of its random policy and of its reference controller."""
+    return d4rl_package.reference_scores(name) or REFERENCE_SCORES[name]
+
+
+def scores(rewards: np.ndarray, name: str) -> dict[str, float]:
+    """Figures of rewards [N, steps] on a D4RL map: every step at the goal counts once, none after leaving it."""
+    low, high = reference_scores(name)
+    returns = rewards.sum(axis=1)
+    score = 100 * (returns - low) / (high - low)
+    reached = rewards.any(axis=1)
+    return {
+        "n": len(rewards),
+        "return_mean": float(returns.mean()),
+        "score": float(score.mean()),
+        "score_se": float(score.std(ddof=1) / np.sqrt(len(score))),
+        "success": float(reached.mean()),
+        "first_reach": float(rewards.argmax(axis=1)[reached].mean()) if reached.any() else float("nan"),
+    }

@@ -1,0 +1,51 @@
+"""Phase 2: from keyframes to the full sequence, over nested levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from interdiff.two_phase.corruption import degrade
+from interdiff.two_phase.interpolation import Fill
+
+Refine = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(degraded sequence [B, T, C], mask of its anchors [B, T], deviation of the others as `Fill` gives it) -> clean [B, T, C]"""
+
+
+@torch.no_grad()
+def refine_over_levels(
+    refine: Refine,
+    anchors_btc: Tensor,
+    masks: Sequence[Tensor],
+    sigmas: Sequence[float],
+    fill: Fill,
+    generator: torch.Generator,
+    project: Callable[[Tensor], Tensor],
+    still: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Interpolate the anchors and refine them over nested levels, coarse to fine.
+
+    Between two levels the sequence moves as in cold diffusion's algorithm 2 (Bansal et al. 2022):
+    x <- x - D(x0, s) + D(x0, s - 1), with x0 the refiner's prediction and D(., s) what fills mask s; then the missing
+    frames get the level's noise, as they do in training.
+
+    Args:
+        anchors_btc: [B, T, C]; only the frames of masks[0] are read.
+        masks: the [B, T] masks of the levels to run, nested, masks[0] the keyframes; one refiner pass for each.
+        sigmas: sampling noise of each level.
+        project: applied to the prediction after each pass: clips positions and restores what the condition gives.
+        still: the noise is the same in all frames.
+
+    Returns:
+        The interpolated and the refined sequence, both [B, T, C].
+    """
+    interpolated, _ = fill(anchors_btc, masks[0])
+    x = refined = interpolated
+    for level, (mask, sigma) in enumerate(zip(masks, sigmas, strict=True)):
+        degraded, deviation = degrade(x, mask, fill, sigma, generator, still)
+        refined = project(refine(degraded, mask, deviation))
+        if level + 1 < len(masks):
+            x = x + fill(refined, masks[level + 1])[0] - fill(refined, mask)[0]
+    return interpolated, refined

@@ -1,0 +1,55 @@
+"""Settings of the backbone, of its clips, and of networks made of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from interdiff.learning.settings import TrainingSettings
+from interdiff.settings import Count, Fraction, Section
+
+
+class TransformerSettings(Section):
+    """A Wan transformer that is trained here."""
+
+    num_layers: Count = Field(6, description="blocks")
+    num_attention_heads: Count = Field(3, description="attention heads")
+    attention_head_dim: Count = Field(64, multiple_of=2, description="channels of a head")
+    ffn_dim: Count = Field(576, description="hidden channels of the feed-forward layers")
+    patch: Count = Field(2, description="latents per token and axis")
+
+
+class BackboneSettings(Section):
+    """The teacher: what both phases start from, and what they are compared with."""
+
+    pretrained: str | None = Field(
+        None, description="folder of a Wan transformer in diffusers' layout; null: one is trained here"
+    )
+    transformer: TransformerSettings = Field(default_factory=TransformerSettings, description="the one trained here")
+    shift: float = Field(3.0, ge=1, description="of noise levels in training, towards noise")
+    drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
+    frames: list[Count] = Field(
+        [5, 9], description="numbers of random frames that batches have in the first part of training"
+    )
+    frames_until: Fraction = Field(0.8, description="where that part ends; from there on all frames")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class GeneratedSettings(Section):
+    """Clips that the backbone makes of prompts, from noise that is kept: what phases 1 and 2 learn to reach in fewer steps."""
+
+    shards: dict[Literal["train", "test"], Count] = Field(
+        {"train": 3, "test": 1}, description="number of shards by split, the first ones: one clip per prompt"
+    )
+    steps: Count = Field(10, description="steps of UniPC (Zhao et al. 2023)")
+    guidance: float = Field(3.0, ge=1, description="scale of classifier-free guidance")
+    seed: int = Field(0, ge=0, description="of the noise, together with the key")
+
+
+class TuningSettings(Section):
+    """How a network is made of the backbone."""
+
+    kind: Literal["lora", "full"] = Field("full", description="low-rank changes of linear layers, or all weights")
+    rank: Count = Field(8, description="of the changes (lora)")
+    gradient_checkpointing: bool = Field(False, description="less memory, a third more arithmetic")

@@ -1,0 +1,26 @@
+"""Settings of the codec."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from interdiff.settings import Count, Section
+
+CodecKind = Literal["linear", "wan_vae"]
+
+
+class CodecSettings(Section):
+    """What turns videos into latents."""
+
+    kind: CodecKind = Field("linear", description="principal components fitted on rendered clips, or Wan's VAE")
+    factor: Count = Field(4, description="pixels per latent and axis (linear; Wan's are 8)")
+    clips: Count = Field(200, description="clips that it is fitted on (linear)")
+    folder: str | None = Field(None, description="folder of the VAE in diffusers' layout (wan_vae)")
+
+    @model_validator(mode="after")
+    def _has_folder(self) -> CodecSettings:
+        if self.kind == "wan_vae" and self.folder is None:
+            raise ValueError("folder: expected the VAE's, for kind wan_vae")
+        return self

@@ -1,0 +1,61 @@
+"""Wan's VAE as a codec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan
+from einops import rearrange
+from torch import Tensor, nn
+
+from interdiff.errors import InputError
+from interdiff.video.codec.codec import latent_frames
+
+
+class WanCodec(nn.Module):
+    """Wan's VAE, with latents normalised by its own means and deviations: as shards hold them, and transformers see them.
+
+    Its `encode` answers with the mean. Decoding is sliced by clip, and tiled in space for pictures larger than a tile.
+    """
+
+    def __init__(self, vae: AutoencoderKLWan) -> None:
+        super().__init__()
+        self.vae = vae
+        vae.enable_slicing()
+        vae.enable_tiling()
+        shape = (1, -1, 1, 1, 1)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(vae.config.latents_mean).view(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(vae.config.latents_std).view(shape), persistent=False)
+
+    @property
+    def factor(self) -> int:
+        return int(self.vae.config.scale_factor_spatial)
+
+    @torch.no_grad()
+    def encode(self, video_bthwc: Tensor) -> Tensor:
+        latent_frames(video_bthwc.shape[1])
+        video = rearrange(video_bthwc, "b t h w c -> b c t h w").to(self.vae.dtype) / 127.5 - 1
+        return (self.vae.encode(video).latent_dist.mode().float() - self.mean) / self.std
+
+    @torch.no_grad()
+    def decode(self, z_bcthw: Tensor) -> Tensor:
+        video = self.vae.decode((z_bcthw * self.std + self.mean).to(self.vae.dtype)).sample
+        video = ((video.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return rearrange(video, "b c t h w -> b t h w c")
+
+
+def load_wan_vae(folder: Path, device: torch.device) -> WanCodec:
+    """A folder in diffusers' layout, safetensors only; in bf16 on a GPU.
+
+    Raises:
+        InputError: the folder does not hold one.
+    """
+    try:
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        vae = AutoencoderKLWan.from_pretrained(folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: not a VAE in diffusers' layout ({error})") from error
+    return WanCodec(vae).to(device).eval()

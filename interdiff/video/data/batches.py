@@ -1,0 +1,79 @@
+"""Clips for training and measuring: seeded batches read ahead of their use, and the masks to fill."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdiff.files import load_arrays
+from interdiff.keyframes.nested_masks import index_mask
+from interdiff.learning.processes import share
+from interdiff.learning.settings import TrainingSettings
+from interdiff.video.data.shard_dataset import ShardDataset, seeded_batches
+
+
+class TrainingClips:
+    """Seeded batches of clips, step by step from whatever step training goes on at; the next one is read meanwhile.
+
+    Each process reads its own share of a batch; on its way to a GPU it is in pinned memory.
+
+    Args:
+        data: samples, and beside them those of other shards, joined by key; each with the columns that it reads.
+    """
+
+    def __init__(self, data: Sequence[ShardDataset], settings: TrainingSettings, device: torch.device) -> None:
+        self._data, self._settings, self._device = data, settings, device
+        self._batches: Iterator[dict[str, Tensor]] | None = None
+
+    def batch(self, done: float) -> dict[str, Tensor]:
+        """The batch by column at a share of the steps done, and its numbers [B] as `row`; steps follow one another."""
+        if self._batches is None:
+            self._batches = self._from(round(done * self._settings.steps))
+        return next(self._batches)
+
+    def _from(self, first: int) -> Iterator[dict[str, Tensor]]:
+        settings = self._settings
+        numbers = seeded_batches(len(self._data[0]), settings.batch_size, settings.seed, first)
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self._read, next(numbers))
+            while True:
+                batch = ahead.result()
+                ahead = reader.submit(self._read, next(numbers))
+                yield {name: value.to(self._device, non_blocking=True) for name, value in batch.items()}
+
+    def _read(self, rows: np.ndarray) -> dict[str, Tensor]:
+        (own,) = share(torch.as_tensor(rows))
+        keys = [self._data[0].keys[row] for row in own.tolist()]
+        values: dict[str, Tensor] = {"row": own}
+        for data in self._data:
+            places = [data.number(key) for key in keys]
+            values |= {column: data.batch(column, places) for column in data.columns}
+        return {name: value.pin_memory() for name, value in values.items()} if self._device.type == "cuda" else values
+
+
+def load_negative(path: Path, device: torch.device) -> Tensor:
+    """The negative prompt's embedding [L, D]."""
+    return torch.from_numpy(load_arrays(path, ("embed",))["embed"]).to(device)
+
+
+def clip_noise(key: str, shape: Sequence[int], seed: int) -> Tensor:
+    """The noise that a clip is made of, bf16 of a shape, by key and seed; the same on every device."""
+    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(_key_seed(key, seed))).bfloat16()
+
+
+def clip_masks(key: str, frames: int, counts: Sequence[int], seed: int) -> np.ndarray:
+    """Masks [R, T] of a clip, one with each of R numbers of frames: both ends and others at random, by key and seed."""
+    rng = np.random.default_rng(_key_seed(key, seed))
+    rows = [np.sort(1 + rng.choice(frames - 2, size=k - 2, replace=False)) for k in counts]
+    return np.concatenate([index_mask(np.array([[0, *row, frames - 1]]), frames) for row in rows])
+
+
+def _key_seed(key: str, seed: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
+    return int.from_bytes(digest[:8], "little")

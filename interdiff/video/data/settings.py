@@ -1,0 +1,95 @@
+"""Settings of shards: rendered clips, the hub, film clips, and prompts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from interdiff.settings import Count, Section
+from interdiff.video.codec.settings import CodecSettings
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+Source = Literal["clips", "hub", "lsmdc"]
+
+
+class ClipsSettings(Section):
+    """Videos rendered here."""
+
+    side: Count = Field(32, description="pixels per side")
+    frames: Count = Field(81, description="frames, 1 + 4 k")
+    per_shard: Count = Field(200, description="clips per shard")
+    seed: int = Field(0, ge=0, description="seed of the scenes")
+
+    @field_validator("frames")
+    @classmethod
+    def _whole_latents(cls, frames: int) -> int:
+        if frames % 4 != 1:
+            raise ValueError(f"{frames} frames; expected 1 + 4 k")
+        return frames
+
+
+class HubSettings(Section):
+    """Shards of a public data set, downloaded."""
+
+    repository: str = Field("worstcoder/Wan_datasets", description="data set on the Hugging Face hub")
+    revision: str = Field("main", description="its branch, tag or commit")
+    file: str = Field(
+        "Wan2.1_14B_480p_16:9_Euler-step100_shift-3.0_cfg-5.0_seed-0_250K/shard-{number:05d}.tar",
+        description="path of a shard in it, by number; the splits take numbers one after the other",
+    )
+
+    @field_validator("file")
+    @classmethod
+    def _numbered(cls, file: str) -> str:
+        try:
+            if file.format(number=0) == file.format(number=1):
+                raise ValueError("expected {number} in it, such as shard-{number:05d}.tar")
+        except (KeyError, IndexError) as error:
+            raise ValueError(f"expected {{number}} alone in braces, not {error}") from error
+        return file
+
+
+class LsmdcSettings(Section):
+    """Film clips with descriptions, in LSMDC's layout."""
+
+    annotations: dict[Split, str] = Field({}, description="annotation file of task 1 by split")
+    videos: str = Field("videos", description="folder of the clips, with or without one folder per film")
+    seconds: float = Field(5.0, gt=0, description="length of what is taken of a clip")
+    crop: Literal["centre", "random"] = Field("centre", description="where in the clip")
+    size: tuple[Count, Count] = Field((480, 832), strict=False, description="height and width in pixels")
+    per_shard: Count = Field(256, description="clips per shard")
+    seed: int = Field(0, ge=0, description="seed of random crops")
+
+
+class TextSettings(Section):
+    """The text encoder of prompts."""
+
+    folder: str | None = Field(
+        None, description="encoder in transformers' layout, such as Wan's text_encoder; null: MiniLM's package"
+    )
+    rows: Count = Field(64, description="rows of an embedding; longer prompts are cut")
+
+
+class DataSettings(Section):
+    """Shards of latents, embeddings and prompts."""
+
+    source: Source = Field("clips", description="where they come from: rendered here, the hub, or film clips")
+    shards: dict[Split, Count] = Field({"train": 10, "val": 1, "test": 1}, description="number of shards by split")
+    clips: ClipsSettings = Field(default_factory=ClipsSettings, description="videos rendered here")
+    hub: HubSettings = Field(default_factory=HubSettings, description="public shards")
+    lsmdc: LsmdcSettings = Field(default_factory=LsmdcSettings, description="film clips")
+    codec: CodecSettings = Field(default_factory=CodecSettings, description="videos to latents and back")
+    text: TextSettings = Field(default_factory=TextSettings, description="prompts to embeddings")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataSettings:
+        for split in SPLITS:
+            if split not in self.shards:
+                raise ValueError(f"shards: no number for {split}")
+            if self.source == "lsmdc" and split not in self.lsmdc.annotations:
+                raise ValueError(f"lsmdc.annotations: no file for {split}")
+        if self.source == "clips" and self.codec.kind == "linear" and self.clips.side % self.codec.factor:
+            raise ValueError(f"codec.factor={self.codec.factor} does not divide clips.side={self.clips.side}")
+        return self

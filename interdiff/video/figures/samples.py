@@ -1,0 +1,82 @@
+"""Pictures of metrics.csv and selection.csv: quality against cost, which frames are chosen, samples side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib import pyplot as plt
+
+from interdiff.plotting import save_picture
+
+matplotlib.use("Agg")
+
+
+PANELS = {
+    "frechet": "Frechet distance",
+    "adherence": "adherence to the prompt",
+    "distance": "distance from the exact sample",
+    "smoothness": "distance of smoothness",
+    "sharpness": "distance of sharpness",
+}
+
+
+def quality_by_cost(rows: Sequence[Mapping[str, str]], line: Sequence[str], path: Path) -> None:
+    """Every quality against cost in steps of the backbone, with standard errors, as a PNG.
+
+    rows: of metrics.csv; `line`: methods that are joined by a line, the teacher's.
+    """
+    measured = {name: label for name, label in PANELS.items() if rows[0][name]}
+    plot, panels = plt.subplots(1, len(measured), figsize=(3.4 * len(measured), 3.6))
+    for panel, (name, label) in zip(panels, measured.items(), strict=True):
+        joined = sorted((row for row in rows if row["method"] in line), key=lambda row: float(row["full_step_units"]))
+        panel.plot(*([float(row[key]) for row in joined] for key in ("full_step_units", name)), lw=1, color="0.6")
+        for number, row in enumerate(rows):
+            place = [float(row[key]) for key in ("full_step_units", name, f"{name}_se")]
+            marker = "o" if row["method"] in line else "sD^vP*Xd<>"[number % 10]
+            panel.errorbar(*place, fmt=marker, ms=5, capsize=2, color=f"C{number % 10}", label=row["method"])
+        panel.set(xscale="log", xlabel="cost, full steps", title=label)
+        panel.grid(alpha=0.3)
+    plot.tight_layout(rect=(0, 0.16, 1, 1))
+    plot.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=6, fontsize=8)
+    save_picture(plot, path)
+
+
+def chosen_frames(chosen: Mapping[str, np.ndarray], frames: int, path: Path) -> None:
+    """How often each frame between the ends is a keyframe, by who chose: indices [N, K], as a PNG."""
+    plot, panels = plt.subplots(len(chosen), 1, figsize=(6, 1.3 * len(chosen)), sharex=True, squeeze=False)
+    for panel, (name, indices) in zip(panels[:, 0], chosen.items(), strict=True):
+        share = np.bincount(indices[:, 1:-1].ravel(), minlength=frames) / len(indices)
+        panel.bar(np.arange(frames), share)
+        panel.set_ylabel(name, rotation=0, ha="right", fontsize=8)
+    panels[-1, 0].set_xlabel("latent frame")
+    plot.tight_layout()
+    save_picture(plot, path)
+
+
+def losses_together(histories: Mapping[str, Sequence[Mapping[str, str]]], path: Path) -> None:
+    """Losses of ways to train the same network, in one panel for each network, as a PNG.
+
+    histories: rows of history.csv by "network: name".
+    """
+    networks = list(dict.fromkeys(name.split(": ")[0] for name in histories))
+    plot, panels = plt.subplots(1, len(networks), figsize=(3.6 * len(networks), 3.2), squeeze=False)
+    for panel, network in zip(panels[0], networks, strict=True):
+        for name, rows in histories.items():
+            if name.startswith(f"{network}: "):
+                points = ([float(row[key]) for row in rows] for key in ("step", "loss"))
+                panel.plot(*points, lw=1.2, label=name.removeprefix(f"{network}: "))
+        panel.set(title=network, xlabel="step", ylabel="loss", yscale="log")
+        panel.legend(fontsize=8)
+        panel.grid(alpha=0.3)
+    plot.tight_layout()
+    save_picture(plot, path)
+
+
+def side_by_side(videos: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Clips of methods, a row for each method and a column for each prompt: [N, T, H, W, 3] -> [T, H', W', 3] uint8."""
+    rows = [np.concatenate(list(clips), axis=2) for clips in videos.values()]
+    line = np.full((*rows[0].shape[:1], 2, *rows[0].shape[2:]), 255, np.uint8)
+    return np.concatenate([part for row in rows for part in (row, line)][:-1], axis=1)

@@ -1,0 +1,167 @@
+"""What interpolators learn from: moments between two latents of a clip, by several losses with a weight each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from interdiff.learning.processes import processes, share
+from interdiff.two_phase.interpolation import neighbours
+from interdiff.video.data.batches import TrainingClips
+from interdiff.video.interpolators.flow import FlowInterpolator, warp
+from interdiff.video.interpolators.interpolator import Between, blend
+from interdiff.video.interpolators.settings import InterpolatorSettings, StraightenerSettings
+from interdiff.video.interpolators.straightener import Straightener
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Pairs of latents of clips and what lies between them.
+
+    first, last [B, C, H, W]; tau [B, M] in (0, 1); gap [B] in latent frames; truth [B, M, C, H, W].
+    """
+
+    first: Tensor
+    last: Tensor
+    tau: Tensor
+    gap: Tensor
+    truth: Tensor
+
+
+def random_moments(z_bcthw: Tensor, moments: int, generator: torch.Generator) -> Moments:
+    """Of each clip of this process's share [B, C, T, H, W] a gap from 2 to T - 1, all equally likely, a place, and moments."""
+    frames, batch = z_bcthw.shape[2], len(z_bcthw) * processes()
+    device = z_bcthw.device
+
+    def below(limit: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return (torch.rand(shape, generator=generator, device=device) * limit).long()
+
+    gap = 2 + below(torch.tensor(frames - 2, device=device), (batch,))
+    first = below(frames - gap, (batch,))
+    inside = 1 + below((gap - 1)[:, None], (batch, moments))
+    gap, first, inside = share(gap, first, inside)
+    clips, rows = z_bcthw.movedim(2, 1), torch.arange(len(z_bcthw), device=device)
+    return Moments(
+        clips[rows, first].float(),
+        clips[rows, first + gap].float(),
+        inside / gap[:, None],
+        gap.float(),
+        clips[rows[:, None], first[:, None] + inside].float(),
+    )
+
+
+def taught_moments(filled_brcthw: Tensor, mask_brt: Tensor, generator: torch.Generator) -> Moments:
+    """Of each clip of this process's share a missing frame of one of its masks: what optical flow put there is the truth.
+
+    Args:
+        filled_brcthw: [B, R, C, T, H, W].
+        mask_brt: [B, R, T], nonzero where optical flow was given the frame.
+    """
+    shares = torch.rand(len(filled_brcthw) * processes(), generator=generator, device=filled_brcthw.device)
+    (own,) = share(shares)
+    missing = mask_brt.flatten(1) == 0
+    counts = missing.sum(1)
+    at = (missing.cumsum(1) <= (own * counts).long()[:, None]).sum(1)
+    frames = mask_brt.shape[2]
+    rows, choice, frame = torch.arange(len(at), device=at.device), at // frames, at % frames
+    left, right = (side[rows, frame] for side in neighbours(mask_brt[rows, choice] != 0))
+    clips = filled_brcthw[rows, choice].movedim(2, 1)
+    tau = ((frame - left) / (right - left))[:, None]
+    ends = clips[rows, left].float(), clips[rows, right].float()
+    return Moments(*ends, tau, (right - left).float(), clips[rows, frame][:, None].float())
+
+
+def calibration(between: Between, truth: Tensor) -> Tensor:
+    """Negative quasi-likelihood of the true absolute errors under the expected ones, e - |z - truth| log e.
+
+    Poisson's (McCullagh & Nelder 1989, section 9.2), which is least where e is the mean of the true errors; of those that are,
+    it minds large errors more than the exponential distribution's, and small ones more than squares. Its gradient does not
+    reach z, so that what is hard to predict is not given up.
+    """
+    off = (between.z.detach() - truth).abs().mean(2)
+    expected = between.error.clamp_min(1e-4)
+    return (expected - off * expected.log()).mean()
+
+
+def edges(between: Between, truth: Tensor) -> Tensor:
+    """Mean absolute error of differences between neighbours, along both axes."""
+    off = between.z - truth
+    return off.diff(dim=-1).abs().mean() + off.diff(dim=-2).abs().mean()
+
+
+def scales(between: Between, truth: Tensor, factors: tuple[int, ...] = (2, 4)) -> Tensor:
+    """Mean absolute error of latents averaged over squares of each size, summed."""
+    off = (between.z - truth).flatten(0, 1)
+    return sum((F.avg_pool2d(off, factor).abs().mean() for factor in factors), torch.zeros((), device=off.device))
+
+
+def flow_losses(model: FlowInterpolator, moments: Moments) -> Iterator[tuple[str, Tensor]]:
+    """Of flows both ways: each endpoint warped onto the other (`endpoint`), and there and back again (`consistency`)."""
+    _, flows = model.motion(moments.first, moments.last, moments.gap)
+    forward, backward = flows.chunk(2, 1)
+    first, last = model.grid.up(moments.first), model.grid.up(moments.last)
+    yield "endpoint", (warp(first, backward) - last).abs().mean() + (warp(last, forward) - first).abs().mean()
+    there = forward + warp(backward, forward)
+    back = backward + warp(forward, backward)
+    yield "consistency", there.abs().mean() + back.abs().mean()
+
+
+def absolute(between: Between, truth: Tensor, gap: Tensor, gap_power: float) -> Tensor:
+    """Mean absolute error; pairs weigh as the gap to `gap_power`, normalised to mean 1."""
+    weight = gap**gap_power
+    off = (between.z - truth).abs().mean((1, 2, 3, 4))
+    return (off * weight / weight.mean()).mean()
+
+
+def interpolator_loss(
+    clips: TrainingClips, settings: InterpolatorSettings
+) -> Callable[[nn.Module, torch.Generator, float], dict[str, Tensor]]:
+    """The weighted sum of all losses whose weight is not zero, each also by its name.
+
+    Args:
+        clips: of columns `latent` [B, C, T, H, W], and where optical flow's weight is not zero its `filled` and `mask`.
+    """
+    weights = settings.losses
+
+    def parts(model: Any, batch: Mapping[str, Tensor], generator: torch.Generator) -> Iterator[tuple[str, Tensor]]:
+        moments = random_moments(batch["latent"], settings.moments, generator)
+        between = model(moments.first, moments.last, moments.tau, moments.gap)
+        yield "absolute", absolute(between, moments.truth, moments.gap, weights.gap_power)
+        yield "likelihood", calibration(between, moments.truth)
+        yield "edges", edges(between, moments.truth)
+        yield "scales", scales(between, moments.truth)
+        if weights.endpoint or weights.consistency:
+            yield from flow_losses(model, moments)
+        if weights.optical_flow:
+            taught = taught_moments(batch["filled"], batch["mask"], generator)
+            between = model(taught.first, taught.last, taught.tau, taught.gap)
+            yield "optical_flow", absolute(between, taught.truth, taught.gap, weights.gap_power)
+
+    def loss(model: nn.Module, generator: torch.Generator, done: float) -> dict[str, Tensor]:
+        values = dict(parts(model, clips.batch(done), generator))
+        total = torch.stack([getattr(weights, name) * value for name, value in values.items()]).sum()
+        return {"loss": total} | {name: value.detach() for name, value in values.items()}
+
+    return loss
+
+
+def straightener_loss(
+    clips: TrainingClips, settings: StraightenerSettings
+) -> Callable[[Straightener, torch.Generator, float], dict[str, Tensor]]:
+    """How far lines in the straightened space are from the truth, in latents and, by its weight, in that space."""
+
+    def loss(model: Straightener, generator: torch.Generator, done: float) -> dict[str, Tensor]:
+        moments = random_moments(clips.batch(done)["latent"], settings.moments, generator)
+        s_truth = model(moments.truth.flatten(0, 1)).unflatten(0, moments.truth.shape[:2])
+        first, last = model(torch.cat([moments.first, moments.last])).chunk(2)
+        line = blend(first, last, moments.tau)
+        z = model.inverse(line.flatten(0, 1)).unflatten(0, line.shape[:2])
+        off, bent = (z - moments.truth).abs().mean(), (s_truth - line).square().mean()
+        return {"loss": off + settings.straightness * bent, "absolute": off.detach(), "straightness": bent.detach()}
+
+    return loss

@@ -1,0 +1,77 @@
+"""Who chooses the keyframes of clips to come: the selector, one schedule for all, even spacing, or chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdiff.keyframes.dynamic_programming import global_indices, random_indices, uniform_indices
+from interdiff.learning.checkpoints import load_checkpoint
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.planner.oracle import line_costs
+from interdiff.video.planner.preview import Preview
+from interdiff.video.planner.selector import VideoSelector
+from interdiff.video.planner.two_phase import Choice, Chooser
+
+TOGETHER = 20
+"""Clips that are looked at together."""
+
+
+def without_looking(policy: str, cost_nij: np.ndarray, k: int, max_gap_factor: float, seed: int) -> Chooser:
+    """Keyframes that neither prompt nor noise decide.
+
+    Args:
+        policy: "fixed", the one schedule that is best for training clips together; "uniform"; or "random".
+        cost_nij: [N, T, T], exact costs of training clips, whose mean decides where masks grow.
+    """
+    mean = cost_nij.mean(0, keepdims=True)
+    frames = cost_nij.shape[1]
+    rng = np.random.default_rng(seed)
+
+    one = global_indices(cost_nij, k, max_gap_factor) if policy == "fixed" else uniform_indices(frames, k)
+
+    def choose(noise: Tensor, embed: Tensor) -> Choice:
+        count = len(noise)
+        indices = random_indices(count, frames, k, rng) if policy == "random" else np.tile(one, (count, 1))
+        chosen = torch.from_numpy(indices.astype(np.int64)).to(noise.device)
+        return Choice(chosen, lambda keyframes: np.repeat(mean, count, 0))
+
+    return choose
+
+
+def load_selector(folder: Path, device: torch.device) -> VideoSelector:
+    """A checkpoint of the selector."""
+    return load_checkpoint(folder, "selector", lambda config: VideoSelector(**config), device)
+
+
+@torch.no_grad()
+def seen_costs(preview: Preview, noise_bcthw: Tensor, embed_bld: Tensor) -> Tensor:
+    """Exact costs [B, T, T] of what a look shows, in means of a clip's segments: a look is paler than the clip will be."""
+    cost = line_costs(preview(noise_bcthw, embed_bld))
+    mean = cost.mean((1, 2), where=np.isfinite(cost), keepdims=True)
+    return torch.from_numpy(cost / mean).to(noise_bcthw)
+
+
+def seen_costs_of(data: ShardDataset, numbers: Sequence[int], preview: Preview) -> Tensor:
+    """`seen_costs` of N clips of a data set with the columns noise and embed: [N, T, T]."""
+    device = next(preview.parameters()).device
+    parts = []
+    for rows in torch.as_tensor(numbers).split(TOGETHER):
+        noise, embed = (data.batch(name, rows.tolist()).float().to(device) for name in ("noise", "embed"))
+        parts.append(seen_costs(preview, noise, embed))
+    return torch.cat(parts)
+
+
+def by_selector(selector: VideoSelector, preview: Preview | None, k: int) -> Chooser:
+    """Keyframes by the selector, with a look at the noise where there is one."""
+
+    def choose(noise: Tensor, embed: Tensor) -> Choice:
+        seen = seen_costs(preview, noise, embed) if preview else None
+        chosen = torch.from_numpy(selector.select(embed, seen, k).astype(np.int64)).to(noise.device)
+        return Choice(chosen, lambda count: selector.path_costs(embed, seen, count))
+
+    return choose

@@ -1,0 +1,87 @@
+"""What phase 2 learns: clips that are distributed as real ones, from filled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdiff.keyframes.nested_masks import nested_ranks
+from interdiff.learning.processes import own_draws
+from interdiff.learning.training import Loss
+from interdiff.two_phase.corruption import with_anchor_errors, with_noise
+from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.data.batches import TrainingClips
+from interdiff.video.interpolators.interpolator import Interpolator
+from interdiff.video.planner.refiner import filling_with, flat, noise_levels, refined
+from interdiff.video.planner.settings import RefinerSettings
+
+
+def nested_masks(
+    cost_nij: np.ndarray, levels: Sequence[int], max_gap_factor: float
+) -> Callable[[Tensor, Tensor, torch.Generator], Tensor]:
+    """Masks of random nested levels that grow from given keyframes by the oracle's costs.
+
+    Returns:
+        (rows [B], keyframes [B, K], generator) -> masks [B, T] bool, a level for each sample.
+    """
+
+    def masks(rows: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
+        cost = cost_nij[rows.numpy(force=True)]
+        counts = [indices.shape[1], *(level for level in levels if level > indices.shape[1])]
+        ranks = nested_ranks(lambda k: cost, counts, max_gap_factor, indices.numpy(force=True))
+        level = torch.randint(len(counts), (len(rows), 1), generator=generator, device=generator.device)
+        return torch.from_numpy(ranks).to(generator.device) <= level
+
+    return masks
+
+
+def root_mean_square(x_btc: Tensor) -> Tensor:
+    """Of each sequence: [B]."""
+    return torch.linalg.vector_norm(x_btc, dim=(1, 2)) / x_btc[0].numel() ** 0.5
+
+
+def refiner_loss(
+    clips: TrainingClips,
+    rank_masks: Callable[[Tensor, Tensor, torch.Generator], Tensor],
+    interpolator: Interpolator,
+    settings: RefinerSettings,
+) -> Loss:
+    """The energy score of refined clips (Gneiting & Raftery 2007, equation 22), with exact anchors and with phase 1's.
+
+    What is missing has several answers. Errors alone ask for something in the middle of them, which is blurred; that two
+    draws of noise shall also differ as much as each errs asks for clips that are distributed as real ones are.
+
+    Args:
+        clips: batches of `latent`, `embed`, and of anchors: `frames` [B, R, K] and phase 1's `keyframes` [B, R, C, K, H, W].
+        rank_masks: (rows [B], keyframes [B, K], generator) -> masks [B, T] of a random level, the keyframes among them.
+    """
+
+    def loss(model: WanDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        batch = clips.batch(progress)
+        generator = own_draws(generator)
+        z, embed = batch["latent"].float(), batch["embed"].float()
+        count, device = len(z), generator.device
+        which = torch.randint(batch["frames"].shape[1], (count,), generator=generator, device=device)
+        each = torch.arange(count, device=device)
+        indices, cached = batch["frames"][each, which], batch["keyframes"][each, which].float()
+        wrong, exact = with_anchor_errors(
+            flat(z), flat(cached), indices, "linear", settings.replace_probability, settings.jitter, generator
+        )
+        mask = rank_masks(batch["row"], indices, generator)
+        shape = (z.shape[1], *z.shape[3:])
+        with torch.no_grad():
+            filled, deviation = filling_with(interpolator, shape)(wrong, mask)
+            level = noise_levels(deviation, mask, exact)
+            filled, deviation, level, embed, truth = (
+                torch.cat([x, x]) for x in (filled, deviation, level, embed, flat(z))
+            )
+            degraded = with_noise(filled, deviation, settings.noise, generator, still=True)
+        output = refined(model, degraded, level, embed, shape)
+        error, before = (root_mean_square(x - truth).mean() for x in (output, degraded))
+        spread = root_mean_square(torch.sub(*output.chunk(2))).mean()
+        return {"loss": error - spread / 2, "error": error, "spread": spread, "before": before}
+
+    return loss

@@ -1,0 +1,68 @@
+"""The preview: the backbone's first blocks, distilled to say in one cheap pass what noise will become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import WanTransformer3DModel
+from torch import Tensor, nn
+
+from interdiff.errors import InputError
+from interdiff.learning.checkpoints import load_checkpoint
+from interdiff.learning.networks import zero
+from interdiff.video.backbone.tuning import match_precision
+from interdiff.video.backbone.wan import WanDenoiser, over_frames
+
+
+class Preview(nn.Module):
+    """A look at what noise will become: a denoiser's guess of all frames, in one pass.
+
+    At the highest level any noise is as good as any other and the guess is the mean of what fits the prompt. So the noise is
+    taken for a slightly lower `level`, where the first step from it, whose data is zero on average, would arrive.
+    """
+
+    def __init__(self, denoiser: WanDenoiser, level: float) -> None:
+        super().__init__()
+        self.denoiser, self.level = denoiser, level
+
+    def forward(self, noise_bcthw: Tensor, embed_bld: Tensor) -> Tensor:
+        """[B, C, T, H, W]."""
+        z = self.level * noise_bcthw
+        sigma = z.new_full((len(z), 1), self.level)
+        frames = torch.arange(z.shape[2], device=z.device).expand(len(z), -1)
+        return z - over_frames(sigma) * self.denoiser(z, sigma, embed_bld, frames)
+
+
+def build_preview(backbone: WanDenoiser, layers: int, ffn_dim: int, level: float) -> Preview:
+    """The backbone's first blocks with the first units of their feed-forward layers, and an answer still to be learned.
+
+    Raises:
+        InputError: the backbone has fewer of either.
+    """
+    whole = backbone.transformer
+    for name, size, there in (("layers", layers, whole.config.num_layers), ("ffn_dim", ffn_dim, whole.config.ffn_dim)):
+        if size > there:
+            raise InputError(f"preview.{name}: {size}, but the backbone has {there}")
+    transformer = WanTransformer3DModel.from_config(dict(whole.config) | {"num_layers": layers, "ffn_dim": ffn_dim})
+    transformer.set_attn_processor(whole.blocks[0].attn1.processor)
+    weights = whole.state_dict()
+    parts = {
+        name: weights[name][tuple(slice(size) for size in tensor.shape)]
+        for name, tensor in transformer.state_dict().items()
+    }
+    transformer.load_state_dict(parts)
+    zero(transformer.proj_out)
+    return Preview(WanDenoiser(transformer, backbone.preconditioned), level)
+
+
+def load_preview(folder: Path, backbone: WanDenoiser) -> Preview:
+    """A checkpoint of a preview of this backbone, in evaluation mode and in the backbone's own precision.
+
+    Raises:
+        InputError: it is of another kind, or of a backbone of another size.
+    """
+    device = next(backbone.parameters()).device
+    model = load_checkpoint(folder, "preview", lambda config: build_preview(backbone, **config), device)
+    match_precision(model.denoiser, backbone)
+    return model.requires_grad_(False)

@@ -1,0 +1,66 @@
+"""Phase 2: the backbone on the whole clip, whose missing frames were filled; every frame's error is its noise level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor
+
+from interdiff.two_phase.interpolation import Fill
+from interdiff.two_phase.sampler import Refine
+from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.interpolators.interpolator import Interpolator, fill
+
+EXACT, INEXACT = 0.02, 0.15
+"""Noise levels that anchors count as: those of the clip itself, and phase 1's."""
+LARGEST = 1.0
+
+
+def flat(z_bcthw: Tensor) -> Tensor:
+    """Clips as sequences [B, T, C H W], which is what both domains' corruption and sampler work on."""
+    return rearrange(z_bcthw, "b c t h w -> b t (c h w)")
+
+
+def filling_with(interpolator: Interpolator, shape: Sequence[int]) -> Fill:
+    """An interpolator of clips of a shape [C, H, W] as a `Fill` of sequences; the deviation is its expected error."""
+    channels, height, width = shape
+
+    def filled(values_btc: Tensor, mask_bt: Tensor) -> tuple[Tensor, Tensor]:
+        clips = rearrange(values_btc, "b t (c h w) -> b c t h w", c=channels, h=height, w=width)
+        z, error = fill(clips, mask_bt, interpolator)
+        return flat(z), repeat(error, "b t h w -> b t (c h w)", c=channels)
+
+    return filled
+
+
+def noise_levels(deviation_btc: Tensor, mask_bt: Tensor, exact_b: Tensor) -> Tensor:
+    """What noise level each place counts as, [B, T, C]: its expected error, or what its kind of anchor is trusted with."""
+    anchors = torch.where(exact_b, EXACT, INEXACT)[:, None, None]
+    return torch.where(mask_bt[..., None], anchors, deviation_btc.clamp(EXACT, LARGEST))
+
+
+def refined(
+    model: WanDenoiser, degraded_btc: Tensor, level_btc: Tensor, embed_bld: Tensor, shape: Sequence[int]
+) -> Tensor:
+    """One pass of phase 2 over sequences [B, T, C H W]: clean = degraded - level * velocity, as of any noisy frame.
+
+    Levels are those of places, so what the interpolator is sure of hardly moves; the network is told their root mean square
+    over a frame.
+    """
+    channels, height, width = shape
+    z = rearrange(degraded_btc, "b t (c h w) -> b c t h w", c=channels, h=height, w=width)
+    frames = torch.arange(z.shape[2], device=z.device).expand(len(z), -1)
+    told = level_btc.square().mean(-1).sqrt()
+    return degraded_btc - level_btc * flat(model(z, told, embed_bld, frames))
+
+
+def refine(model: WanDenoiser, embed_bld: Tensor, shape: Sequence[int]) -> Refine:
+    """Phase 2 as the sampler over nested levels takes it; its anchors are phase 1's."""
+    inexact = torch.zeros(len(embed_bld), dtype=torch.bool, device=embed_bld.device)
+
+    def pass_over(degraded: Tensor, mask: Tensor, deviation: Tensor) -> Tensor:
+        return refined(model, degraded, noise_levels(deviation, mask, inexact), embed_bld, shape)
+
+    return pass_over

@@ -1,0 +1,68 @@
+"""Samplers by their settings: the backbone on all frames, or both phases, put together from their checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from interdiff.files import load_arrays
+from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels
+from interdiff.video.backbone.tuning import load_tuned
+from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.data.batches import load_negative
+from interdiff.video.interpolators.loading import load_interpolator
+from interdiff.video.planner.choosers import by_selector, load_selector, without_looking
+from interdiff.video.planner.preview import load_preview
+from interdiff.video.planner.settings import SELECTED, SamplesStageSettings
+from interdiff.video.planner.two_phase import Chooser, Sampled, TwoPhase
+
+Sampler = Callable[[Tensor, Tensor], Sampled]
+"""(noise [B, C, T, H, W], embeddings [B, L, D]) -> clips."""
+Folder = Callable[[str], Path]
+"""Where the artifact of a stage is, by its name: backbone, negative, keyframes, interpolator, refiner, selector, preview."""
+
+
+def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
+    """A method of metrics.csv; `oracle`, of training clips, is read where neither prompt nor noise choose keyframes."""
+    device = next(backbone.parameters()).device
+    negative = load_negative(folder("negative") / "negative.npz", device)
+    guidance = Guidance(settings.sampling.guidance, negative, settings.sampling.guided_below)
+    if settings.sampling.method == "teacher":
+        return _teacher(backbone, guidance, settings)
+    both = TwoPhase(
+        choose=_chooser(folder, oracle, backbone, settings),
+        keyframes=load_tuned(folder("keyframes"), "keyframes", backbone),
+        interpolator=load_interpolator(folder("interpolator"), device),
+        refiner=load_tuned(folder("refiner"), "refiner", backbone) if settings.sampling.refiner_steps else None,
+        guidance=guidance,
+        settings=settings.sampling,
+        levels=settings.levels,
+        max_gap_factor=settings.max_gap_factor,
+        trained_noise=settings.trained_noise,
+    )
+    generator = torch.Generator(device).manual_seed(settings.seed)
+    return lambda noise, embed: both.sample(noise, embed, generator)
+
+
+def _teacher(backbone: WanDenoiser, guidance: Guidance, settings: SamplesStageSettings) -> Sampler:
+    levels = even_levels(settings.sampling.steps, settings.sampling.shift)
+
+    def sample(noise: Tensor, embed: Tensor) -> Sampled:
+        frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
+        z = euler(guidance.velocity(backbone, embed, frames), noise, levels)
+        return Sampled(frames, z, z)
+
+    return sample
+
+
+def _chooser(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Chooser:
+    k, policy = settings.sampling.k, settings.sampling.selector
+    if policy == SELECTED:
+        selector = load_selector(folder("selector"), next(backbone.parameters()).device)
+        preview = load_preview(folder("preview"), backbone) if selector.looks else None
+        return by_selector(selector, preview, k)
+    assert oracle is not None
+    return without_looking(policy, load_arrays(oracle)["cost"], k, settings.max_gap_factor, settings.seed)

@@ -1,0 +1,172 @@
+"""Settings of both phases, D_phi, the selector and its preview, and of sampling."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from interdiff.learning.settings import NetworkSettings, TrainingSettings
+from interdiff.settings import Count, Fraction, Name, Section, Weight
+from interdiff.video.backbone.settings import TuningSettings
+
+SELECTED = "selector"
+"""The way to choose keyframes that looks at prompts."""
+
+
+class PreviewSettings(Section):
+    """The preview: first blocks of the backbone, which learn to say in one cheap pass what noise will become."""
+
+    layers: Count = Field(2, description="blocks, the backbone's first ones")
+    ffn_dim: Count = Field(320, description="units of their feed-forward layers, the first ones")
+    level: float = Field(0.9, gt=0, le=1, description="noise level that the noise is taken for")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class OracleSettings(Section):
+    """Exact costs of filling every segment of a clip, and the best keyframes."""
+
+    costs: Literal["line", "straightened", "interpolator"] = Field(
+        "line", description="what fills: a straight line, one in the straightened space, or an interpolator"
+    )
+    of: Name | None = Field(None, description="variant whose straightener or interpolator it is")
+    k: list[Annotated[int, Field(ge=3)]] = Field([4, 6, 8], min_length=1, description="numbers of keyframes")
+    max_gap_factor: float = Field(3.0, ge=1, description="longest gap, in uniform gaps")
+
+    @model_validator(mode="after")
+    def _named(self) -> OracleSettings:
+        if (self.costs == "line") != (self.of is None):
+            raise ValueError(f"of: expected {'no variant' if self.costs == 'line' else 'a variant'} for {self.costs}")
+        return self
+
+
+class FramesNetworkSettings(NetworkSettings):
+    """A transformer over a clip's frames that attends to the prompt."""
+
+    features: Count = Field(32, description="of a frame as a segment's first, and as its last")
+    text: Literal["attention", "pooled"] = Field("attention", description="how it reads the prompt, without padding")
+
+
+class SegmentCostSettings(Section):
+    """D_phi: what filling a segment will cost, from the prompt."""
+
+    targets: Literal["latents", "teacher"] = Field(
+        "latents", description="squared error of latents, or of the teacher's velocity when it sees the filled clip"
+    )
+    clips: Count = Field(300, description="clips whose segments are measured (teacher)")
+    pairs: Count = Field(8, description="segments measured of each (teacher)")
+    network: FramesNetworkSettings = Field(default_factory=FramesNetworkSettings, description="size")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+    @property
+    def levels(self) -> list[float]:
+        """The noise levels whose costs choose keyframes; 0 stands for latents."""
+        return [0.1, 0.3, 0.5, 0.7, 0.9] if self.targets == "teacher" else [0.0]
+
+
+class SelectorSettings(Section):
+    """The selector: keyframes from the prompt, and from a look at what the noise will become."""
+
+    preview: bool = Field(True, description="look at what the noise will become, by the preview")
+    source: Literal["generated", "shards"] = Field(
+        "generated", description="clips to learn from: the backbone's, which a look needs, or the data's"
+    )
+    labels: Literal["oracle", "segment_cost"] = Field("oracle", description="whose best keyframes it learns")
+    path_weight: Weight = Field(
+        0.1, description="of the likelihood of the best keyframes, beside the costs of segments"
+    )
+    uniform_weight: Weight = Field(0.0, description="of the distance from uniformly spread keyframes (entropy control)")
+    network: FramesNetworkSettings = Field(default_factory=FramesNetworkSettings, description="size")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+    @model_validator(mode="after")
+    def _has_noise(self) -> SelectorSettings:
+        if self.preview and self.source != "generated":
+            raise ValueError("source: expected generated, for a look at their noise")
+        if self.preview and not self.path_weight:
+            raise ValueError("path_weight: expected above 0, for what a look is worth is learned from paths")
+        return self
+
+
+Policy = Literal["oracle", "uniform", "random"]
+
+
+class KeyframesSettings(Section):
+    """Phase 1: the backbone on K frames alone."""
+
+    tuning: TuningSettings = Field(default_factory=TuningSettings, description="what is trained")
+    source: Literal["generated", "shards"] = Field(
+        "generated", description="clips to learn from: the backbone's with the noise they came from, or the data's"
+    )
+    shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
+    mix: dict[Policy, Weight] = Field(
+        {"oracle": 0.5, "uniform": 0.1, "random": 0.4}, description="share of samples by who chose their frames"
+    )
+    drop_prompt: Fraction = Field(0.0, description="share of clips trained on without their prompt, for guidance")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+    @model_validator(mode="after")
+    def _has_a_policy(self) -> KeyframesSettings:
+        if not any(self.mix.values()):
+            raise ValueError("mix: expected a share above 0")
+        return self
+
+
+class AnchorsSettings(Section):
+    """Phase 1's outputs for training clips: the errors that phase 2 will meet, and the clips that it learns."""
+
+    source: Literal["generated", "shards"] = Field("shards", description="whose clips: the backbone's, or the data's")
+    shards: Count = Field(4, description="training shards, the first ones, or as many as there are")
+    k: Count = Field(4, description="keyframes")
+    steps: Count = Field(4, description="steps of phase 1")
+    start: float = Field(
+        0.5, gt=0, le=1, description="noise level they start at; below 1 from the clip's own noised keyframes"
+    )
+    guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance")
+    policies: list[Policy] = Field(["oracle", "random"], min_length=1, description="who chose the frames, one set each")
+    partial: bool = Field(False, description="leave out samples that lack a column, and learn the others")
+
+    @model_validator(mode="after")
+    def _has_noise(self) -> AnchorsSettings:
+        if self.start == 1 and self.source != "generated":
+            raise ValueError("start: expected below 1 but for source generated, whose noise is known")
+        return self
+
+
+class RefinerSettings(Section):
+    """Phase 2: the backbone on the whole, filled clip."""
+
+    tuning: TuningSettings = Field(default_factory=TuningSettings, description="what is trained")
+    replace_probability: Fraction = Field(0.8, description="share of samples whose anchors are phase 1's")
+    jitter: Weight = Field(0.02, description="deviation of errors of exact anchors")
+    noise: Weight = Field(0.5, description="on missing frames, in expected errors of the interpolator")
+    levels: list[Count] = Field([4, 8, 12], min_length=1, description="keyframes of the nested masks, coarse to fine")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class SamplingSettings(Section):
+    """What is sampled for metrics.csv."""
+
+    method: Literal["teacher", "two_phase"] = Field(
+        "two_phase", description="the backbone on all frames, or both phases"
+    )
+    steps: Count = Field(4, description="steps of the backbone, or of phase 1")
+    guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance; two passes a step above 1")
+    guided_below: Fraction = Field(1.0, description="noise level above which guidance is left out")
+    shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
+    k: Annotated[int, Field(ge=3)] = Field(4, description="keyframes")
+    selector: Literal["selector", "fixed", "uniform", "random"] = Field("selector", description="who chooses them")
+    refiner_steps: int = Field(1, ge=0, description="steps of phase 2; 0: interpolation stands")
+    noise: Fraction = Field(1.0, description="share of phase 2's training noise that is added")
+    clips: Count = Field(64, description="test prompts, the first ones")
+    batch: Count = Field(8, description="clips at once")
+
+
+class SamplesStageSettings(Section):
+    """What sampling is told: its own settings, and those of what it samples with."""
+
+    sampling: SamplingSettings = Field(description="the method")
+    seed: int = Field(description="of the noise, together with the key")
+    max_gap_factor: float = Field(description="longest gap, in uniform gaps")
+    levels: list[Count] = Field(description="keyframes of phase 2's nested masks")
+    trained_noise: float = Field(description="noise that phase 2 was trained with")

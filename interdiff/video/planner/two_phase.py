@@ -1,0 +1,94 @@
+"""Both phases end to end: prompt and noise -> keyframes' places -> keyframes -> filled clip -> refined clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from interdiff.keyframes.nested_masks import levels_of_steps, nested_ranks
+from interdiff.two_phase.interpolation import place_keyframes
+from interdiff.two_phase.sampler import refine_over_levels
+from interdiff.video.backbone.flow_matching import Guidance, even_levels, take_frames
+from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.planner.keyframes import sample_keyframes
+from interdiff.video.planner.refiner import filling_with, flat, refine
+from interdiff.video.planner.settings import SamplingSettings
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Keyframes [B, K] int64, and costs [B, T, T] by number of keyframes, by which more of them are added."""
+
+    indices: Tensor
+    costs: Callable[[int], np.ndarray]
+
+
+Chooser = Callable[[Tensor, Tensor], Choice]
+"""(noise [B, C, T, H, W], embeddings [B, L, D]) -> which frames phase 1 makes."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What both phases made: places [B, K], and clips [B, C, T, H, W] before and after phase 2."""
+
+    indices: Tensor
+    interpolated: Tensor
+    refined: Tensor
+
+
+@dataclass(frozen=True)
+class TwoPhase:
+    """The networks of both phases, what fills between them, and how they are sampled; without a refiner, filled clips stand."""
+
+    choose: Chooser
+    keyframes: WanDenoiser
+    interpolator: nn.Module
+    refiner: WanDenoiser | None
+    guidance: Guidance
+    settings: SamplingSettings
+    levels: Sequence[int]
+    max_gap_factor: float
+    trained_noise: float
+
+    @torch.no_grad()
+    def sample(self, noise: Tensor, embed: Tensor, generator: torch.Generator) -> Sampled:
+        """Clips of prompts [B, L, D] from noise [B, C, T, H, W]."""
+        settings = self.settings
+        choice = self.choose(noise, embed)
+        made = sample_keyframes(
+            self.keyframes,
+            take_frames(noise, choice.indices),
+            embed,
+            choice.indices,
+            even_levels(settings.steps, settings.shift),
+            self.guidance,
+        )
+        frames, shape = noise.shape[2], (noise.shape[1], *noise.shape[3:])
+        anchors, known = place_keyframes(flat(made), choice.indices, frames)
+        fill = filling_with(self.interpolator, shape)
+        if self.refiner is not None:
+            masks = self._masks(choice, noise.device)
+            sequences = refine_over_levels(
+                refine(self.refiner, embed, shape),
+                anchors,
+                masks,
+                [settings.noise * self.trained_noise] * len(masks),
+                fill,
+                generator,
+                lambda x: x,
+                still=True,
+            )
+        else:
+            sequences = (fill(anchors, known)[0],) * 2
+        interpolated, refined = (x.unflatten(2, shape).movedim(2, 1) for x in sequences)
+        return Sampled(choice.indices, interpolated, refined)
+
+    def _masks(self, choice: Choice, device: torch.device) -> list[Tensor]:
+        """The masks [B, T] of phase 2's steps, nested."""
+        counts = levels_of_steps(self.levels, self.settings.k, self.settings.refiner_steps)
+        ranks = nested_ranks(choice.costs, counts, self.max_gap_factor, choice.indices.numpy(force=True))
+        return [torch.from_numpy(ranks).to(device) <= level for level in range(len(counts))]

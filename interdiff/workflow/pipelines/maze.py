@@ -1,0 +1,209 @@
+"""The maze pipeline: its configuration, put together, and its stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from interdiff.errors import InputError
+from interdiff.maze.baselines.settings import BaselinesSettings, SegmentFillSettings, WindowDiffusionSettings
+from interdiff.maze.evaluation.settings import DiagnosticsSettings, RolloutsSettings, SelectionSettings, UnseenSettings
+from interdiff.maze.planner.masks import RANKED
+from interdiff.maze.planner.settings import (
+    AnchorsSettings,
+    KeyframesSettings,
+    MasksSettings,
+    RefinerSettings,
+    SamplingSettings,
+    SegmentCostSettings,
+    SelectorSettings,
+)
+from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.settings import DataSettings, LayoutSettings
+from interdiff.settings import BASE, Count, Name, Section
+from interdiff.workflow.variants import Node, WithVariants, resolve
+
+
+class MazeSettings(Section):
+    """What a variant may change: one section per stage."""
+
+    data: DataSettings = Field(default_factory=DataSettings, description="prepared data")
+    masks: MasksSettings = Field(default_factory=MasksSettings, description="dynamic-programming masks")
+    segment_cost: SegmentCostSettings = Field(default_factory=SegmentCostSettings, description="segment-cost model")
+    selector: SelectorSettings = Field(default_factory=SelectorSettings, description="selector")
+    keyframes: KeyframesSettings = Field(default_factory=KeyframesSettings, description="phase 1")
+    anchors: AnchorsSettings = Field(default_factory=AnchorsSettings, description="cached phase-1 outputs")
+    refiner: RefinerSettings = Field(default_factory=RefinerSettings, description="phase 2")
+    sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="plans and metrics")
+    window_diffusion: WindowDiffusionSettings = Field(
+        default_factory=WindowDiffusionSettings, description="learned baseline over windows of fixed horizon"
+    )
+    segment_fill: SegmentFillSettings = Field(
+        default_factory=SegmentFillSettings, description="low level of the hierarchical baseline"
+    )
+
+    @model_validator(mode="after")
+    def _fits_sequence(self) -> MazeSettings:
+        for key in ("levels", "nested_levels"):
+            largest = getattr(self.masks, key)[-1]
+            if largest > self.data.frames:
+                raise ValueError(f"masks.{key}: K={largest} exceeds T, data.frames={self.data.frames}")
+        for key, counts, allowed in (
+            ("keyframes.counts", self.keyframes.counts, "masks.levels"),
+            ("anchors.counts", self.anchors.counts, "masks.nested_levels"),
+            ("sampling.k", [self.sampling.k], "masks.levels"),
+            ("sampling.k", [self.sampling.k], "masks.nested_levels"),
+        ):
+            known = getattr(self.masks, allowed.removeprefix("masks."))
+            for count in counts:
+                if count not in known:
+                    raise ValueError(f"{key}: {count} is not among {allowed}={known}")
+        for policy in self.refiner.mix:
+            if RANKED[policy] not in self.anchors.policies:
+                raise ValueError(f"refiner.mix: {policy} needs {RANKED[policy]!r} among anchors.policies")
+        for stage in ("segment_cost", "refiner"):
+            per_token = getattr(self, stage).frames_per_token
+            if self.data.frames % per_token:
+                raise ValueError(f"{stage}.frames_per_token={per_token} does not divide data.frames={self.data.frames}")
+        return self
+
+
+MAZE_STAGES = {
+    "prepare": Node("data"),
+    "masks": Node("masks", ("prepare",)),
+    "segment_cost": Node("segment_cost", ("masks",)),
+    "selector": Node("selector", ("segment_cost",)),
+    "keyframes": Node("keyframes", ("selector",)),
+    "anchors": Node("anchors", ("keyframes",)),
+    "refiner": Node("refiner", ("anchors",)),
+    "samples": Node("sampling", ("refiner",)),
+    "window_diffusion": Node("window_diffusion", ("prepare",)),
+    "segment_fill": Node("segment_fill", ("prepare",)),
+}
+"""The maze's stages: each one's section of the settings, and what it reads."""
+
+
+class GallerySettings(Section):
+    """The pictures of sampled plans."""
+
+    variants: list[Name] = Field([BASE], description="reported variants to draw")
+    samples_drawn: Count = Field(6, description="plans drawn per layout")
+
+
+class ReportSettings(Section):
+    """What metrics.csv, selection.csv and the figures cover."""
+
+    variants: list[Name] = Field([BASE], min_length=1, description="variants, in this order")
+    selection: SelectionSettings = Field(
+        default_factory=SelectionSettings, description="comparison of ways to choose keyframes"
+    )
+    gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
+    baselines: BaselinesSettings = Field(
+        default_factory=BaselinesSettings, description="learned planners to compare with"
+    )
+    rollouts: RolloutsSettings = Field(default_factory=RolloutsSettings, description="planners in the simulator")
+    unseen: UnseenSettings = Field(
+        default_factory=UnseenSettings, description="plans in mazes that no network was trained on"
+    )
+    ablations: dict[Name, list[Name]] = Field(
+        default_factory=dict, description="variants of ablations.csv, by what they change"
+    )
+    quick_ablations: list[Name] = Field(
+        [],
+        description="those of them that report.html always shows, from quick_ablations.csv: best such as train nothing",
+    )
+    diagnostics: DiagnosticsSettings = Field(
+        default_factory=DiagnosticsSettings, description="what goes on in the plans of a variant"
+    )
+    include: list[Literal["rollouts", "unseen", "ablations", "diagnostics"]] = Field(
+        [], description="what report.html shows beside metrics.csv and selection.csv; it is made if it is not there"
+    )
+
+    @model_validator(mode="after")
+    def _quick_among_all(self) -> ReportSettings:
+        for name in self.quick_ablations:
+            if name not in self.ablations:
+                raise ValueError(f"quick_ablations: {name!r} is not among ablations: {', '.join(self.ablations)}")
+        return self
+
+    def driven_variants(self) -> list[tuple[str, str]]:
+        """Keys and the variants whose plans are driven."""
+        planners = {f"rollouts.planners.{name}": planner for name, planner in self.rollouts.planners.items()}
+        planners["unseen.planner"] = self.unseen.planner
+        return [(f"{key}.variant", planner.variant) for key, planner in planners.items()]
+
+    def named_variants(self) -> list[tuple[str, str]]:
+        """Keys and the variants that they name, but for the baselines': a configuration may do without."""
+        return [
+            *(("variants", name) for name in self.variants),
+            *(("gallery.variants", name) for name in self.gallery.variants),
+            *((f"ablations.{group}", name) for group, names in self.ablations.items() for name in names),
+            *self.driven_variants(),
+        ]
+
+
+class VariantsStageSettings(Section):
+    """What the record of the reported variants is told; artifacts are folders below the results root."""
+
+    variants: list[Name] = Field(description="variants, in this order")
+    base: dict[str, Any] = Field(description="the settings that variants start from")
+    changes: dict[Name, dict[str, Any]] = Field(description="what each reported variant changes in them")
+    parents: dict[Name, Name | None] = Field(description="the variant that each one was derived from")
+    artifacts: dict[Name, dict[Name, str]] = Field(description="each variant's artifact by stage; many are shared")
+    specs: dict[str, str] = Field(description="digest of each artifact's settings, code and packages")
+
+
+class MazeConfig(WithVariants):
+    """The maze pipeline."""
+
+    threads: Count = Field(2, description="threads per job; part of every stage's identity, since results depend on it")
+    layouts: dict[Name, LayoutSettings] = Field(
+        default_factory=lambda: {name: LayoutSettings(map=name) for name in ("umaze", "medium", "large")},
+        description="mazes by name",
+    )
+    base: MazeSettings = Field(default_factory=MazeSettings, description="the settings that variants start from")
+    report: ReportSettings = Field(default_factory=ReportSettings, description="what the report covers")
+
+    @model_validator(mode="after")
+    def _check(self) -> MazeConfig:
+        for name, layout in self.layouts.items():
+            _check_layout(name, layout)
+        self._resolved = resolve(self.base, self.variants, MAZE_STAGES, "maze.variants")
+        settings = self._resolved.settings
+        for name, merged in settings.items():
+            for layout in merged["data"]["layouts"]:
+                if layout not in self.layouts:
+                    key = BASE if name == BASE else f"variants.{name}"
+                    known = ", ".join(self.layouts)
+                    raise InputError(f"{key}.data.layouts: unknown layout {layout!r}; expected one of {known}")
+                if merged["data"]["mode"] == "windows" and not isinstance(self.layouts[layout].map, str):
+                    raise InputError(f"{name}.data.mode: windows are of single mazes, {layout!r} is a family")
+        for key, name in self.report.named_variants():
+            if name not in settings:
+                raise InputError(f"report.{key}: unknown variant {name!r}; expected one of {', '.join(settings)}")
+        for key, name in self.report.driven_variants():
+            if settings[name]["sampling"]["policy"] == "dp":
+                raise InputError(f"report.{key}: {name} takes keyframes from the ground truth (policy dp)")
+        for k in self.report.selection.counts:
+            if k not in self.base.masks.levels:
+                raise InputError(f"report.selection.counts: K={k} is not among base.masks.levels")
+        return self
+
+
+def _check_layout(name: str, layout: LayoutSettings) -> None:
+    key = "map"
+    try:
+        if isinstance(layout.map, str):
+            load_layout(layout.map, name)
+        elif layout.source is not None:
+            raise InputError("a family of mazes has no source")
+        if layout.source is not None:
+            # Before any job: Snakemake removes what a job made earlier as soon as the job begins.
+            from interdiff.maze.world.d4rl import check_file
+
+            key = "source"
+            check_file(Path(layout.source))
+    except InputError as error:
+        raise InputError(f"layouts.{name}.{key}: {error}") from error

@@ -1,0 +1,139 @@
+"""The video pipeline: its configuration, put together, and its stages."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from interdiff.errors import InputError
+from interdiff.settings import BASE, Count, Name, Section
+from interdiff.video.backbone.settings import BackboneSettings, GeneratedSettings
+from interdiff.video.data.settings import DataSettings
+from interdiff.video.evaluation.settings import InterpolationSettings
+from interdiff.video.interpolators.settings import (
+    OPTICAL_FLOW,
+    InterpolatorSettings,
+    MasksSettings,
+    OpticalFlowSettings,
+    StraightenerSettings,
+)
+from interdiff.video.planner.settings import (
+    AnchorsSettings,
+    KeyframesSettings,
+    OracleSettings,
+    PreviewSettings,
+    RefinerSettings,
+    SamplingSettings,
+    SegmentCostSettings,
+    SelectorSettings,
+)
+from interdiff.workflow.variants import Node, WithVariants, resolve
+
+
+class VideoSettings(Section):
+    """What a variant may change: one section per stage."""
+
+    straightener: StraightenerSettings = Field(default_factory=StraightenerSettings, description="straightened space")
+    interpolator: InterpolatorSettings = Field(default_factory=InterpolatorSettings, description="interpolator")
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings, description="teacher")
+    preview: PreviewSettings = Field(default_factory=PreviewSettings, description="a cheap look at the noise")
+    generated: GeneratedSettings = Field(default_factory=GeneratedSettings, description="the teacher's clips")
+    oracle: OracleSettings = Field(default_factory=OracleSettings, description="exact costs and best keyframes")
+    segment_cost: SegmentCostSettings = Field(default_factory=SegmentCostSettings, description="D_phi")
+    selector: SelectorSettings = Field(default_factory=SelectorSettings, description="selector")
+    keyframes: KeyframesSettings = Field(default_factory=KeyframesSettings, description="phase 1")
+    anchors: AnchorsSettings = Field(default_factory=AnchorsSettings, description="phase 1's outputs")
+    refiner: RefinerSettings = Field(default_factory=RefinerSettings, description="phase 2")
+    sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="samples of metrics.csv")
+
+    @model_validator(mode="after")
+    def _has_keyframes(self) -> VideoSettings:
+        if self.anchors.k not in self.oracle.k:
+            raise ValueError(f"anchors.k: {self.anchors.k} is not in oracle.k")
+        return self
+
+
+VIDEO_STAGES = {
+    "straightener": Node("straightener"),
+    "interpolator": Node("interpolator", ("straightener",)),
+    "interpolation": Node("interpolator", ("interpolator",)),
+    "backbone": Node("backbone"),
+    "preview": Node("preview", ("backbone",)),
+    "generated": Node("generated", ("backbone",)),
+    "oracle": Node("oracle", ("generated",)),
+    "segment_cost": Node("segment_cost", ("oracle",)),
+    "selector": Node("selector", ("segment_cost", "preview")),
+    "keyframes": Node("keyframes", ("oracle",)),
+    "anchors": Node("anchors", ("keyframes",)),
+    "refiner": Node("refiner", ("anchors", "interpolator")),
+    "samples": Node("sampling", ("selector", "refiner")),
+}
+"""The video's stages: each one's section of the settings, and what it reads."""
+
+
+class ReportSettings(Section):
+    """What interpolators.csv and the report cover."""
+
+    interpolators: list[Name] = Field([BASE], min_length=1, description="variants, in this order")
+    reference: Name = Field(BASE, description="variant that the others are compared with, one of them")
+    ablations: list[Name] = Field([], description="variants of interpolator_ablations.csv, beside the reference")
+    methods: list[Name] = Field([BASE], min_length=1, description="variants of metrics.csv, in this order")
+    exact: Name = Field(BASE, description="the teacher at its best, from which `distance` is measured, one of them")
+    against: Name = Field(BASE, description="the one that the others are compared with, one of them")
+    tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
+    selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
+    segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
+    include: list[Literal["ablations"]] = Field(
+        [], description="what report.html shows beside; it is made if it is not there"
+    )
+    drawn: Name = Field(BASE, description="variant whose best, median and worst clips are drawn, one of them")
+
+    @model_validator(mode="after")
+    def _compared(self) -> ReportSettings:
+        for key in ("reference", "drawn"):
+            if getattr(self, key) not in self.interpolators or getattr(self, key) == OPTICAL_FLOW:
+                raise ValueError(f"{key}: {getattr(self, key)!r} is not a variant among interpolators")
+        for key in ("exact", "against"):
+            if getattr(self, key) not in self.methods:
+                raise ValueError(f"{key}: {getattr(self, key)!r} is not among methods")
+        return self
+
+
+class VideoConfig(WithVariants):
+    """The video pipeline."""
+
+    threads: Count = Field(1, description="threads per job; part of every stage's identity, since results depend on it")
+    backbone_threads: Count = Field(1, description="threads of the backbone's training, for which most jobs wait")
+    data: DataSettings = Field(default_factory=DataSettings, description="shards")
+    masks: MasksSettings = Field(default_factory=MasksSettings, description="masks that interpolators fill")
+    optical_flow: OpticalFlowSettings = Field(
+        default_factory=OpticalFlowSettings, description="frames in between by optical flow"
+    )
+    negative_prompt: str = Field("", description="prompt that guidance leads away from")
+    interpolation: InterpolationSettings = Field(
+        default_factory=InterpolationSettings, description="figures of interpolators"
+    )
+    base: VideoSettings = Field(default_factory=VideoSettings, description="the settings that variants start from")
+    report: ReportSettings = Field(default_factory=ReportSettings, description="what the report covers")
+
+    @model_validator(mode="after")
+    def _check(self) -> VideoConfig:
+        self._resolved = resolve(self.base, self.variants, VIDEO_STAGES, "video.variants")
+        if OPTICAL_FLOW in self._resolved.settings:
+            raise InputError(f"variants.{OPTICAL_FLOW}: this name is taken by optical flow")
+        for key in ("interpolators", "ablations", "methods", "tunings", "selectors", "segment_costs"):
+            for name in getattr(self.report, key):
+                if name != OPTICAL_FLOW and name not in self._resolved.settings:
+                    known = ", ".join(self._resolved.settings)
+                    raise InputError(f"report.{key}: unknown variant {name!r}; expected one of {known}")
+        for name in self.report.selectors:
+            if self._resolved.owner("preview", name) != BASE:
+                raise InputError(
+                    f"report.selectors: {name!r} has a preview of its own; all look at the same clips by base's"
+                )
+        if BASE not in self.report.methods:
+            raise InputError(f"report.methods: expected {BASE!r} among them, whose keyframes are drawn")
+        if self.base.sampling.k not in self.base.oracle.k:
+            raise InputError(f"base.sampling.k: {self.base.sampling.k} is not in base.oracle.k, and drawn beside it")
+        return self

@@ -1,0 +1,200 @@
+"""What the stages of the video pipeline are told: the parts of the configuration that each one's outputs depend on."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from interdiff.learning.settings import TrainingSettings
+from interdiff.settings import Count, Name, Section
+from interdiff.video.backbone.settings import GeneratedSettings
+from interdiff.video.codec.settings import CodecKind, CodecSettings
+from interdiff.video.data.settings import ClipsSettings, HubSettings, LsmdcSettings, Split, TextSettings
+from interdiff.video.interpolators.settings import MasksSettings, OpticalFlowSettings
+from interdiff.video.planner.settings import AnchorsSettings, RefinerSettings, SamplesStageSettings, SelectorSettings
+from interdiff.workflow.variants import Variants
+
+
+class CodecStageSettings(Section):
+    """What the stage that fits the laptop's codec is told."""
+
+    codec: CodecSettings = Field(description="the codec")
+    rendered: ClipsSettings = Field(description="clips to fit it on")
+
+
+class ClipsStageSettings(Section):
+    """What a shard of rendered clips is told."""
+
+    codec: CodecKind = Field(description="kind of the codec")
+    rendered: ClipsSettings = Field(description="the clips")
+    text: TextSettings = Field(description="text encoder")
+    split: Split = Field(description="split of the shard")
+    number: int = Field(ge=0, description="number of the shard in its split")
+
+
+class DownloadStageSettings(Section):
+    """What a shard from the hub is told."""
+
+    hub: HubSettings = Field(description="the data set")
+    number: int = Field(ge=0, description="number of the shard in it")
+
+
+class LsmdcStageSettings(Section):
+    """What a shard of film clips is told."""
+
+    codec: CodecKind = Field(description="kind of the codec")
+    lsmdc: LsmdcSettings = Field(description="the clips")
+    text: TextSettings = Field(description="text encoder")
+    frames: Count = Field(description="frames of a clip, 1 + 4 k")
+    number: int = Field(ge=0, description="number of the shard in its split")
+
+
+class IndexStageSettings(Section):
+    """What an index of shards that may be partial is told."""
+
+    partial: bool = Field(description="leave out samples that lack a column")
+
+
+class NegativeStageSettings(Section):
+    """What the negative prompt's embedding is told."""
+
+    text: TextSettings = Field(description="text encoder")
+    prompt: str = Field(description="the prompt")
+
+
+class GeneratedStageSettings(Section):
+    """What a shard of the backbone's clips is told."""
+
+    generated: GeneratedSettings = Field(description="sampling")
+    shift: float = Field(description="of noise levels")
+    split: Split = Field(description="split of the shard: keys name clips within one, and none shares its noise")
+    number: int = Field(ge=0, description="number of the shard in its split")
+
+
+class SelectorStageSettings(Section):
+    """What the training of the selector is told."""
+
+    selector: SelectorSettings = Field(description="the selector")
+    cost_levels: list[float] = Field(description="noise levels that D_phi is asked about, where it labels")
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The selector's."""
+        return self.selector.training
+
+
+class CostTargetsStageSettings(Section):
+    """What the teacher's costs of segments are told."""
+
+    clips: Count = Field(description="clips that are measured, the first ones")
+    pairs: Count = Field(description="segments of each")
+    longest: Count = Field(description="longest segment, in frames")
+    shift: float = Field(description="of noise levels")
+    seed: int = Field(description="of segments, levels and noise")
+
+
+class AnchorsStageSettings(Section):
+    """What a shard of phase 1's outputs is told."""
+
+    anchors: AnchorsSettings = Field(description="sampling")
+    shift: float = Field(description="of noise levels")
+    seed: int = Field(description="of random frames, and of noise that is not known")
+    number: int = Field(ge=0, description="number of the shard")
+
+
+class RefinerStageSettings(Section):
+    """What the training of phase 2 is told."""
+
+    refiner: RefinerSettings = Field(description="phase 2")
+    max_gap_factor: float = Field(description="longest gap of nested masks, in uniform gaps")
+
+    @property
+    def training(self) -> TrainingSettings:
+        """Phase 2's."""
+        return self.refiner.training
+
+
+def learned_clips(variants: Variants, stage: str, variant: str) -> str:
+    """Which clips a stage learns from: "generated_train" ones of the backbone, or the data's "train"."""
+    return "generated_train" if variants.section(stage, variant)["source"] == "generated" else "train"
+
+
+def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
+    """What a variant samples with."""
+    refiner = variants.section("refiner", variant)
+    return SamplesStageSettings(
+        sampling=variants.section("samples", variant),
+        seed=variants.section("generated", variant)["seed"],
+        max_gap_factor=variants.section("oracle", variant)["max_gap_factor"],
+        levels=refiner["levels"],
+        trained_noise=refiner["noise"],
+    )
+
+
+class AdherenceStageSettings(Section):
+    """What the tracker is told."""
+
+    codec: CodecKind = Field(description="kind of the codec")
+
+
+class MetricsStageSettings(Section):
+    """What the comparison of methods is told."""
+
+    methods: list[Name] = Field(description="variants, in this order")
+    steps: list[int] = Field(description="steps of each")
+    exact: Name = Field(description="the one that `distance` is from")
+    reference: Name = Field(description="the one that the others are compared with")
+
+
+class SamplePicturesStageSettings(Section):
+    """What the pictures of samples are told."""
+
+    methods: list[Name] = Field(description="variants, in this order")
+    teachers: list[Name] = Field(description="those that are the backbone on all frames")
+    drawn: Name = Field(description="whose keyframes are drawn")
+    networks: list[str] = Field(description="what was trained for them, by network and variant")
+    codec: CodecKind = Field(description="kind of the codec")
+
+
+class SelectionStageSettings(Section):
+    """What the comparison of selectors is told."""
+
+    k: list[Count] = Field(description="numbers of keyframes")
+    selectors: list[Name] = Field(description="variants of the selector")
+    segment_costs: list[Name] = Field(description="variants of D_phi")
+    cost_levels: list[list[float]] = Field(description="noise levels that each is asked about")
+
+
+class OpticalFlowStageSettings(Section):
+    """What a shard of optical flow's clips is told."""
+
+    codec: CodecKind = Field(description="kind of the codec")
+    optical_flow: OpticalFlowSettings = Field(description="what fills")
+    masks: MasksSettings = Field(description="masks that it fills")
+    number: int = Field(ge=0, description="number of the shard in its split")
+
+
+class InterpolationStageSettings(Section):
+    """What the figures of an interpolator, or of optical flow, are made with."""
+
+    codec: CodecKind = Field(description="kind of the codec")
+    masks: MasksSettings = Field(description="masks that are filled")
+    clips: Count = Field(description="clips, the first ones")
+
+
+class InterpolatorsStageSettings(Section):
+    """What the comparison of interpolators is told."""
+
+    methods: list[Name] = Field(description="variants, and optical_flow, in this order")
+    reference: Name = Field(description="the one that the others are compared with")
+    split: Split = Field(description="split of the clips")
+
+
+class InterpolationPicturesStageSettings(Section):
+    """What the pictures of interpolators are told."""
+
+    methods: list[Name] = Field(description="variants, and optical_flow, in this order")
+    reference: Name = Field(description="the one that the others are compared with")
+    drawn: Name = Field(description="the one whose best, median and worst clips are drawn")
+    networks: list[str] = Field(description="what was trained for them")
+    codec: CodecKind = Field(description="kind of the codec")
+    masks: MasksSettings = Field(description="masks that are filled")

@@ -1,0 +1,104 @@
+"""What the video's report.html shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from interdiff.workflow.report.page import Sections
+
+SECTIONS: Sections = {
+    "samples": (
+        "Both phases against the backbone on all frames",
+        {
+            "metrics.csv": "The same prompts and noise for all methods; mean ± standard error over prompts, from metrics.csv. "
+            "frechet: Frechet distance from real clips on fixed features (principal components of what is where, what moves, "
+            "how sharp and how lively it is, in latents); adherence: share of what prompts ask for that a tracker "
+            "finds in decoded frames; smoothness, sharpness: Wasserstein distances of their distributions from real clips'; "
+            "distance: root mean squared distance from the exact sample of the same noise. full_step_units: arithmetic in "
+            "passes of the backbone over all frames; guidance counts two, look and interpolator are included.",
+            "cost.png": "Quality against cost in full steps (log axis), with standard errors. The line joins the backbone's.",
+            "samples.gif": "From top to bottom: real clips of the prompts, then the methods in the table's order. Same noise "
+            "in each column.",
+            "sheet.png": "The first prompt, every fourth frame.",
+            "losses.png": "Training losses: the backbone, both phases (all weights, and low-rank changes), D_phi, selectors.",
+        },
+    ),
+    "selection": (
+        "Which frames phase 1 makes",
+        {
+            "selection.csv": "On held-out prompts, beside the best keyframes of each clip by exact costs; mean ± standard "
+            "error over clips, from selection.csv. clips: rendered ones, or the backbone's own, whose noise may be looked at. "
+            "overlap_int: share of the keyframes between the ends that are among the best; cost_ratio: summed "
+            "exact cost over that of the best; same_prompt, other_prompt: what the best keyframes of two clips share.",
+            "frames.png": "How often each frame is chosen.",
+        },
+    ),
+    "interpolators": (
+        "Interpolators",
+        {
+            "interpolators.csv": "What fills the missing frames of held-out clips, by gap (latent frames from "
+            "one known frame to the next); mean ± standard error over clips, from interpolators.csv. latent_l1: mean absolute "
+            "error; psnr, ssim: of decoded frames against the decoded truth; vs_reference: the relative change of latent_l1, "
+            "and the difference in dB, beside the first method on the same frames; worst: largest growth of a clip's squared "
+            "error; uncertainty_corr: Pearson's, of expected and true errors over all places; share: arithmetic of filling "
+            "a clip of Wan's size at 4 known frames, over that of one step of Wan2.1-1.3B.",
+            "errors.png": "Error and PSNR by gap, with standard errors over clips.",
+            "best.png": "The clip on which the drawn interpolator gains most on the reference: every fourth frame, from "
+            "the first to the last. Top: truth.",
+            "median.png": "The clip in the middle of that order.",
+            "worst.png": "The clip on which it gains least, or loses most.",
+            "fields.png": "The middle of the median clip's largest gap: the frames on either side with their flows, the truth, "
+            "what the interpolator makes of them, and the errors that it expects and makes.",
+            "curves.png": "Training loss of each network.",
+            "codec.json": "Reconstruction by the codec.",
+        },
+    ),
+    "ablations": (
+        "Interpolators, one change at a time",
+        {"interpolator_ablations.csv": "As above, over all gaps and for the largest ones."},
+    ),
+}
+BRIEF = ("latent_l1", "psnr", "ssim", "uncertainty_corr")
+
+
+def in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Rows of interpolators.csv with each figure and its standard error in one cell."""
+    return [
+        {"method": row["method"], "gap": row["gap"], "n": row["n"]}
+        | {name: _with_error(row, name) for name in BRIEF}
+        | {
+            "latent_l1 vs_reference": _with_error(row, "latent_l1_vs_reference"),
+            "psnr vs_reference": _with_error(row, "psnr_vs_reference"),
+            "worst": row["worst_vs_reference"],
+            "params_m": row["params_m"],
+            "ms_per_frame": row["ms_per_frame"],
+            "share": row["wan_step_share"],
+        }
+        for row in rows
+    ]
+
+
+def methods_in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Rows of metrics.csv with each figure and its standard error in one cell."""
+    figures = ("frechet", "adherence", "smoothness", "sharpness", "distance")
+    return [
+        {name: row[name] for name in ("method", "steps", "k", "n")}
+        | {name: _with_error(row, name) for name in figures}
+        | {name: row[name] for name in ("full_step_units", "full_step_seconds", "flops", "seconds")}
+        for row in rows
+    ]
+
+
+def selection_in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Rows of selection.csv in the same way."""
+    figures = ("overlap", "overlap_int", "cost_ratio")
+    return [
+        {name: row[name] for name in ("selector", "clips", "k", "n")}
+        | {name: _with_error(row, name) for name in figures}
+        | {name: row[name] for name in ("unique_sequences", "same_prompt", "other_prompt")}
+        for row in rows
+    ]
+
+
+def _with_error(row: Mapping[str, str], name: str) -> str:
+    return f"{float(row[name]):.3g} ± {float(row[f'{name}_se']):.1g}" if row[name] else ""

@@ -1,0 +1,44 @@
+"""Train phase 1, the keyframe denoiser, over a mix of index policies."""
+
+import torch
+
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.networks import initialise_from
+from interdiff.maze.planner.data import load_prepared
+from interdiff.maze.planner.keyframes import KeyframeDenoiser
+from interdiff.maze.planner.losses.keyframes import keyframe_loss
+from interdiff.maze.planner.masks import load_masks
+from interdiff.maze.planner.phase1 import load_segment_cost, load_selector
+from interdiff.maze.planner.policies import keyframe_indices
+from interdiff.maze.planner.segment_cost import frame_outputs
+from interdiff.maze.planner.settings import KeyframesSettings
+from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
+from interdiff.workflow.runner import run_stage
+from interdiff.workflow.stage import Stage
+from stages.training import train_network
+
+
+def main(stage: Stage) -> None:
+    """Reads prepared `train`, its masks, D_phi and the selector; writes a checkpoint."""
+    settings: KeyframesSettings = stage.settings
+    data, masks = load_prepared(stage.path("train"), stage.device), load_masks(stage.path("masks_train"))
+    segment_cost = load_segment_cost(stage.folder("segment_cost"), data)
+    selector = load_selector(stage.folder("selector"), data)
+    sources = [(policy, k) for policy in settings.mix for k in settings.counts]
+    indices = {
+        (policy, k): keyframe_indices(policy, k, data, masks, selector, stage.rng())
+        for policy, k in stage.progress(sources, "keyframes", unit="policy")
+    }
+    config = {"frames": data.frames, **settings.network.model_dump()}
+    torch.manual_seed(settings.training.seed)
+    model = KeyframeDenoiser(**config)
+    initialise_from(model.backbone, segment_cost.queries.backbone)
+    costs = frame_outputs(segment_cost, data)
+    model, history = train_network(
+        stage, model, keyframe_loss(data, indices, segment_cost, costs, settings, keyframe_scheduler())
+    )
+    save_checkpoint(stage.outputs, model, {"kind": "keyframes", "model": config}, history)
+
+
+if __name__ == "__main__":
+    run_stage(main, KeyframesSettings)
