@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from interdiff.errors import InputError
 
@@ -15,6 +18,30 @@ BASE = "base"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True)
+class OneOfModules:
+    """Marks a text as the name of an implementation: a module of `package`. A file added there is a value added here."""
+
+    package: str
+
+    @property
+    def names(self) -> list[str]:
+        """The modules of the package, sorted; none is imported."""
+        folder = Path(__file__).parents[1].joinpath(*self.package.split("."))
+        return sorted(path.stem for path in folder.glob("[a-z]*.py"))
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "enum": self.names}
+
+    def _checked(self, name: str) -> str:
+        if name not in self.names:
+            raise ValueError(f"{name!r} is none of {', '.join(self.names)}, the modules of {self.package}")
+        return name
 
 
 class Section(BaseModel):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from interdiff.two_phase.interpolation import Fill, Method, interpolate, place_keyframes
+from interdiff.two_phase.interpolation import Fill, interpolate, place_keyframes
 
 
 def degrade(
@@ -43,7 +43,7 @@ def with_anchor_errors(
     clean_btc: Tensor,
     cached_bkc: Tensor,
     indices_bk: Tensor,
-    method: Method,
+    method: str,
     probability: float,
     jitter: float,
     generator: torch.Generator,

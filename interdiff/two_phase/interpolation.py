@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from importlib import import_module
 
 import torch
 from torch import Tensor
 
-Method = Literal["linear", "hermite"]
+INTERPOLATORS = "interdiff.two_phase.interpolators"
+"""One module a method, with a function `between`; whoever adds a file there adds a method."""
 Fill = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(values [B, T, C], mask [B, T]) -> the mask's frames with the others filled from them, [B, T, C], and how far off the filled
 ones may be: a deviation [B, T, 1] or [B, T, C], zero in the mask."""
@@ -32,14 +33,13 @@ def neighbours(mask_bt: Tensor) -> tuple[Tensor, Tensor]:
     return left, right
 
 
-def interpolate(values_btc: Tensor, mask_bt: Tensor, method: Method = "linear") -> Tensor:
+def interpolate(values_btc: Tensor, mask_bt: Tensor, method: str = "linear") -> Tensor:
     """Keep the frames of the mask and fill the others from the anchors on either side.
 
     Args:
         values_btc: [B, T, C]; only the frames in the mask are read.
         mask_bt: [B, T] bool; both ends set.
-        method: "linear" in every channel; "hermite": the first half of the channels are positions, the second half
-            their derivatives with respect to tau = t / (T - 1), and the fill is the cubic Hermite spline.
+        method: a module of `interdiff.two_phase.interpolators`.
 
     Returns:
         [B, T, C].
@@ -49,25 +49,11 @@ def interpolate(values_btc: Tensor, mask_bt: Tensor, method: Method = "linear") 
     last = values_btc.gather(1, right[..., None].expand_as(values_btc))
     gap = (right - left).clamp_min(1)[..., None].to(values_btc.dtype)
     t = torch.arange(mask_bt.shape[1], device=mask_bt.device)
-    alpha = (t - left)[..., None].to(values_btc.dtype) / gap
-    if method == "linear":
-        return first + alpha * (last - first)
-    return _hermite(first, last, alpha, gap / (mask_bt.shape[1] - 1))
+    share = (t - left)[..., None].to(values_btc.dtype) / gap
+    return import_module(f"{INTERPOLATORS}.{method}").between(first, last, share, gap / (mask_bt.shape[1] - 1))
 
 
-def _hermite(first: Tensor, last: Tensor, a: Tensor, width: Tensor) -> Tensor:
-    p0, v0 = first.chunk(2, dim=-1)
-    p1, v1 = last.chunk(2, dim=-1)
-    m0, m1 = v0 * width, v1 * width
-    difference = p1 - p0
-    position = p0 + a * m0 + a**2 * (3 * difference - 2 * m0 - m1) + a**3 * (m0 + m1 - 2 * difference)
-    velocity = m0 + 2 * a * (3 * difference - 2 * m0 - m1) + 3 * a**2 * (m0 + m1 - 2 * difference)
-    # At an anchor the gap is zero: its own values stand.
-    inside = a > 0
-    return torch.cat([torch.where(inside, position, p0), torch.where(inside, velocity / width, v0)], dim=-1)
-
-
-def filling(method: Method) -> Fill:
+def filling(method: str) -> Fill:
     """`interpolate`, off by as much as a Brownian bridge."""
     return lambda values, mask: (interpolate(values, mask, method), bridge_deviation(mask)[..., None])
 

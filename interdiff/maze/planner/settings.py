@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from interdiff.learning.settings import NetworkSettings, TrainingSettings
-from interdiff.settings import BASE, Count, Fraction, Name, Section
+from interdiff.settings import BASE, Count, Fraction, Name, OneOfModules, Section
 
 Policy = Literal["selector", "uniform", "random", "dp"]
 RankPolicy = Literal["selector", "uniform", "random_nested", "dp"]
-Interpolation = Literal["linear", "hermite"]
+Interpolation = Annotated[str, OneOfModules("interdiff.two_phase.interpolators")]
 
 
 class MasksSettings(Section):
