@@ -21,7 +21,7 @@ from interdiff.maze.planner.networks import (
     Encoded,
     sample_sdf,
 )
-from interdiff.two_phase.interpolation import Method, bridge_deviation
+from interdiff.two_phase.interpolation import bridge_deviation
 
 
 class Refiner(nn.Module):
@@ -35,7 +35,7 @@ class Refiner(nn.Module):
         self,
         frames: int,
         frames_per_token: int,
-        interpolation: Method,
+        interpolation: str,
         noise: float,
         d_model: int,
         depth: int,
