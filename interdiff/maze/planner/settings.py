@@ -167,3 +167,13 @@ class TwoPhaseSettings(Section):
         default_factory=RetimingSettings,
         description="drive as fast as the motors allow along the path; null: at the demonstrations' pace",
     )
+
+
+class PlannerSettings(Section):
+    """What a planner's folder says beside its networks: sizes, and how it plans."""
+
+    frames: int = Field(ge=2, description="T, points per sequence")
+    cells: Count = Field(description="side of the grid that its maps lie in")
+    sdf_resolution: Count = Field(description="signed-distance samples per cell and axis")
+    sampling: SamplingSettings = Field(description="both phases")
+    planner: TwoPhaseSettings = Field(description="candidates and their timing")

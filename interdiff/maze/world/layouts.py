@@ -73,13 +73,13 @@ def load_layout(map_or_name: str, name: str | None = None) -> Layout:
     return parse_layout(name or "custom", map_or_name)
 
 
-def parse_layout(name: str, ascii_map: str) -> Layout:
+def parse_layout(name: str, ascii_map: str, connected: bool = True) -> Layout:
     """Reads a map whose rows are separated by a backslash or a newline ('#' wall, 'O', ' ' or '0' free, 'G'
     free and the goal).
 
     The outside of a map is wall, but physics has no box there: a map whose border is open is refused rather
     than closed silently. Raises InputError for unknown characters, ragged rows, fewer than two free cells,
-    two goals, an open border, cells cut off.
+    two goals, an open border and, if it is to be `connected`, cells cut off.
     """
     rows = [row.strip("\r\n") for row in ascii_map.strip("\r\n").replace("\\", "\n").split("\n")]
     _check_characters(name, rows)
@@ -90,6 +90,8 @@ def parse_layout(name: str, ascii_map: str) -> Layout:
         raise InputError(f"map {name!r}: expected at most one goal 'G', found {len(goals)}: {goals}")
     layout = Layout(name, walls, goals[0] if goals else None)
     _check_cells(layout)
+    if connected:
+        _check_connected(layout)
     return layout
 
 
@@ -163,9 +165,12 @@ def _check_cells(layout: Layout) -> None:
     open_border = [cell for cell in free if cell[0] in (0, rows - 1) or cell[1] in (0, cols - 1)]
     if open_border:
         raise InputError(f"map {layout.name!r}: the border must be all '#', cell {open_border[0]} is free")
-    start = layout.goal or free[0]
+
+
+def _check_connected(layout: Layout) -> None:
+    start = layout.goal or layout.free_cells[0]
     reached = cell_distances(layout.walls, start)
-    cut_off = [cell for cell in free if not np.isfinite(reached[cell])]
+    cut_off = [cell for cell in layout.free_cells if not np.isfinite(reached[cell])]
     if cut_off:
         raise InputError(f"map {layout.name!r}: cell {cut_off[0]} cannot be reached from cell {start}")
 
