@@ -157,7 +157,7 @@ def main() -> int:
         if arguments.picture:
             from interdiff.maze.figures.plans import draw_plans
 
-            draw_plans(maze, plan, arguments.picture)
+            draw_plans(maze, plan.positions, plan.keyframes, arguments.picture)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
