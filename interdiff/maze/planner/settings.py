@@ -169,11 +169,16 @@ class TwoPhaseSettings(Section):
     )
 
 
-class PlannerSettings(Section):
-    """What a planner's folder says beside its networks: sizes, and how it plans."""
+class PlannerStageSettings(Section):
+    """How the planner of a folder plans."""
+
+    sampling: SamplingSettings = Field(description="both phases")
+    planner: TwoPhaseSettings = Field(description="candidates and their timing")
+
+
+class PlannerSettings(PlannerStageSettings):
+    """What a planner's folder says beside its networks: also the sizes that these know."""
 
     frames: int = Field(ge=2, description="T, points per sequence")
     cells: Count = Field(description="side of the grid that its maps lie in")
     sdf_resolution: Count = Field(description="signed-distance samples per cell and axis")
-    sampling: SamplingSettings = Field(description="both phases")
-    planner: TwoPhaseSettings = Field(description="candidates and their timing")
