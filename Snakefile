@@ -23,14 +23,33 @@ wildcard_constraints:
 
 
 include: "rules/common.smk"
-include: "rules/maze_inputs.smk"
-include: "rules/maze.smk"
-include: "rules/video_inputs.smk"
-include: "rules/video.smk"
+include: "rules/maze/inputs.smk"
+include: "rules/video/inputs.smk"
+include: "rules/base.smk"
+include: "rules/maze/world.smk"
+include: "rules/maze/planner.smk"
+include: "rules/maze/baselines.smk"
+include: "rules/maze/evaluation.smk"
+include: "rules/maze/report.smk"
+include: "rules/video/data.smk"
+include: "rules/video/interpolators.smk"
+include: "rules/video/planner.smk"
+include: "rules/video/evaluation.smk"
+include: "rules/video/report.smk"
 
 
 localrules:
     all,
+    maze,
+    metrics,
+    gallery,
+    curves,
+    variants,
+    rollouts,
+    report,
+    video,
+    interpolators,
+    video_report,
 
 
 # Neither dry runs nor the jobs themselves come here.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -52,6 +52,15 @@ class Section(BaseModel):
 
 class NoSettings(Section):
     """For stages that have no settings."""
+
+
+def modules(section: Section) -> Iterator[str]:
+    """The implementations that a section and the sections in it choose by name."""
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from modules(value)
+        yield from (f"{mark.package}.{value}" for mark in field.metadata if isinstance(mark, OneOfModules))
 
 
 _HEADER = "configuration: "

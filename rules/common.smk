@@ -1,8 +1,17 @@
-from interdiff.workflow.identity import spec
+import shlex
 
-MAZE, VIDEO = CONFIG.maze.resolved(), CONFIG.video.resolved()
-VARIANTS = {"maze": MAZE, "video": VIDEO}
-WEIGHTS = ("model.safetensors", "config.json")
+from interdiff.workflow.pipelines.maze_pipeline import MazePipeline
+from interdiff.workflow.pipelines.pipeline import WEIGHTS
+from interdiff.workflow.pipelines.video_pipeline import VideoPipeline
+
+MAZE = MazePipeline(CONFIG.maze, CONFIG.results, workflow.basedir)
+VIDEO = VideoPipeline(CONFIG.video, CONFIG.results, workflow.basedir)
+CHECKPOINT = {
+    "model": "model.safetensors",
+    "config": "config.json",
+    "run": "run.json",
+    "history": "history.csv",
+}
 
 
 def results_root(wildcards):
@@ -10,26 +19,15 @@ def results_root(wildcards):
     return CONFIG.results
 
 
-def maze_spec(stage, threads=CONFIG.maze.threads):
-    """Params function: the identity text of a stage in the variant of the wildcards."""
-    return lambda wildcards: stage_spec(stage, MAZE.section(stage, wildcards.variant), threads)
-
-
-def video_spec(stage, threads=CONFIG.video.threads):
-    """Params function: the same of a stage of the video pipeline."""
-    return lambda wildcards: stage_spec(
-        stage, VIDEO.section(stage, wildcards.variant), threads, domain="video"
-    )
-
-
-def stage_spec(stage, settings, threads=1, sources=(), domain="maze"):
-    return spec(
-        f"{domain}.{stage}",
-        settings,
-        root=workflow.basedir,
-        threads=threads,
-        sources=sources,
-    )
+def files(wildcards, input, output):
+    """Params function: a job's inputs and outputs, by name, as the stages' options take them."""
+    words = []
+    for option, paths in (("--in", input), ("--out", output)):
+        words.append(option)
+        for name, value in paths.items():
+            first, *others = [value] if isinstance(value, str) else value or [""]
+            words += [f"{name}={first}", *others]
+    return shlex.join(words)
 
 
 def memory(megabytes):
@@ -37,35 +35,6 @@ def memory(megabytes):
     return lambda wildcards, attempt: megabytes * attempt
 
 
-def artifact(stage, variant, domain="maze"):
-    """The folder, below the results root, of what a variant uses of a stage."""
-    folder = {"prepare": "prepared"}.get(stage, stage)
-    return f"{domain}/{folder}/{VARIANTS[domain].owner(stage, variant)}"
-
-
-def variant_files(stage, variant, *names, domain="maze"):
-    """Files of what a variant uses of a stage."""
-    return [f"{CONFIG.results}/{artifact(stage, variant, domain)}/{name}" for name in names]
-
-
-def maze(stage, *names, domain="maze"):
-    """Input function: files of a stage, from the variant that owns them."""
-    return lambda wildcards: [
-        path.format(**wildcards) for path in variant_files(stage, wildcards.variant, *names, domain=domain)
-    ]
-
-
-def video(stage, *names):
-    """Input function: the same of the video pipeline."""
-    return maze(stage, *names, domain="video")
-
-
-def checkpoint_of(stage):
-    """Input function: what it takes to rebuild a stage's network."""
-    return maze(stage, *WEIGHTS)
-
-
-def owners(stage, domain="maze"):
-    """Wildcard constraint: the variants that have files of their own for a stage."""
-    variants = VARIANTS[domain]
-    return "|".join(name for name in variants.settings if variants.owner(stage, name) == name)
+def checkpoint_in(folder):
+    """The files of a checkpoint by name, in a folder below the results root."""
+    return {name: f"<results>/{folder}/{file}" for name, file in CHECKPOINT.items()}

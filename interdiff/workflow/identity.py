@@ -14,7 +14,10 @@ from typing import Any
 from interdiff.errors import InputError
 from interdiff.files import canonical_json, file_sha256
 
-EXCLUDED = re.compile(r"interdiff/(workflow/.*|(.*/)?settings|errors|files|learning/state|(maze|video)/__init__)\.py")
+EXCLUDED = re.compile(
+    r"interdiff/(workflow/(config|identity|stage|runner|progress|variants|pipelines/\w+|tracking/(tracker|connection|writer))"
+    r"|(.*/)?settings|errors|files|learning/state|(maze|video)/__init__)\.py"
+)
 """Modules that validate, track, store or only hand names on: they, and what only they import, have no part in results."""
 ENVIRONMENT = "interdiff.learning.environment"
 """What every stage runs in: it counts though no stage imports it."""

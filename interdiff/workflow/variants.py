@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field, PrivateAttr
 
 from interdiff.errors import InputError
-from interdiff.settings import BASE, Name, Section, validated
+from interdiff.settings import BASE, Name, Section, modules, validated
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Variants:
     settings: Mapping[str, Mapping[str, Any]]
     parents: Mapping[str, str]
     stages: Mapping[str, Node]
+    models: Mapping[str, Section] = field(default_factory=dict)
 
     def owner(self, stage: str, variant: str) -> str:
         """The most distant ancestor from which on a stage's settings and all of its upstream's stay the same.
@@ -86,6 +87,12 @@ class Variants:
         """A stage's own settings in a variant."""
         self._check(variant)
         return self.settings[variant][self.stages[stage].section]
+
+    def implementations(self, stage: str, variant: str) -> list[str]:
+        """Modules that the settings of a stage, and of all that it follows, choose by name."""
+        self._check(variant)
+        sections = {self.stages[name].section for name in (stage, *self._ancestors(stage))}
+        return sorted({module for section in sections for module in modules(getattr(self.models[variant], section))})
 
     def _check(self, variant: str) -> None:
         if variant not in self.settings:
@@ -106,12 +113,11 @@ def resolve(
 ) -> Variants:
     """All variants merged on their parents and validated as `base` was; InputError with the keys below `prefix`."""
     ancestry = parents(overrides)
-    settings = {BASE: base.model_dump()}
+    models = {BASE: base}
     for name, parent in ancestry.items():
         own = {key: value for key, value in overrides[name].items() if key != "from"}
-        merged = validated(type(base), merge(settings[parent], own), f"{prefix}.{name}")
-        settings[name] = merged.model_dump()
-    return Variants(settings, ancestry, stages)
+        models[name] = validated(type(base), merge(models[parent].model_dump(), own), f"{prefix}.{name}")
+    return Variants({name: model.model_dump() for name, model in models.items()}, ancestry, stages, models)
 
 
 class WithVariants(Section):

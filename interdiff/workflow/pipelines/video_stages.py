@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from interdiff.learning.settings import TrainingSettings
@@ -49,8 +51,9 @@ class LsmdcStageSettings(Section):
 
 
 class IndexStageSettings(Section):
-    """What an index of shards that may be partial is told."""
+    """What an index of shards is told."""
 
+    kind: Literal["clips", "generated", "anchors", "optical_flow"] = Field(description="what the shards hold")
     partial: bool = Field(description="leave out samples that lack a column")
 
 

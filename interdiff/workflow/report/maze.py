@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from interdiff.files import read_json
+from interdiff.maze.evaluation.ablations import in_brief
+from interdiff.workflow.manifest import Manifest
 from interdiff.workflow.report.charts import bars
-from interdiff.workflow.report.page import Figures, Sections, rows_table
+from interdiff.workflow.report.page import Figures, Sections, rows_table, section_parts, shared_artifacts
 from interdiff.workflow.tracking.connection import flat
+from interdiff.workflow.tracking.store import averages
 
 HEADLINE = ("collision_interp", "collision_refined", "crossed_interp", "crossed_refined", "mse_interp", "mse_refined")
 COSTS = ("cost_ratio", "nfe", "plan_ms")
@@ -67,6 +71,26 @@ SECTIONS: Sections = {
 }
 Means = Mapping[str, Mapping[str, float]]
 """Averages of each variant's rows of metrics.csv: over all by column, by layout by "column.layout"."""
+
+
+def parts(
+    inputs: Mapping[str, Sequence[Path]], results: Path, records: Mapping[str, Manifest]
+) -> tuple[dict[str, Any], int]:
+    """What the page says of the maze, and how many figures it has."""
+    record = read_json(inputs["record"][0])
+    means = {name: averages(variant["metrics"]) for name, variant in record["variants"].items()}
+    figures = Figures(results, record["artifacts"], records, count=1)
+    variants = list(variant_parts(record, means, figures))
+    brief = dict.fromkeys(("ablations.csv", "quick_ablations.csv"), in_brief)
+    contents = {
+        "commit": record["git_commit"],
+        "summary": rows_table({"variant": name} | {key: means[name].get(key) for key in SUMMARY} for name in means),
+        "chart": crossings_chart(record, means),
+        "variants": variants,
+        "sections": list(section_parts(SECTIONS, inputs, figures, brief)),
+        "artifacts": rows_table(shared_artifacts(record)),
+    }
+    return contents, figures.count
 
 
 def crossings_chart(record: Mapping[str, Any], means: Means) -> str:

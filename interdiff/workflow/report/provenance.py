@@ -18,8 +18,10 @@ def makers(results: Path) -> dict[str, Manifest]:
 
 
 def rule(record: Manifest) -> str:
-    """The rule behind a record: the last part of its stage's name."""
-    return record.stage.rpartition(".")[2]
+    """The rule behind a record: the last part of its stage's name, after its folder's where the stage has no domain."""
+    domain, _, name = record.stage.rpartition(".")
+    folder = record.first.split("/")[1]
+    return name if domain or folder == name else f"{folder} {name}"
 
 
 def rule_graph(records: Mapping[str, Manifest], targets: Iterable[str], sink: str) -> list[tuple[str, str]]:

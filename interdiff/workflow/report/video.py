@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from interdiff.workflow.report.page import Sections
+from interdiff.workflow.manifest import Manifest, git_commit
+from interdiff.workflow.report.page import Figures, Sections, section_parts
 
 SECTIONS: Sections = {
     "samples": (
@@ -59,6 +62,20 @@ SECTIONS: Sections = {
     ),
 }
 BRIEF = ("latent_l1", "psnr", "ssim", "uncertainty_corr")
+
+
+def parts(
+    inputs: Mapping[str, Sequence[Path]], results: Path, records: Mapping[str, Manifest]
+) -> tuple[dict[str, Any], int]:
+    """What the page says of the video, and how many figures it has."""
+    figures = Figures(results, {}, records)
+    brief = {
+        "metrics.csv": methods_in_brief,
+        "selection.csv": selection_in_brief,
+        "interpolators.csv": in_brief,
+        "interpolator_ablations.csv": in_brief,
+    }
+    return {"commit": git_commit(), "sections": list(section_parts(SECTIONS, inputs, figures, brief))}, figures.count
 
 
 def in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:

@@ -1,0 +1,154 @@
+"""The maze pipeline as its rules see it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from interdiff.settings import BASE
+from interdiff.workflow.identity import spec
+from interdiff.workflow.pipelines.maze import MazeConfig
+from interdiff.workflow.pipelines.pipeline import Pipeline
+from interdiff.workflow.variants import difference
+
+NETWORK, SPLITS = ("model.safetensors", "run.json"), ("train.npz", "val.npz", "test.npz")
+REPORTED = {
+    "prepare": SPLITS,
+    "masks": SPLITS,
+    "segment_cost": NETWORK,
+    "selector": NETWORK,
+    "keyframes": NETWORK,
+    "anchors": ("train.npz",),
+    "refiner": NETWORK,
+    "samples": ("samples.npz", "metrics.csv"),
+}
+"""What a variant is made of: files by stage."""
+
+
+class MazePipeline(Pipeline):
+    """The maze's stages."""
+
+    domain = "maze"
+
+    def __init__(self, config: MazeConfig, results: str, root: str | Path) -> None:
+        super().__init__(config.resolved(), results, root)
+        self.config, self.reported = config, config.report
+
+    def sources(self, stage: str, wildcards: Any) -> Sequence[str]:
+        """The layout's D4RL file, if it names one."""
+        source = self.config.layouts[wildcards.layout].source if stage == "demonstrations" else None
+        return [source] if source else []
+
+    def uses(self, stage: str, wildcards: Any) -> Sequence[tuple[str, str]]:
+        """Stages that compare planners read those of several variants."""
+        variants = {
+            "drive": [planner.variant for planner in self.reported.rollouts.planners.values()],
+            "unseen": [self.reported.unseen.planner.variant],
+            "diagnostics": [getattr(wildcards, "variant", "")],
+            "planner": [getattr(wildcards, "variant", "")],
+        }
+        if stage in variants:
+            return [("samples", variant) for variant in variants[stage]]
+        return super().uses(stage, wildcards)
+
+    def implementations(self, stage: str, wildcards: Any) -> list[str]:
+        """Also what no setting chooses: what lies between the steps of the learned baselines, and the report's contents."""
+        fixed = {"drive": "interdiff.two_phase.interpolators.linear", "report": "interdiff.workflow.report.maze"}
+        return sorted({*super().implementations(stage, wildcards), *([fixed[stage]] if stage in fixed else [])})
+
+    def demonstrations(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.config.layouts[wildcards.layout].model_dump()
+
+    def selection(self, wildcards: Any) -> Mapping[str, Any]:
+        """Also the maps and noise that it simulates."""
+        layouts = {
+            name: self.config.layouts[name].model_dump(include={"map", "noise"})
+            for name in self.config.base.data.layouts
+        }
+        return self.reported.selection.model_dump() | {"layouts": layouts}
+
+    def gallery(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.reported.gallery.model_dump(include={"samples_drawn"})
+
+    def metrics(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.reported.model_dump(include={"variants"})
+
+    def variants(self, wildcards: Any) -> Mapping[str, Any]:
+        """The reported variants, and what each changes."""
+        names, settings = self.reported.variants, self.resolved.settings
+        folders = {name: {stage: self.folder(stage, name) for stage in REPORTED} for name in names}
+        specs = {
+            folder: self._digest(stage, name) for name, stages in folders.items() for stage, folder in stages.items()
+        }
+        return {
+            "artifacts": folders,
+            "specs": specs,
+            "variants": names,
+            "base": settings[BASE],
+            "changes": {name: difference(settings[BASE], settings[name]) for name in names},
+            "parents": {name: self.resolved.parents.get(name) for name in names},
+        }
+
+    def _digest(self, stage: str, variant: str) -> str:
+        text = spec(f"maze.{stage}", self.resolved.section(stage, variant), root=self.root, threads=1)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def reported_files(self) -> list[str]:
+        """What the reported variants are made of, every file once."""
+        names = self.reported.variants
+        return list(
+            dict.fromkeys(
+                path for name in names for stage, own in REPORTED.items() for path in self.files(stage, name, *own)
+            )
+        )
+
+    def planner(self, wildcards: Any) -> Mapping[str, Any]:
+        """Plans as in mazes that no network was trained on."""
+        planner = self.reported.unseen.planner.model_dump() | {"variant": wildcards.variant}
+        return {"sampling": self.resolved.section("samples", wildcards.variant), "planner": planner}
+
+    def drive(self, wildcards: Any) -> Mapping[str, Any]:
+        """One task and map, with the planners' sampling settings and the baselines."""
+        rollouts = self.reported.rollouts
+        return rollouts.model_dump(exclude={"tasks", "drawn_task"}) | {
+            "task": wildcards.task,
+            "layout": wildcards.map,
+            "sampling": {
+                name: self.resolved.section("samples", item.variant) for name, item in rollouts.planners.items()
+            },
+            "baselines": self.reported.baselines.model_dump(),
+        }
+
+    def unseen(self, wildcards: Any) -> Mapping[str, Any]:
+        unseen = self.reported.unseen
+        return unseen.model_dump() | {
+            "sampling": self.resolved.section("samples", unseen.planner.variant),
+            "tracker": self.reported.rollouts.tracker.model_dump(),
+        }
+
+    def ablations_of(self, table: str) -> dict[str, list[str]]:
+        """The ablations of a table: all, or the quick ones."""
+        quick = self.reported.quick_ablations
+        return {
+            group: names for group, names in self.reported.ablations.items() if table == "ablations" or group in quick
+        }
+
+    def ablation_folders(self, table: str) -> dict[str, str]:
+        """Folders, below the results root, of the samples that a table compares, base's too."""
+        named = [name for names in self.ablations_of(table).values() for name in names]
+        return {name: self.folder("samples", name) for name in [BASE, *named]}
+
+    def ablations(self, wildcards: Any) -> Mapping[str, Any]:
+        return {
+            "ablations": self.ablations_of(wildcards.table),
+            "folders": self.ablation_folders(wildcards.table),
+        }
+
+    def report(self, wildcards: Any) -> Mapping[str, Any]:
+        return {"domain": "maze"}
+
+    def diagnostics(self, wildcards: Any) -> Mapping[str, Any]:
+        sampling = self.resolved.section("samples", wildcards.variant)
+        return self.reported.diagnostics.model_dump() | {key: sampling[key] for key in ("k", "keyframe_steps")}

@@ -1,0 +1,277 @@
+"""The video pipeline as its rules see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from interdiff.keyframes.dynamic_programming import max_gap
+from interdiff.settings import BASE
+from interdiff.video.data.settings import SPLITS
+from interdiff.video.interpolators.settings import OPTICAL_FLOW
+from interdiff.video.planner.settings import SegmentCostSettings
+from interdiff.workflow.pipelines.pipeline import WEIGHTS, Pipeline
+from interdiff.workflow.pipelines.video import VideoConfig
+from interdiff.workflow.pipelines.video_stages import learned_clips, samples_settings
+
+
+class VideoPipeline(Pipeline):
+    """The video's stages."""
+
+    domain = "video"
+
+    def __init__(self, config: VideoConfig, results: str, root: str | Path) -> None:
+        super().__init__(config.resolved(), results, root)
+        self.config, self.reported, self.data = config, config.report, config.data
+        self.codec_kind = {"codec": config.data.codec.kind}
+
+    def uses(self, stage: str, wildcards: Any) -> Sequence[tuple[str, str]]:
+        """Pictures of interpolators read those of several variants."""
+        if stage == "interpolation_pictures":
+            return [("interpolator", name) for name in self.reported.interpolators if name != OPTICAL_FLOW]
+        return super().uses(stage, wildcards)
+
+    def implementations(self, stage: str, wildcards: Any) -> list[str]:
+        """Also what no setting chooses: what spreads the errors of anchors, and the report's contents."""
+        fixed = {"refiner": "interdiff.two_phase.interpolators.linear", "report": "interdiff.workflow.report.video"}
+        return sorted({*super().implementations(stage, wildcards), *([fixed[stage]] if stage in fixed else [])})
+
+    def backbone_of(self, variant: str) -> list[str]:
+        """A variant's backbone: its checkpoint, or a folder of Wan in diffusers' layout."""
+        folder = self.section("backbone", variant)["pretrained"]
+        if folder is None:
+            return self.files("backbone", variant, *WEIGHTS)
+        return [f"{folder}/config.json", *sorted(str(path) for path in Path(folder).glob("*.safetensors"))]
+
+    def clips_index(self, wildcards: Any) -> list[str]:
+        """Input function: the index of a split's clips, or of those that the backbone made of its prompts."""
+        split = wildcards.clips.removeprefix("generated_")
+        if split == wildcards.clips:
+            return [self.path(f"index/{split}.npz")]
+        return self.files("generated", wildcards.variant, f"{split}.npz")
+
+    def generated_shards(self, wildcards: Any) -> list[str]:
+        """Input function: the shards of the backbone's clips of a split."""
+        count = self.section("generated", wildcards.variant)["shards"][wildcards.split]
+        folder = self.path(f"generated/{wildcards.variant}/{wildcards.split}")
+        return [f"{folder}/{number:05d}.tar" for number in range(count)]
+
+    def anchor_shards(self, wildcards: Any) -> list[str]:
+        """Input function: phase 1's outputs for the clips that phase 2 learns from."""
+        anchors = self.section("anchors", wildcards.variant)
+        made = anchors["source"] == "generated"
+        there = self.section("generated", wildcards.variant)["shards"] if made else self.data.shards
+        folder = self.path(f"anchors/{wildcards.variant}")
+        return [f"{folder}/{number:05d}.tar" for number in range(min(anchors["shards"], there["train"]))]
+
+    def learned_index(self, stage: str) -> Callable[[Any], list[str]]:
+        """Input function: the index of the clips that a stage learns from."""
+
+        def index(wildcards: Any) -> list[str]:
+            if learned_clips(self.resolved, stage, wildcards.variant) == "train":
+                return [self.path("index/train.npz")]
+            return self.files("generated", wildcards.variant, "train.npz")
+
+        return index
+
+    def learned_oracle(self, stage: str) -> Callable[[Any], list[str]]:
+        """Input function: their oracle."""
+
+        def oracle(wildcards: Any) -> list[str]:
+            clips = learned_clips(self.resolved, stage, wildcards.variant)
+            return self.files("oracle", wildcards.variant, f"{clips}.npz")
+
+        return oracle
+
+    def codec(self, wildcards: Any) -> Mapping[str, Any]:
+        return {
+            "codec": self.data.codec.model_dump(),
+            "rendered": self.data.clips.model_dump(exclude={"per_shard"}),
+        }
+
+    def clips(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.codec_kind | {
+            "rendered": self.data.clips.model_dump(),
+            "text": self.data.text.model_dump(),
+            "split": wildcards.split,
+            "number": int(wildcards.number),
+        }
+
+    def download(self, wildcards: Any) -> Mapping[str, Any]:
+        """The splits take numbers one after the other."""
+        before = SPLITS[: SPLITS.index(wildcards.split)]
+        number = sum(self.data.shards[split] for split in before) + int(wildcards.number)
+        return {"hub": self.data.hub.model_dump(), "number": number}
+
+    def lsmdc(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.codec_kind | {
+            "lsmdc": self.data.lsmdc.model_dump(exclude={"annotations"}),
+            "text": self.data.text.model_dump(),
+            "frames": self.data.clips.frames,
+            "number": int(wildcards.number),
+        }
+
+    def optical_flow(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.codec_kind | {
+            "optical_flow": self.config.optical_flow.model_dump(),
+            "masks": self.config.masks.model_dump(),
+            "number": int(wildcards.number),
+        }
+
+    def optical_flow_index(self, wildcards: Any) -> Mapping[str, Any]:
+        return {"kind": "optical_flow", "partial": self.config.optical_flow.partial}
+
+    def generated_index(self, wildcards: Any) -> Mapping[str, Any]:
+        return {"kind": "generated", "partial": False}
+
+    def index(self, wildcards: Any) -> Mapping[str, Any]:
+        return {"kind": "clips", "partial": False}
+
+    def report(self, wildcards: Any) -> Mapping[str, Any]:
+        return {"domain": "video"}
+
+    def negative(self, wildcards: Any) -> Mapping[str, Any]:
+        return {"text": self.data.text.model_dump(), "prompt": self.config.negative_prompt}
+
+    def generated(self, wildcards: Any) -> Mapping[str, Any]:
+        return {
+            "generated": self.section("generated", wildcards.variant),
+            "shift": self.section("backbone", wildcards.variant)["shift"],
+            "split": wildcards.split,
+            "number": int(wildcards.number),
+        }
+
+    def anchors(self, wildcards: Any) -> Mapping[str, Any]:
+        keyframes = self.section("keyframes", wildcards.variant)
+        return {
+            "anchors": self.section("anchors", wildcards.variant),
+            "shift": keyframes["shift"],
+            "seed": keyframes["training"]["seed"],
+            "number": int(wildcards.number),
+        }
+
+    def anchors_index(self, wildcards: Any) -> Mapping[str, Any]:
+        return {"kind": "anchors", "partial": self.section("anchors", wildcards.variant)["partial"]}
+
+    def refiner(self, wildcards: Any) -> Mapping[str, Any]:
+        return {
+            "refiner": self.section("refiner", wildcards.variant),
+            "max_gap_factor": self.section("oracle", wildcards.variant)["max_gap_factor"],
+        }
+
+    def cost_targets(self, wildcards: Any) -> Mapping[str, Any]:
+        costs = self.section("segment_cost", wildcards.variant)
+        oracle = self.section("oracle", wildcards.variant)
+        frames = 1 + (self.data.clips.frames - 1) // 4
+        return {
+            "clips": costs["clips"],
+            "pairs": costs["pairs"],
+            "longest": max_gap(frames, min(oracle["k"]), oracle["max_gap_factor"]),
+            "shift": self.section("backbone", wildcards.variant)["shift"],
+            "seed": costs["training"]["seed"],
+        }
+
+    def cost_levels(self, variant: str) -> list[float]:
+        """The noise levels at which D_phi's costs choose keyframes."""
+        return SegmentCostSettings(**self.section("segment_cost", variant)).levels
+
+    def selector(self, wildcards: Any) -> Mapping[str, Any]:
+        selector = self.section("selector", wildcards.variant)
+        labelled = selector["labels"] == "segment_cost"
+        return {"selector": selector, "cost_levels": self.cost_levels(wildcards.variant) if labelled else []}
+
+    def samples(self, wildcards: Any) -> Mapping[str, Any]:
+        return samples_settings(self.resolved, wildcards.variant).model_dump()
+
+    def adherence(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.codec_kind
+
+    def metrics(self, wildcards: Any) -> Mapping[str, Any]:
+        methods = self.reported.methods
+        return {
+            "methods": methods,
+            "steps": [self.section("samples", method)["steps"] for method in methods],
+            "exact": self.reported.exact,
+            "reference": self.reported.against,
+        }
+
+    def selection(self, wildcards: Any) -> Mapping[str, Any]:
+        return {
+            "k": self.config.base.oracle.k,
+            "selectors": self.reported.selectors,
+            "segment_costs": self.reported.segment_costs,
+            "cost_levels": [self.cost_levels(name) for name in self.reported.segment_costs],
+        }
+
+    def two_phase_methods(self) -> list[str]:
+        """The methods of metrics.csv that have two phases."""
+        methods = self.reported.methods
+        return [name for name in methods if self.section("samples", name)["method"] == "two_phase"]
+
+    def looks(self, variant: str) -> bool:
+        """Whether a variant's selector looks at the noise."""
+        return self.section("selector", variant)["preview"]
+
+    def trained(self) -> dict[str, tuple[str, str]]:
+        """The networks behind metrics.csv and selection.csv, once each: stage and owner by what they are."""
+        report, section = self.reported, self.section
+        own = [name for name in report.methods if not section("backbone", name)["pretrained"]]
+        wanted = [("backbone", "backbone", name) for name in own]
+        wanted += [("keyframes", "phase 1", name) for name in report.tunings]
+        wanted += [("refiner", "phase 2", name) for name in self.two_phase_methods()]
+        wanted += [("segment_cost", "D_phi", name) for name in report.segment_costs]
+        wanted += [("preview", "preview", name) for name in report.selectors if self.looks(name)]
+        wanted += [("selector", "selector", name) for name in report.selectors]
+        owners = [(stage, network, self.resolved.owner(stage, name)) for stage, network, name in wanted]
+        return {f"{network}: {owner}": (stage, owner) for stage, network, owner in owners}
+
+    def sample_pictures(self, wildcards: Any) -> Mapping[str, Any]:
+        methods, two_phase = self.reported.methods, self.two_phase_methods()
+        return self.codec_kind | {
+            "methods": methods,
+            "teachers": [name for name in methods if name not in two_phase],
+            "drawn": BASE,
+            "networks": list(self.trained()),
+        }
+
+    def interpolation(self, wildcards: Any) -> Mapping[str, Any]:
+        clips = self.config.interpolation.clips
+        return self.codec_kind | {"masks": self.config.masks.model_dump(), "clips": clips}
+
+    def interpolators(self, wildcards: Any) -> Mapping[str, Any]:
+        return {
+            "methods": self.compared_interpolators(wildcards.table),
+            "reference": self.reported.reference,
+            "split": self.config.interpolation.split,
+        }
+
+    def compared_interpolators(self, table: str) -> list[str]:
+        """The methods of interpolators.csv, or of interpolator_ablations.csv: after the reference, once each."""
+        if table == "interpolators":
+            return self.reported.interpolators
+        return list(dict.fromkeys([self.reported.reference, *self.reported.ablations]))
+
+    def trained_interpolators(self) -> dict[str, tuple[str, str]]:
+        """The networks behind the compared interpolators: stage and owner by name; some share one, and some have none."""
+        found: dict[tuple[str, str], str] = {}
+        for name in self.reported.interpolators:
+            if name == OPTICAL_FLOW:
+                continue
+            settings = self.section("interpolator", name)
+            if settings["straightened"]:
+                known = "straightener" in found.values()
+                made = ("straightener", self.resolved.owner("straightener", name))
+                found.setdefault(made, f"straightener of {name}" if known else "straightener")
+            if settings["method"] in ("flow", "sinkhorn"):
+                found.setdefault(("interpolator", self.resolved.owner("interpolator", name)), name)
+        return {name: made for made, name in found.items()}
+
+    def interpolation_pictures(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.codec_kind | {
+            "methods": self.reported.interpolators,
+            "reference": self.reported.reference,
+            "drawn": self.reported.drawn,
+            "networks": list(self.trained_interpolators()),
+            "masks": self.config.masks.model_dump(),
+        }

@@ -1,0 +1,53 @@
+# What every job has; a rule below states only its name, its files, what it takes and what it is told.
+rule maze_stage:
+    log:
+        "<results>/maze/logs/<job>.txt",
+    benchmark:
+        "<results>/maze/benchmarks/<job>.tsv"
+    pathvars:
+        job="stage",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        results=results_root,
+        files=files,
+    shell:
+        "python -m stages --spec {params.spec:q} --gpus {resources.gpu} --log {log:q} --results {params.results:q}"
+        " {params.files}"
+
+
+use rule maze_stage as maze_network with:
+    threads: CONFIG.maze.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+
+
+use rule maze_stage as video_stage with:
+    log:
+        "<results>/video/logs/<job>.txt",
+    benchmark:
+        "<results>/video/benchmarks/<job>.tsv"
+    conda:
+        "../envs/video.yaml"
+
+
+use rule video_stage as video_network with:
+    threads: CONFIG.video.threads
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="4h",
+
+
+use rule video_network as video_training with:
+    resources:
+        gpu=1,
+        mem_mb=memory(4000),
+        runtime="24h",

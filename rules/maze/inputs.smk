@@ -1,0 +1,81 @@
+PLANNER = ("segment_cost", "selector", "keyframes", "refiner")
+
+
+def layout_source(wildcards):
+    """Input function: the layout's D4RL file, if it names one."""
+    source = CONFIG.maze.layouts[wildcards.layout].source
+    return [source] if source else []
+
+
+def layout_demonstrations(wildcards):
+    """Input function: the demonstrations of a variant's layouts, in their order."""
+    layouts = MAZE.section("prepare", wildcards.variant)["layouts"]
+    return [MAZE.path(f"demonstrations/{layout}.hdf5") for layout in layouts]
+
+
+def sample_folder(variant):
+    """The folder of a variant's samples."""
+    return f"{CONFIG.results}/{MAZE.folder('samples', variant)}"
+
+
+def report_metrics():
+    """The reported variants' tables, in their order."""
+    return [f"{sample_folder(variant)}/metrics.csv" for variant in CONFIG.maze.report.variants]
+
+
+def report_selection():
+    """The comparison of ways to choose keyframes; it re-simulates single mazes' goal-to-goal segments, and nothing else."""
+    data = CONFIG.maze.base.data
+    single = all(isinstance(CONFIG.maze.layouts[name].map, str) for name in data.layouts)
+    return [MAZE.path("selection.csv")] if single and data.mode == "segments" else []
+
+
+def baseline_checkpoint(stage, planner):
+    """Input function: what it takes to rebuild a network of a learned baseline, a key of `report.baselines`."""
+
+    def paths(wildcards):
+        return MAZE.files(stage, getattr(CONFIG.maze.report.baselines, planner).variant, *WEIGHTS)
+
+    return paths
+
+
+def planner_files(stage, *names):
+    """Files of a stage for each of our planners in the simulator, sorted by their names."""
+    planners = [item for _, item in sorted(CONFIG.maze.report.rollouts.planners.items())]
+    return [path for item in planners for path in MAZE.files(stage, item.variant, *names)]
+
+
+def unseen_files(stage, *names):
+    """Files of a stage that the planner of unseen.csv uses."""
+    return MAZE.files(stage, CONFIG.maze.report.unseen.planner.variant, *names)
+
+
+def driven(tasks, suffix):
+    """Files of the stage drive, one per task and map."""
+    maps = CONFIG.maze.report.rollouts.tasks
+    return [MAZE.path(f"rollouts/{task}/{name}{suffix}") for task in tasks for name in maps[task]]
+
+
+def ablation_samples(wildcards):
+    """Input function: all samples of a table, every file once."""
+    folders = dict.fromkeys(MAZE.ablation_folders(wildcards.table).values())
+    return [f"{CONFIG.results}/{folder}/samples.npz" for folder in folders]
+
+
+def report_pictures():
+    """Pictures of the drawn variants: a gallery per layout, and training curves."""
+    return [
+        f"{sample_folder(variant)}/{name}.png"
+        for variant in CONFIG.maze.report.gallery.variants
+        for name in [*MAZE.section("prepare", variant)["layouts"], "curves"]
+    ]
+
+
+def report_ablations():
+    """The table of ablations that the report shows: all that there are, where they are asked for."""
+    return included("ablations", "ablations.csv") or [MAZE.path("quick_ablations.csv")]
+
+
+def included(part, *names):
+    """Files of a part that report.html shows on request, below the maze's results."""
+    return [MAZE.path(f"{name}") for name in names if part in CONFIG.maze.report.include]

@@ -1,0 +1,42 @@
+use rule maze_stage as demonstrations with:
+    input:
+        source=layout_source,
+    output:
+        demonstrations="<results>/maze/demonstrations/{layout}.hdf5",
+    pathvars:
+        job="demonstrations/{layout}",
+    conda:
+        "../../envs/data.yaml"
+    params:
+        spec=MAZE.spec("demonstrations"),
+
+
+use rule maze_stage as prepare with:
+    input:
+        demonstrations=layout_demonstrations,
+    output:
+        train="<results>/maze/prepared/{variant}/train.npz",
+        val="<results>/maze/prepared/{variant}/val.npz",
+        test="<results>/maze/prepared/{variant}/test.npz",
+    pathvars:
+        job="prepare/{variant}",
+    wildcard_constraints:
+        variant=MAZE.owners("prepare"),
+    conda:
+        "../../envs/data.yaml"
+    params:
+        spec=MAZE.spec("prepare"),
+
+
+use rule maze_stage as masks with:
+    input:
+        prepared=MAZE.of("prepare", "{split}.npz"),
+    output:
+        masks="<results>/maze/masks/{variant}/{split}.npz",
+    pathvars:
+        job="masks/{variant}.{split}",
+    wildcard_constraints:
+        variant=MAZE.owners("masks"),
+    threads: CONFIG.maze.threads
+    params:
+        spec=MAZE.spec("masks", CONFIG.maze.threads),

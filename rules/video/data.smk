@@ -1,0 +1,97 @@
+use rule video_stage as video_codec with:
+    output:
+        **checkpoint_in("video/codec"),
+        metrics="<results>/video/codec/metrics.json",
+    pathvars:
+        job="codec",
+    params:
+        spec=VIDEO.spec("codec"),
+
+
+use rule video_stage as clips with:
+    input:
+        codec=codec_files,
+    output:
+        shard="<results>/video/shards/{split}/{number}.tar",
+    pathvars:
+        job="clips/{split}.{number}",
+    wildcard_constraints:
+        number=from_source("clips"),
+    params:
+        spec=VIDEO.spec("clips"),
+
+
+use rule video_stage as download with:
+    output:
+        shard="<results>/video/shards/{split}/{number}.tar",
+    pathvars:
+        job="download/{split}.{number}",
+    wildcard_constraints:
+        number=from_source("hub"),
+    resources:
+        gpu=0,
+        mem_mb=memory(4000),
+        runtime="4h",
+    params:
+        spec=VIDEO.spec("download"),
+
+
+use rule video_network as lsmdc with:
+    input:
+        annotations=annotations,
+        codec=codec_files,
+    output:
+        shard="<results>/video/shards/{split}/{number}.tar",
+    pathvars:
+        job="lsmdc/{split}.{number}",
+    wildcard_constraints:
+        number=from_source("lsmdc"),
+    threads: 1
+    params:
+        spec=VIDEO.spec("lsmdc"),
+
+
+use rule video_stage as video_index with:
+    input:
+        shards=lambda wildcards: shards("shards", wildcards.split),
+    output:
+        index="<results>/video/index/{split}.npz",
+    pathvars:
+        job="index/{split}",
+    params:
+        spec=VIDEO.spec("index", shared="index"),
+
+
+use rule video_network as optical_flow with:
+    input:
+        index="<results>/video/index/{split}.npz",
+        codec=codec_files,
+    output:
+        shard="<results>/video/optical_flow/{split}/{number}.tar",
+    pathvars:
+        job="optical_flow/{split}.{number}",
+    wildcard_constraints:
+        number=r"\d{5}",
+    threads: 1
+    params:
+        spec=VIDEO.spec("optical_flow"),
+
+
+use rule video_stage as optical_flow_index with:
+    input:
+        shards=lambda wildcards: shards("optical_flow", wildcards.split),
+    output:
+        index="<results>/video/optical_flow/{split}.npz",
+    pathvars:
+        job="optical_flow_index/{split}",
+    params:
+        spec=VIDEO.spec("optical_flow_index", shared="index"),
+
+
+use rule video_stage as negative with:
+    output:
+        negative="<results>/video/negative.npz",
+    pathvars:
+        job="negative",
+    params:
+        spec=VIDEO.spec("negative"),

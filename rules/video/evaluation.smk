@@ -1,0 +1,69 @@
+use rule video_network as video_samples with:
+    input:
+        index="<results>/video/index/test.npz",
+        backbone=backbone_files,
+        negative="<results>/video/negative.npz",
+        selector=two_phase_files("selector", *WEIGHTS),
+        preview=two_phase_files("preview", *WEIGHTS),
+        oracle=schedule_oracle,
+        keyframes=two_phase_files("keyframes", *WEIGHTS),
+        interpolator=two_phase_files("interpolator", *WEIGHTS),
+        refiner=two_phase_files("refiner", *WEIGHTS),
+    output:
+        samples="<results>/video/samples/{variant}/samples.npz",
+        costs="<results>/video/samples/{variant}/costs.json",
+    pathvars:
+        job="samples/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("samples"),
+    params:
+        spec=VIDEO.spec("samples", CONFIG.video.threads),
+
+
+use rule video_network as adherence with:
+    input:
+        index="<results>/video/index/test.npz",
+        samples="<results>/video/samples/{variant}/samples.npz",
+        codec=codec_files,
+    output:
+        adherence="<results>/video/samples/{variant}/adherence.csv",
+    pathvars:
+        job="adherence/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("samples"),
+    threads: 1
+    params:
+        spec=VIDEO.spec("adherence"),
+
+
+use rule video_stage as video_metrics with:
+    input:
+        samples=method_files("samples.npz"),
+        adherence=adherence_files(),
+        costs=method_files("costs.json"),
+        fit="<results>/video/index/val.npz",
+        real="<results>/video/index/test.npz",
+    output:
+        metrics="<results>/video/metrics.csv",
+    pathvars:
+        job="metrics",
+    params:
+        spec=VIDEO.spec("metrics"),
+
+
+use rule video_network as video_selection with:
+    input:
+        index=both_kinds("test"),
+        oracle=oracles_of_both_kinds("test"),
+        train_index=both_kinds("train"),
+        train_oracle=oracles_of_both_kinds("train"),
+        backbone=VIDEO.backbone_of(BASE),
+        preview=preview_of_base(),
+        selectors=compared_models("selector", "selectors"),
+        segment_costs=compared_models("segment_cost", "segment_costs"),
+    output:
+        selection="<results>/video/selection.csv",
+    pathvars:
+        job="selection",
+    params:
+        spec=VIDEO.spec("selection", CONFIG.video.threads),

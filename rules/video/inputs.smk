@@ -1,0 +1,185 @@
+from interdiff.settings import BASE
+from interdiff.video.interpolators.settings import OPTICAL_FLOW
+from interdiff.video.planner.settings import SELECTED
+
+
+def from_source(source):
+    """Wildcard constraint: numbers of shards, none of which match where shards come from elsewhere."""
+    return r"\d{5}" if CONFIG.video.data.source == source else "(?!)"
+
+
+def shards(folder, split):
+    """All shards of a split, in order, in a folder of the video's results."""
+    count = CONFIG.video.data.shards[split]
+    return [VIDEO.path(f"{folder}/{split}/{number:05d}.tar") for number in range(count)]
+
+
+def codec_files(wildcards):
+    """Input function: the codec's checkpoint, or the VAE's folder."""
+    codec = CONFIG.video.data.codec
+    if codec.kind == "wan_vae":
+        return [f"{codec.folder}/{name}" for name in ("diffusion_pytorch_model.safetensors", "config.json")]
+    return [VIDEO.path(f"codec/{name}") for name in WEIGHTS]
+
+
+def annotations(wildcards):
+    """Input function: the annotation file of a split of film clips."""
+    return CONFIG.video.data.lsmdc.annotations[wildcards.split]
+
+
+def straightener_checkpoint(wildcards):
+    """Input function: the straightener, where an interpolator runs inside its space."""
+    inside = VIDEO.section("interpolator", wildcards.variant)["straightened"]
+    return VIDEO.of("straightener", *WEIGHTS)(wildcards) if inside else []
+
+
+def optical_flow_index(wildcards):
+    """Input function: optical flow's training shards, where an interpolator learns from them."""
+    weight = VIDEO.section("interpolator", wildcards.variant)["losses"]["optical_flow"]
+    return [VIDEO.path("optical_flow/train.npz")] if weight else []
+
+
+def held_out_index(folder="index"):
+    """The index of the split that figures are of, in a folder of the video's results."""
+    return VIDEO.path(f"{folder}/{CONFIG.video.interpolation.split}.npz")
+
+
+def compared_interpolations(name):
+    """Input function: a file of the figures of each method of a table."""
+    return lambda wildcards: interpolation_files(VIDEO.compared_interpolators(wildcards.table), name)
+
+
+def interpolation_files(methods, name):
+    """A file of each method's figures: those of variants, and optical flow's."""
+    return [
+        (
+            VIDEO.path(f"interpolation/optical_flow/{name}")
+            if method == OPTICAL_FLOW
+            else VIDEO.files("interpolation", method, name)[0]
+        )
+        for method in methods
+    ]
+
+
+def backbone_files(wildcards):
+    """Input function: the backbone's checkpoint, or a folder of Wan in diffusers' layout."""
+    return VIDEO.backbone_of(wildcards.variant)
+
+
+def oracle_network(kind):
+    """Input function: the network that an oracle's costs are of, if they are of this kind."""
+    stage = "straightener" if kind == "straightened" else kind
+
+    def files(wildcards):
+        settings = VIDEO.section("oracle", wildcards.variant)
+        return VIDEO.files(stage, settings["of"], *WEIGHTS) if settings["costs"] == kind else []
+
+    return files
+
+
+def cost_targets(wildcards):
+    """Input function: the teacher's costs, where D_phi learns those."""
+    teacher = VIDEO.section("segment_cost", wildcards.variant)["targets"] == "teacher"
+    return [VIDEO.path(f"segment_cost/{wildcards.variant}/targets.npz")] if teacher else []
+
+
+def if_looking(files):
+    """Input function: these files, where a selector looks."""
+    return lambda wildcards: files(wildcards) if VIDEO.looks(wildcards.variant) else []
+
+
+def labelling_segment_cost(wildcards):
+    """Input function: D_phi, where it labels what a selector learns."""
+    labels = VIDEO.section("selector", wildcards.variant)["labels"] == "segment_cost"
+    return VIDEO.of("segment_cost", *WEIGHTS)(wildcards) if labels else []
+
+
+def two_phase_files(stage, *names):
+    """Input function: files of a stage that a method with two phases samples with."""
+
+    def files(wildcards):
+        sampling = VIDEO.section("samples", wildcards.variant)
+        chosen = sampling["selector"] == SELECTED
+        unused = {
+            "selector": not chosen,
+            "preview": not (chosen and VIDEO.looks(wildcards.variant)),
+            "refiner": not sampling["refiner_steps"],
+        }
+        if sampling["method"] == "teacher" or unused.get(stage):
+            return []
+        return VIDEO.of(stage, *names)(wildcards)
+
+    return files
+
+
+def schedule_oracle(wildcards):
+    """Input function: costs of training clips, where keyframes are chosen without the selector."""
+    sampling = VIDEO.section("samples", wildcards.variant)
+    if sampling["method"] == "teacher" or sampling["selector"] == SELECTED:
+        return []
+    return VIDEO.learned_oracle("selector")(wildcards)
+
+
+def method_files(name):
+    """A file of the samples of each method of metrics.csv, in their order."""
+    return [VIDEO.files("samples", method, name)[0] for method in CONFIG.video.report.methods]
+
+
+def adherence_files():
+    """What the tracker sees in the samples of each method: it knows the prompts of rendered clips alone."""
+    return method_files("adherence.csv") if CONFIG.video.data.source == "clips" else []
+
+
+def both_kinds(split):
+    """The indices of a split's clips: the data's, and the backbone's."""
+    return [
+        VIDEO.path(f"index/{split}.npz"),
+        *VIDEO.files("generated", BASE, f"{split}.npz"),
+    ]
+
+
+def oracles_of_both_kinds(split):
+    """Their oracles."""
+    return VIDEO.files("oracle", BASE, f"{split}.npz", f"generated_{split}.npz")
+
+
+def compared_models(stage, key):
+    """The weights of the selectors or D_phis that selection.csv compares, in their order."""
+    names = getattr(CONFIG.video.report, key)
+    return [VIDEO.files(stage, name, "model.safetensors")[0] for name in names]
+
+
+def preview_of_base():
+    """The preview, where a selector of selection.csv looks: that of the backbone whose clips are looked at."""
+    looking = any(VIDEO.looks(name) for name in CONFIG.video.report.selectors)
+    return VIDEO.files("preview", BASE, *WEIGHTS) if looking else []
+
+
+def samples_report():
+    """The comparison of methods, with its pictures."""
+    folder = f"{CONFIG.results}/video"
+    names = ("cost.png", "samples.gif", "sheet.png", "losses.png")
+    return [f"{folder}/metrics.csv", *(f"{folder}/samples/{name}" for name in names)]
+
+
+def histories(networks):
+    """Histories of networks, given the stage and the owner of each."""
+    return [VIDEO.path(f"{stage}/{owner}/history.csv") for stage, owner in networks.values()]
+
+
+def reported_interpolators(*names):
+    """Files of the compared interpolators' checkpoints, in their order."""
+    methods = [name for name in CONFIG.video.report.interpolators if name != OPTICAL_FLOW]
+    return [path for method in methods for path in VIDEO.files("interpolator", method, *names)]
+
+
+def interpolator_report():
+    """The comparison of interpolators, with its pictures."""
+    pictures = ("errors", "best", "median", "worst", "fields", "curves")
+    folder = f"{CONFIG.results}/video"
+    return [f"{folder}/interpolators.csv", *(f"{folder}/interpolation/{name}.png" for name in pictures)]
+
+
+def interpolator_ablations_report():
+    """The ablations of interpolators, where the report shows them."""
+    return [VIDEO.path("interpolator_ablations.csv")] if CONFIG.video.report.include else []

@@ -1,0 +1,70 @@
+use rule video_network as straightener with:
+    input:
+        index="<results>/video/index/train.npz",
+    output:
+        **checkpoint_in("video/straightener/{variant}"),
+    pathvars:
+        job="straightener/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("straightener"),
+    params:
+        spec=VIDEO.spec("straightener", CONFIG.video.threads),
+
+
+use rule video_network as interpolator with:
+    input:
+        index="<results>/video/index/train.npz",
+        straightener=straightener_checkpoint,
+        optical_flow=optical_flow_index,
+    output:
+        **checkpoint_in("video/interpolator/{variant}"),
+    pathvars:
+        job="interpolator/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("interpolator"),
+    params:
+        spec=VIDEO.spec("interpolator", CONFIG.video.threads),
+
+
+use rule video_network as interpolation with:
+    input:
+        index=held_out_index(),
+        codec=codec_files,
+        interpolator=VIDEO.of("interpolator", *WEIGHTS),
+    output:
+        figures="<results>/video/interpolation/{variant}/figures.npz",
+        costs="<results>/video/interpolation/{variant}/costs.json",
+    pathvars:
+        job="interpolation/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("interpolation"),
+    params:
+        spec=VIDEO.spec("interpolation", CONFIG.video.threads),
+
+
+use rule video_network as optical_flow_interpolation with:
+    input:
+        index=held_out_index(),
+        codec=codec_files,
+        optical_flow=held_out_index("optical_flow"),
+    output:
+        figures="<results>/video/interpolation/optical_flow/figures.npz",
+        costs="<results>/video/interpolation/optical_flow/costs.json",
+    pathvars:
+        job="interpolation/optical_flow",
+    params:
+        spec=VIDEO.spec("interpolation", CONFIG.video.threads),
+
+
+use rule video_stage as interpolators with:
+    input:
+        figures=compared_interpolations("figures.npz"),
+        costs=compared_interpolations("costs.json"),
+    output:
+        interpolators="<results>/video/{table}.csv",
+    pathvars:
+        job="{table}",
+    wildcard_constraints:
+        table="interpolators|interpolator_ablations",
+    params:
+        spec=VIDEO.spec("interpolators"),

@@ -1,0 +1,9 @@
+"""`python -m stages --spec JSON ...` runs the stage that the spec names, as `python -m stages.maze.refiner` would."""
+
+import json
+import runpy
+import sys
+
+runpy.run_module(
+    f"stages.{json.loads(sys.argv[sys.argv.index('--spec') + 1])['stage']}", run_name="__main__", alter_sys=True
+)
