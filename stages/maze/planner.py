@@ -25,8 +25,14 @@ def main(stage: Stage) -> None:
         write_json(stage.outputs[f"{name}_config"], read_json(config))
         write_json(stage.outputs[f"{name}_run"], read_json(run))
     resolution = data.sdf.shape[-1] // data.cells
-    sizes = {"frames": data.frames, "cells": data.cells, "sdf_resolution": resolution}
-    write_json(stage.outputs["planner"], PlannerSettings(**sizes, **settings.model_dump()).model_dump())
+    planner = PlannerSettings(
+        frames=data.frames,
+        cells=data.cells,
+        sdf_resolution=resolution,
+        sampling=settings.sampling,
+        planner=settings.planner,
+    )
+    write_json(stage.outputs["planner"], planner.model_dump())
 
 
 if __name__ == "__main__":

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from interdiff.learning.settings import NetworkSettings, TrainingSettings
+from interdiff.learning.settings import TrainingSettings
+from interdiff.maze.planner.settings import MazeNetworkSettings
 from interdiff.settings import Count, Name, Section
 
 
 class WindowDiffusionSettings(Section):
     """A learned baseline: diffusion over the states at equally spaced steps of windows of fixed horizon."""
 
-    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
     interval: Count = Field(4, description="steps of 0.01 s from one token to the next; divides every horizon")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
@@ -19,7 +20,7 @@ class WindowDiffusionSettings(Section):
 class SegmentFillSettings(Section):
     """The hierarchical baseline's low level: diffusion over all steps between two sub-goals."""
 
-    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
     interval: Count = Field(15, description="steps between sub-goals, that of the high level")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 

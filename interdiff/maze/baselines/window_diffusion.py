@@ -20,7 +20,7 @@ from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, denoised, known_entries
-from interdiff.maze.planner.networks import TOP_SPEED, Condition, from_network, to_network
+from interdiff.maze.planner.networks import ROUTE_WIDTH, TOP_SPEED, Condition, from_network, to_network
 from interdiff.maze.world.simulator import TIMESTEP
 
 
@@ -40,8 +40,9 @@ class WindowDenoiser(KeyframeDenoiser):
         d_model: int,
         depth: int,
         heads: int,
+        route_width: int = ROUTE_WIDTH,
     ) -> None:
-        super().__init__(max(horizons.values()) + 1, d_model, depth, heads)
+        super().__init__(max(horizons.values()) + 1, d_model, depth, heads, route_width)
         for name, horizon in horizons.items():
             if horizon % interval:
                 raise InputError(f"horizon of {name}: {horizon} steps are not a multiple of interval={interval}")
@@ -59,8 +60,10 @@ class WindowDenoiser(KeyframeDenoiser):
 class SegmentDenoiser(KeyframeDenoiser):
     """Denoises the states at every step between two states that are `interval` steps apart."""
 
-    def __init__(self, interval: int, grid: int, d_model: int, depth: int, heads: int) -> None:
-        super().__init__(interval + 1, d_model, depth, heads)
+    def __init__(
+        self, interval: int, grid: int, d_model: int, depth: int, heads: int, route_width: int = ROUTE_WIDTH
+    ) -> None:
+        super().__init__(interval + 1, d_model, depth, heads, route_width)
         self.interval, self.grid = interval, grid
 
     @property

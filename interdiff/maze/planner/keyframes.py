@@ -8,14 +8,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interdiff.learning.networks import FourierFeatures, mlp
-from interdiff.maze.planner.networks import STATE_CHANNELS, Backbone, Condition, Encoded, from_network, to_network
+from interdiff.maze.planner.networks import (
+    ROUTE_WIDTH,
+    STATE_CHANNELS,
+    Backbone,
+    Condition,
+    Encoded,
+    from_network,
+    to_network,
+)
 from interdiff.two_phase.keyframe_diffusion import sample_keyframes
 
 
 class KeyframeDenoiser(nn.Module):
     """Phase 1: predicts clean keyframes from noisy ones, K tokens at their own frames."""
 
-    def __init__(self, frames: int, d_model: int, depth: int, heads: int) -> None:
+    def __init__(self, frames: int, d_model: int, depth: int, heads: int, route_width: int = ROUTE_WIDTH) -> None:
         super().__init__()
         self.frames = frames
         self.fourier_time = FourierFeatures(5)
@@ -23,7 +31,7 @@ class KeyframeDenoiser(nn.Module):
         inputs = STATE_CHANNELS + self.fourier_position.width(2) + self.fourier_time.width(1) + 5
         self.embed = mlp(inputs, 2 * d_model, d_model)
         self.noise_level = mlp(self.fourier_time.width(1), d_model, d_model)
-        self.backbone = Backbone(d_model, depth, heads)
+        self.backbone = Backbone(d_model, depth, heads, route_width)
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, STATE_CHANNELS)
 

@@ -151,14 +151,13 @@ class RouteEncoder(nn.Module):
     does: in equal time a transformer alone is left with four times the error of the expected path.
     """
 
-    def __init__(self, inputs: int, d_model: int) -> None:
+    def __init__(self, inputs: int, width: int, d_model: int) -> None:
         super().__init__()
-        self.embed = nn.Linear(inputs, ROUTE_WIDTH)
+        self.embed = nn.Linear(inputs, width)
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(ROUTE_WIDTH), mlp(ROUTE_WIDTH, ROUTE_WIDTH, ROUTE_WIDTH))
-            for _ in range(ROUTE_DEPTH)
+            nn.Sequential(nn.LayerNorm(width), mlp(width, width, width)) for _ in range(ROUTE_DEPTH)
         )
-        self.out = nn.Linear(ROUTE_WIDTH, (1 + ROUTE_TIMES) * d_model)
+        self.out = nn.Linear(width, (1 + ROUTE_TIMES) * d_model)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         x = self.embed(features)
@@ -175,13 +174,13 @@ class Backbone(nn.Module):
     time that is added to the tokens at their times, and as heatmaps over the map tokens that bias the attention to them.
     """
 
-    def __init__(self, d_model: int, depth: int, heads: int) -> None:
+    def __init__(self, d_model: int, depth: int, heads: int, route_width: int) -> None:
         super().__init__()
         self.map_encoder = MapEncoder(d_model)
         self.map_summary = nn.Linear(d_model, MAP_SUMMARY)
         self.fourier = FourierFeatures(POSITION_OCTAVES)
         self.waypoints = Waypoints()
-        self.route = RouteEncoder(2 * self.fourier.width(2) + 6 + 6 * ROUTE_TIMES + MAP_SUMMARY, d_model)
+        self.route = RouteEncoder(2 * self.fourier.width(2) + 6 + 6 * ROUTE_TIMES + MAP_SUMMARY, route_width, d_model)
         self.heat = nn.Linear(2, heads, bias=False)
         self.transformer = Transformer(d_model, depth, heads)
 
@@ -223,11 +222,13 @@ class Backbone(nn.Module):
 class FrameQueries(nn.Module):
     """Learned features of every frame from the condition alone: T / f tokens that carry f frames each -> [B, T, C]."""
 
-    def __init__(self, frames: int, frames_per_token: int, outputs: int, d_model: int, depth: int, heads: int) -> None:
+    def __init__(
+        self, frames: int, frames_per_token: int, outputs: int, d_model: int, depth: int, heads: int, route_width: int
+    ) -> None:
         super().__init__()
         self.frames, self.frames_per_token = frames, frames_per_token
         self.query = nn.Parameter(0.5 * torch.randn(frames // frames_per_token, d_model))
-        self.backbone = Backbone(d_model, depth, heads)
+        self.backbone = Backbone(d_model, depth, heads, route_width)
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, frames_per_token * outputs)
 

@@ -14,6 +14,7 @@ from interdiff.learning.networks import FourierFeatures, mlp, zero
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import (
     POSITION_OCTAVES,
+    ROUTE_WIDTH,
     STATE_CHANNELS,
     STATE_SCALE,
     Backbone,
@@ -40,6 +41,7 @@ class Refiner(nn.Module):
         d_model: int,
         depth: int,
         heads: int,
+        route_width: int = ROUTE_WIDTH,
     ) -> None:
         super().__init__()
         self.frames, self.frames_per_token = frames, frames_per_token
@@ -52,7 +54,7 @@ class Refiner(nn.Module):
         self.embed = mlp(frames_per_token * inputs, 2 * d_model, d_model)
         self.position = nn.Parameter(0.02 * torch.randn(frames // frames_per_token, d_model))
         self.level = mlp(3, d_model, d_model)
-        self.backbone = Backbone(d_model, depth, heads)
+        self.backbone = Backbone(d_model, depth, heads, route_width)
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, frames_per_token * STATE_CHANNELS)
         zero(self.head)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from interdiff.keyframes.predicted_cost import PairCosts
 from interdiff.keyframes.segment_cost import COST_FLOOR, all_segment_costs, pair_costs
 from interdiff.maze.planner.data import Prepared
-from interdiff.maze.planner.networks import Condition, FrameQueries
+from interdiff.maze.planner.networks import ROUTE_WIDTH, Condition, FrameQueries
 
 
 class SegmentCostModel(nn.Module):
@@ -23,11 +23,20 @@ class SegmentCostModel(nn.Module):
     lies between i and j, a pair in use costs almost nothing, and all pairs take one matrix product.
     """
 
-    def __init__(self, frames: int, frames_per_token: int, channels: int, d_model: int, depth: int, heads: int) -> None:
+    def __init__(
+        self,
+        frames: int,
+        frames_per_token: int,
+        channels: int,
+        d_model: int,
+        depth: int,
+        heads: int,
+        route_width: int = ROUTE_WIDTH,
+    ) -> None:
         super().__init__()
         self.size = {"frames_per_token": frames_per_token, "channels": channels}
-        self.size |= {"d_model": d_model, "depth": depth, "heads": heads}
-        self.queries = FrameQueries(frames, frames_per_token, 2 + 2 * channels, d_model, depth, heads)
+        self.size |= {"d_model": d_model, "depth": depth, "heads": heads, "route_width": route_width}
+        self.queries = FrameQueries(frames, frames_per_token, 2 + 2 * channels, d_model, depth, heads, route_width)
         self.spread = PairCosts(frames)
 
     def forward(self, condition: Condition) -> Tensor:

@@ -14,7 +14,7 @@ from interdiff.keyframes.dynamic_programming import max_gap, optimal_indices
 from interdiff.keyframes.predicted_cost import path_potentials
 from interdiff.learning.networks import last_linear, mlp, zero
 from interdiff.maze.planner.data import Prepared
-from interdiff.maze.planner.networks import Condition, Encoded, MapEncoder
+from interdiff.maze.planner.networks import ROUTE_WIDTH, Condition, Encoded, MapEncoder
 from interdiff.maze.planner.segment_cost import SegmentCostModel
 
 # The precision learns this much faster than the weights: it must follow what they can tell apart.
@@ -44,8 +44,9 @@ class KeyframeSelector(SegmentCostModel):
         d_model: int,
         depth: int,
         heads: int,
+        route_width: int = ROUTE_WIDTH,
     ) -> None:
-        super().__init__(frames, frames_per_token, channels, d_model, depth, heads)
+        super().__init__(frames, frames_per_token, channels, d_model, depth, heads, route_width)
         self.frames, self.nested_levels, self.max_gap_factor = frames, tuple(nested_levels), max_gap_factor
         self.level = mlp(3, d_model, d_model)
         # Optimal costs fall with about the fourth power of K; potentials should not.

@@ -49,10 +49,16 @@ class MasksSettings(Section):
         return self
 
 
+class MazeNetworkSettings(NetworkSettings):
+    """A transformer over tokens of a plan, with the route from start to goal."""
+
+    route_width: Count = Field(512, description="width of the encoder of start, goal and map")
+
+
 class SegmentCostSettings(Section):
     """D_phi, the model of the segment cost."""
 
-    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
     frames_per_token: Count = Field(8, description="frames that one token stands for; divides T")
     channels: Count = Field(32, description="features of a segment's first and of its last frame")
     pairs: Count = Field(64, description="segments per sequence and step")
@@ -75,7 +81,7 @@ class SelectorSettings(Section):
 class KeyframesSettings(Section):
     """Phase 1, the keyframe denoiser."""
 
-    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
     counts: list[Annotated[int, Field(ge=2)]] = Field(
         [4, 8], min_length=1, description="numbers of keyframes K to train with"
     )
@@ -111,7 +117,7 @@ class CorruptionSettings(Section):
 class RefinerSettings(Section):
     """Phase 2, the refiner."""
 
-    network: NetworkSettings = Field(default_factory=NetworkSettings, description="size of the network")
+    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
     frames_per_token: Count = Field(2, description="frames that one token stands for; divides T")
     mix: dict[RankPolicy, Fraction] = Field(
         {"selector": 0.5, "uniform": 0.5},
