@@ -136,11 +136,17 @@ def file_sha256(path: str | Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+_RENAMED = {"keyframes": "keypoints"}
+"""Arrays by their older names."""
+
+
 def load_arrays(path: Path, fields: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     """The named (or all) arrays of an .npz file; InputError naming file and array where one is missing or unreadable."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in fields if name not in archive]
+            if missing and (older := _RENAMED.get(missing[0])) in archive:
+                raise InputError(f"{path}: array {older!r}, renamed to {missing[0]!r}; make the file again")
             if missing:
                 raise InputError(f"{path}: array {missing[0]!r} is missing; expected {', '.join(fields)}")
             return {name: archive[name] for name in fields or archive.files}

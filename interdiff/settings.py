@@ -63,6 +63,15 @@ def modules(section: Section) -> Iterator[str]:
         yield from (f"{mark.package}.{value}" for mark in field.metadata if isinstance(mark, OneOfModules))
 
 
+RENAMED = {
+    "keypoints": "keyframes",
+    "keypoint_steps": "keyframe_steps",
+    "peers": "baselines",
+    "peers_retiming": "baselines_retiming",
+    "teacher": "optical_flow",
+}
+"""Keys and values of older configurations, by the last part of the key."""
+
 _HEADER = "configuration: "
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -79,7 +88,8 @@ def validated(model: type[Model], values: Any, prefix: str = "") -> Model:
 def _problem(item: Mapping[str, Any], prefix: str) -> str:
     key = ".".join(part for part in [prefix, *map(str, item["loc"])] if part and not part.startswith("["))
     if item["type"] == "extra_forbidden":
-        return f"{key}: unknown key"
+        name = item["loc"][-1]
+        return f"{key}: renamed to {RENAMED[name]}" if name in RENAMED else f"{key}: unknown key"
     if item["type"] == "value_error":
         message = str(item["ctx"]["error"])
         if message.startswith(_HEADER):  # a variant's problems, with full keys already

@@ -3,7 +3,7 @@
 import numpy as np
 
 from interdiff.files import load_arrays
-from interdiff.maze.figures.gallery import gallery
+from interdiff.maze.figures.gallery import ARRAYS, gallery
 from interdiff.workflow.pipelines.maze import GallerySettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -11,7 +11,7 @@ from interdiff.workflow.stage import Stage
 
 def main(stage: Stage) -> None:
     """Reads `samples`; writes the picture `gallery` of the layout that its file is named after."""
-    samples = load_arrays(stage.path("samples"))
+    samples = load_arrays(stage.path("samples"), ARRAYS)
     numbers = np.flatnonzero(samples["layout"] == stage.outputs["gallery"].stem).tolist()
     gallery(samples, numbers[: stage.settings.samples_drawn], stage.outputs["gallery"])
 

@@ -121,6 +121,26 @@ from interdiff.workflow.variants import merge
             {"maze": {"report": {"quick_ablations": ["k"]}}},
             r"maze\.report\.quick_ablations: 'k' is not among ablations",
         ),
+        (
+            {"maze": {"base": {"keypoints": {}}, "report": {"rollouts": {"peers_retiming": None}}}},
+            r"maze\.base\.keypoints: renamed to keyframes; maze\.report\.rollouts\.peers_retiming: renamed to baselines_",
+        ),
+        (
+            {"maze": {"variants": {"a": {"sampling": {"keypoint_steps": 1}}}, "report": {"peers": {}}}},
+            r"maze\.report\.peers: renamed to baselines$",
+        ),
+        (
+            {"maze": {"variants": {"a": {"sampling": {"keypoint_steps": 1}}}}},
+            r"maze\.variants\.a\.sampling\.keypoint_steps: renamed to keyframe_steps",
+        ),
+        (
+            {"video": {"teacher": {}, "base": {"interpolator": {"losses": {"teacher": 0.3}}}}},
+            r"video\.base\.interpolator\.losses\.teacher: renamed to optical_flow; video\.teacher: renamed to optical_flow",
+        ),
+        (
+            {"video": {"report": {"interpolators": ["base", "teacher"]}}},
+            r"video\.report\.interpolators: unknown variant 'teacher'; renamed to 'optical_flow'",
+        ),
     ],
 )
 def test_bad_values_name_their_key(values, message):

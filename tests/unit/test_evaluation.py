@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
+from interdiff.files import load_arrays
 from interdiff.keyframes.segment_cost import all_segment_costs
 from interdiff.maze.evaluation.metrics import FEWEST_SPOILED, KINDS, cost_ratio, plan_metrics
-from interdiff.maze.figures.gallery import gallery
+from interdiff.maze.figures.gallery import ARRAYS, gallery
 from interdiff.maze.world.layouts import load_layout, occupancy
 
 CELLS = 5
@@ -112,6 +113,12 @@ def test_a_number_outside_is_bad_input(samples, number, tmp_path):
     with pytest.raises(InputError, match=rf"sample {number}: expected a number from 0 to 2"):
         gallery(samples, [number], tmp_path / "gallery.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_samples_of_an_older_version_name_what_was_renamed(samples, tmp_path):
+    np.savez(tmp_path / "samples.npz", keypoints=samples.pop("keyframes"), **samples)
+    with pytest.raises(InputError, match=r"samples\.npz: array 'keypoints', renamed to 'keyframes'"):
+        load_arrays(tmp_path / "samples.npz", ARRAYS)
 
 
 @pytest.mark.parametrize(

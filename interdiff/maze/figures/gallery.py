@@ -28,6 +28,9 @@ PATHS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("refined", "refined", {"color": "tab:blue", "lw": 1.6}),
 )
 
+ARRAYS = (*(name for name, _, _ in PATHS), "keyframes", "start", "goal", "occupancy", "layout")
+"""Of samples.npz, what is drawn."""
+
 
 def draw_plan(panel: Axes, samples: Mapping[str, np.ndarray], number: int) -> None:
     """One sample of samples.npz on one panel, in grid coordinates; x is the map's row and runs down."""
@@ -68,6 +71,6 @@ def gallery(samples: Mapping[str, np.ndarray], numbers: Sequence[int], path: Pat
 if __name__ == "__main__":
     try:
         source, number, target = sys.argv[1:]
-        gallery(load_arrays(Path(source)), [int(number)], Path(target))
+        gallery(load_arrays(Path(source), ARRAYS), [int(number)], Path(target))
     except ValueError as error:
         sys.exit(f"error: {error}\nusage: python -m interdiff.maze.figures.gallery SAMPLES.npz NUMBER PICTURE.png")

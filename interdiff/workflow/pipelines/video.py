@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from interdiff.errors import InputError
-from interdiff.settings import BASE, Count, Name, Section
+from interdiff.settings import BASE, RENAMED, Count, Name, Section
 from interdiff.video.backbone.settings import BackboneSettings, GeneratedSettings
 from interdiff.video.data.settings import DataSettings
 from interdiff.video.evaluation.settings import InterpolationSettings
@@ -125,8 +125,9 @@ class VideoConfig(WithVariants):
         for key in ("interpolators", "ablations", "methods", "tunings", "selectors", "segment_costs"):
             for name in getattr(self.report, key):
                 if name != OPTICAL_FLOW and name not in self._resolved.settings:
-                    known = ", ".join(self._resolved.settings)
-                    raise InputError(f"report.{key}: unknown variant {name!r}; expected one of {known}")
+                    known = f"expected one of {', '.join(self._resolved.settings)}"
+                    hint = f"renamed to {RENAMED[name]!r}" if name in RENAMED else known
+                    raise InputError(f"report.{key}: unknown variant {name!r}; {hint}")
         for name in self.report.selectors:
             if self._resolved.owner("preview", name) != BASE:
                 raise InputError(
