@@ -96,7 +96,7 @@ CODE = {
     "a docstring in every module": (everywhere(docstring), NOTHING),
     "blank lines in every module": (everywhere(lambda text: text.replace("\ndef ", "\n\n\n\ndef ") + "\n\n"), NOTHING),
     "touch of all sources": (touch("**/*.py", "Snakefile", "rules/*", "config.yaml", "envs/*"), NOTHING),
-    "a comment in a rule": (lambda r: r.edit("rules/maze.smk", lambda text: f"# Why.\n{text}"), NOTHING),
+    "a comment in a rule": (lambda r: r.edit("rules/maze/planner.smk", lambda text: f"# Why.\n{text}"), NOTHING),
     "a reverted edit": (reverted(code("stages/maze/prepare.py")), NOTHING),
     # Stage scripts.
     **{
@@ -113,7 +113,6 @@ CODE = {
             "samples": SAMPLED,
             "selection": ("selection",),
             "gallery": ("gallery",),
-            "curves": ("curves",),
             "metrics": ("metrics",),
             "ablations": ("ablations",),
         }.items()
@@ -122,6 +121,8 @@ CODE = {
     **{
         name: (code(name), expected)
         for name, expected in {
+            "stages/curves.py": ("curves",),
+            "stages/__main__.py": NOTHING,
             "interdiff/maze/evaluation/selection_limit.py": ("selection",),
             "interdiff/maze/figures/gallery.py": ("gallery",),
             "interdiff/maze/deep.py": ("gallery",),
@@ -130,9 +131,14 @@ CODE = {
             "interdiff/two_phase/sampler.py": SAMPLED,
             "interdiff/learning/training.py": COSTED,
             "interdiff/keyframes/segment_cost.py": MASKED,
+            # Of what settings choose by name, only what is chosen counts.
+            "interdiff/two_phase/interpolators/linear.py": REFINED,
+            "interdiff/two_phase/interpolators/hermite.py": NOTHING,
+            "interdiff/two_phase/interpolators/cubic.py": NOTHING,
             "interdiff/maze/world/simulator.py": ("demonstrations", *PREPARED),
             "interdiff/__init__.py": ALL,
-            "interdiff/maze/world/__init__.py": tuple(name for name in ALL if name not in ("curves", "metrics")) + REFINED,
+            "interdiff/maze/world/__init__.py": tuple(name for name in ALL if name not in ("curves", "metrics"))
+            + REFINED,
             "interdiff/learning/environment.py": ALL,
             "interdiff/maze/__init__.py": NOTHING,
             "stages/__init__.py": ALL,
@@ -214,7 +220,10 @@ CONFIG = {
         NOTHING,
     ),
     "threads": (lambda r: r.edit("config.yaml", lambda text: text.replace("threads: 2", "threads: 1")), MASKED),
-    "a rule's memory": (lambda r: r.edit("rules/maze.smk", lambda text: text.replace("(4000)", "(5000)")), NOTHING),
+    "a rule's memory": (
+        lambda r: r.edit("rules/maze/base.smk", lambda text: text.replace("(4000)", "(5000)")),
+        NOTHING,
+    ),
     "a variant that nobody reports": (setting("variants", "other", to={"sampling": {"k": 16}}), NOTHING),
     "a variant equal to base": (variant("other", sampling={"k": 8}), ("metrics",)),
     "a variant of the last stage": (variant("other", sampling={"k": 16}), ("samples other", "metrics")),
@@ -282,10 +291,8 @@ FILES = {
 
 # Each takes seconds; what these would find, others of the matrix find too, but for which edit it was.
 LONG = {
-    *(
-        f"stages/maze/{name}.py"
-        for name in ("demonstrations", "masks", "selector", "anchors", "gallery", "curves", "ablations")
-    ),
+    *(f"stages/maze/{name}.py" for name in ("demonstrations", "masks", "selector", "anchors", "gallery", "ablations")),
+    "stages/curves.py",
     "interdiff/maze/evaluation/selection_limit.py",
     "interdiff/maze/deep.py",
     "stages/__init__.py",
@@ -325,7 +332,7 @@ def test_the_stage_and_variant_of_the_contributors_guide_work(repository):
     assert len(variant.splitlines()) == 3
     assert sum(bool(line) for line in stage.splitlines()) == 10
     repository.edit("stages/maze/lengths.py", lambda text: stage)
-    repository.edit("rules/maze.smk", append(rule))
+    repository.edit("rules/maze/world.smk", append(rule))
     configured(lambda maze: maze["variants"].update(yaml.safe_load(variant)))(repository)
     targets = ("results/maze/lengths/cubic/val.json", "results/maze/samples/cubic/metrics.csv")
     assert repository.jobs(*targets) == {"lengths cubic val", "refiner cubic", "samples cubic"}
