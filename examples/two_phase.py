@@ -97,7 +97,7 @@ def refiner_loss(net, x, c, generator):
 
 
 torch.manual_seed(0)
-STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 270
+STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 200
 d_phi = train(Net(2, 32), segment_cost_loss)
 phase1 = train(Net(2, 2), lambda net, x, c, g: denoising_loss(net, x, c, g, choose(c)[0]))
 phase2 = train(Net(3, 2), refiner_loss)
@@ -113,6 +113,7 @@ rows = {"interpolated": (filled, 4 * K), "refined": (refined, 4 * K + 2 * T), "a
 for name, (made, tokens) in rows.items():
     print(f"{name:12s} {tokens:4d} tokens   mean squared error {(made - x).square().sum(-1).mean():.4f}")
     for curve, panel in enumerate(panels):
+        panel.plot(*x[curve].T, "k:", lw=1, zorder=0)
         panel.plot(*made[curve].T, label=name)
 plt.legend(fontsize=7)
 plt.savefig(sys.argv[1], dpi=150, bbox_inches="tight")
