@@ -27,6 +27,14 @@ Network = TypeVar("Network", bound=nn.Module)
 Loss = Callable[[Any, torch.Generator, float], dict[str, Tensor]]
 
 
+Batch = TypeVar("Batch")
+
+
+def drawn(draw: Callable[[torch.Generator, float], Batch], loss: Callable[[Any, Batch], dict[str, Tensor]]) -> Loss:
+    """The loss of a training step: `loss` of a model and what `draw` made of the generator and the share of steps done."""
+    return lambda model, generator, progress: loss(model, draw(generator, progress))
+
+
 class State(Protocol):
     """Where resumable progress lives (`interdiff.state.TrainingState`)."""
 

@@ -4,9 +4,10 @@ import torch
 
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.networks import initialise_from
+from interdiff.learning.training import drawn
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser
-from interdiff.maze.planner.losses.keyframes import keyframe_loss
+from interdiff.maze.planner.losses.keyframes import NoisyKeyframes, keyframe_loss
 from interdiff.maze.planner.masks import load_masks
 from interdiff.maze.planner.phase1 import load_segment_cost, load_selector
 from interdiff.maze.planner.policies import keyframe_indices
@@ -34,9 +35,8 @@ def main(stage: Stage) -> None:
     model = KeyframeDenoiser(**config)
     initialise_from(model.backbone, segment_cost.queries.backbone)
     costs = frame_outputs(segment_cost, data)
-    model, history = train_network(
-        stage, model, keyframe_loss(data, indices, segment_cost, costs, settings, keyframe_scheduler())
-    )
+    batches = NoisyKeyframes(data, indices, segment_cost, costs, settings, keyframe_scheduler())
+    model, history = train_network(stage, model, drawn(batches.draw, keyframe_loss))
     save_checkpoint(stage.outputs, model, {"kind": "keyframes", "model": config}, history)
 
 

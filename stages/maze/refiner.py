@@ -5,8 +5,9 @@ import torch
 from interdiff.files import load_arrays
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.networks import initialise_from
+from interdiff.learning.training import drawn
 from interdiff.maze.planner.data import load_prepared
-from interdiff.maze.planner.losses.refiner import MaskedAnchors, refiner_loss
+from interdiff.maze.planner.losses.refiner import CorruptedSequences, MaskedAnchors, refiner_loss
 from interdiff.maze.planner.masks import RANKED
 from interdiff.maze.planner.phase1 import load_keyframes, load_selector
 from interdiff.maze.planner.policies import level_ranks, levels_from
@@ -43,7 +44,7 @@ def main(stage: Stage) -> None:
     model = Refiner(**config)
     if settings.initialise:
         initialise_from(model.backbone, load_keyframes(stage.folder("keyframes"), data).backbone)
-    model, history = train_network(stage, model, refiner_loss(data, anchors, settings))
+    model, history = train_network(stage, model, drawn(CorruptedSequences(data, anchors, settings).draw, refiner_loss))
     save_checkpoint(stage.outputs, model, {"kind": "refiner", "model": config}, history)
 
 

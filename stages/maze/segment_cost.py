@@ -4,9 +4,10 @@ import torch
 
 from interdiff.files import write_json
 from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.training import drawn
 from interdiff.maze.evaluation.segment_cost import evaluate
 from interdiff.maze.planner.data import load_prepared
-from interdiff.maze.planner.losses.segment_cost import segment_cost_loss
+from interdiff.maze.planner.losses.segment_cost import Segments, segment_cost_loss
 from interdiff.maze.planner.masks import load_masks
 from interdiff.maze.planner.segment_cost import SegmentCostModel
 from interdiff.maze.planner.settings import SegmentCostSettings
@@ -27,13 +28,10 @@ def main(stage: Stage) -> None:
         **settings.network.model_dump(),
     }
     torch.manual_seed(settings.training.seed)
-    model, history = train_network(
-        stage,
-        SegmentCostModel(**config),
-        segment_cost_loss(
-            train_data, settings.training.batch_size, settings.pairs, masks.nested_levels[0], masks.max_gap_factor
-        ),
+    segments = Segments(
+        train_data, settings.training.batch_size, settings.pairs, masks.nested_levels[0], masks.max_gap_factor
     )
+    model, history = train_network(stage, SegmentCostModel(**config), drawn(segments.draw, segment_cost_loss))
     save_checkpoint(stage.outputs, model, {"kind": "segment_cost", "model": config}, history)
     write_json(stage.outputs["metrics"], evaluate(model, load_prepared(stage.path("val"), stage.device), masks))
 

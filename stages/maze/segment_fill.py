@@ -3,7 +3,8 @@
 import torch
 
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.maze.baselines.losses import segment_loss
+from interdiff.learning.training import drawn
+from interdiff.maze.baselines.losses import BetweenStates, segment_loss
 from interdiff.maze.baselines.settings import SegmentFillSettings
 from interdiff.maze.baselines.window_diffusion import SegmentDenoiser, horizons_of
 from interdiff.maze.planner.data import load_prepared
@@ -21,7 +22,8 @@ def main(stage: Stage) -> None:
     config = {"interval": settings.interval, "grid": data.cells, **settings.network.model_dump()}
     torch.manual_seed(settings.training.seed)
     model = SegmentDenoiser(**config).to(stage.device)
-    model, history = train_network(stage, model, segment_loss(data, horizons, model, settings, keyframe_scheduler()))
+    batches = BetweenStates(data, horizons, model, settings.training.batch_size, keyframe_scheduler())
+    model, history = train_network(stage, model, drawn(batches.draw, segment_loss))
     save_checkpoint(stage.outputs, model, {"kind": "segment_fill", "model": config}, history)
 
 

@@ -3,7 +3,8 @@
 import torch
 
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.maze.baselines.losses import window_loss
+from interdiff.learning.training import drawn
+from interdiff.maze.baselines.losses import Windows, window_loss
 from interdiff.maze.baselines.settings import WindowDiffusionSettings
 from interdiff.maze.baselines.window_diffusion import WindowDenoiser, free_cells_of, horizons_of
 from interdiff.maze.planner.data import load_prepared
@@ -26,7 +27,8 @@ def main(stage: Stage) -> None:
     }
     torch.manual_seed(settings.training.seed)
     model = WindowDenoiser(**config).to(stage.device)
-    model, history = train_network(stage, model, window_loss(data, model, settings, keyframe_scheduler()))
+    batches = Windows(data, model, settings.training.batch_size, keyframe_scheduler())
+    model, history = train_network(stage, model, drawn(batches.draw, window_loss))
     save_checkpoint(stage.outputs, model, {"kind": "window_diffusion", "model": config}, history)
 
 

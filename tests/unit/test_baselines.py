@@ -7,7 +7,8 @@ import torch
 from interdiff.errors import InputError
 from interdiff.files import write_arrays
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.maze.baselines.losses import segment_loss, window_loss
+from interdiff.learning.training import drawn
+from interdiff.maze.baselines.losses import BetweenStates, Windows, segment_loss, window_loss
 from interdiff.maze.baselines.planners import (
     FullSequencePlanner,
     HierarchicalPlanner,
@@ -134,9 +135,10 @@ def test_training_lowers_the_loss(windows, kind):
     _, data = windows
     model = (window_model(5) if kind == "windows" else segment_model(5)).train()
     if kind == "windows":
-        loss = window_loss(data, model, settings(), keyframe_scheduler())
+        loss = drawn(Windows(data, model, settings().training.batch_size, keyframe_scheduler()).draw, window_loss)
     else:
-        loss = segment_loss(data, HORIZONS, model, settings(), keyframe_scheduler())
+        batches = BetweenStates(data, HORIZONS, model, settings().training.batch_size, keyframe_scheduler())
+        loss = drawn(batches.draw, segment_loss)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
 
     def mean_loss():

@@ -1,58 +1,80 @@
-"""What phase 1 learns: clean keyframes from noisy ones."""
+"""What phase 1 learns: clean keyframes from noisy ones.
+
+B samples, K keyframes, C = 4 channels (position and velocity).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
 from interdiff.learning.processes import share
-from interdiff.learning.training import Loss
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, known_entries
-from interdiff.maze.planner.networks import STATE_CHANNELS, to_network
+from interdiff.maze.planner.networks import STATE_CHANNELS, Condition, to_network
 from interdiff.maze.planner.segment_cost import SegmentCostModel, difficulty
 from interdiff.maze.planner.settings import KeyframesSettings
 from interdiff.two_phase.keyframe_diffusion import noisy_keyframes
 
 
-def keyframe_loss(
-    data: Prepared,
-    indices: Mapping[tuple[str, int], Tensor],
-    segment_cost: SegmentCostModel,
-    costs: Tensor,
-    settings: KeyframesSettings,
-    scheduler: DDIMScheduler,
-) -> Loss:
-    """Mean squared error of the predicted clean keyframes, over a mix of index policies and keyframe counts.
+@dataclass(frozen=True)
+class KeyframeBatch:
+    """Keyframes [B, K, C] in network units, clean and noisy at levels [B], and what the denoiser is told of them.
 
-    Args:
-        indices: (policy, K) -> [N, K] int64; every step draws one K and, per sample, a policy.
-        segment_cost, costs: D_phi and its output for every row, for the difficulty features.
+    indices [B, K], difficulty [B, K - 1], known [B, K, C] bool: what the condition gives.
     """
-    policies = list(settings.mix)
-    weights = torch.tensor([settings.mix[policy] for policy in policies])
-    counts = sorted({k for _, k in indices})
 
-    def loss(model: KeyframeDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        rows = data.random_rows(settings.training.batch_size, generator)
+    clean: Tensor
+    noisy: Tensor
+    level: Tensor
+    indices: Tensor
+    difficulty: Tensor
+    known: Tensor
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class NoisyKeyframes:
+    """Keyframes of training data; every step draws one K and, per sample, an index policy.
+
+    indices: (policy, K) -> [N, K] int64; segment_cost, costs: D_phi and its output for every row.
+    """
+
+    data: Prepared
+    indices: Mapping[tuple[str, int], Tensor]
+    segment_cost: SegmentCostModel
+    costs: Tensor
+    settings: KeyframesSettings
+    scheduler: DDIMScheduler
+
+    def draw(self, generator: torch.Generator, progress: float) -> KeyframeBatch:
+        """Rows, K, policies, noise levels and noise."""
+        data, policies = self.data, list(self.settings.mix)
+        rows = data.random_rows(self.settings.training.batch_size, generator)
+        counts = sorted({k for _, k in self.indices})
         k = counts[int(torch.randint(len(counts), (), generator=generator, device=generator.device))]
+        weights = torch.tensor([self.settings.mix[policy] for policy in policies])
         choice = torch.multinomial(weights, len(rows), replacement=True, generator=generator)
-        index = torch.stack([indices[policy, k][rows] for policy in policies])[choice, torch.arange(len(rows))]
+        index = torch.stack([self.indices[policy, k][rows] for policy in policies])[choice, torch.arange(len(rows))]
         clean = to_network(data.states[rows].gather(1, index[..., None].expand(-1, -1, STATE_CHANNELS)))
         _, known = known_entries(data.start[rows], data.goal[rows], k)
-        noisy, level = noisy_keyframes(scheduler, clean, known, generator)
+        noisy, level = noisy_keyframes(self.scheduler, clean, known, generator)
         rows, index, clean, known, noisy, level = share(rows, index, clean, known, noisy, level)
-        condition = data.condition(rows)
-        hardness = difficulty(segment_cost, costs[rows], index)
-        return prediction_error(model(noisy, level, index, hardness, known, condition), clean, known)
+        hardness = difficulty(self.segment_cost, self.costs[rows], index)
+        return KeyframeBatch(clean, noisy, level, index, hardness, known, data.condition(rows))
 
-    return loss
+
+def keyframe_loss(model: KeyframeDenoiser, batch: KeyframeBatch) -> dict[str, Tensor]:
+    """Mean squared error of the predicted clean keyframes (Ho et al. 2020, equation 14, of the sample, not the noise)."""
+    predicted = model(batch.noisy, batch.level, batch.indices, batch.difficulty, batch.known, batch.condition)
+    return prediction_error(predicted, batch.clean, batch.known)
 
 
 def prediction_error(predicted: Tensor, clean: Tensor, known: Tensor) -> dict[str, Tensor]:
-    """Mean squared error of predicted tokens [B, K, 4], zero where known."""
+    """Mean squared error of predicted tokens [B, K, C], zero where known."""
     error = torch.where(known, 0.0, (predicted - clean) ** 2)
     return {"loss": error.mean(), "position": error[..., :2].mean(), "velocity": error[..., 2:].mean()}

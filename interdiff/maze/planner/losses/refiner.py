@@ -1,4 +1,7 @@
-"""What phase 2 learns: the clean sequence, off the walls, from sequences corrupted as in sampling."""
+"""What phase 2 learns: the clean sequence, off the walls, from sequences corrupted as in sampling.
+
+B samples of N rows, T frames, K keyframes, C = 4 channels (position and velocity).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from interdiff.learning.processes import share
-from interdiff.learning.training import Loss
 from interdiff.maze.planner.data import Prepared
-from interdiff.maze.planner.networks import sample_sdf, to_network
+from interdiff.maze.planner.networks import Condition, sample_sdf, to_network
 from interdiff.maze.planner.refiner import Refiner
 from interdiff.maze.planner.settings import RefinerSettings
 from interdiff.two_phase.corruption import degrade, with_anchor_errors
@@ -45,6 +47,19 @@ class MaskedAnchors:
     share: float
 
 
+@dataclass(frozen=True)
+class RefinerBatch:
+    """Sequences [B, T, C], clean and corrupted, with the masks [B, T] of their anchors and whether these are exact [B]."""
+
+    clean: Tensor
+    degraded: Tensor
+    mask: Tensor
+    exact: Tensor
+    condition: Condition
+    collision_weight: float
+    collision_margin: float
+
+
 def sample_weights(degraded_btc: Tensor, clean_btc: Tensor) -> Tensor:
     """Weights [B, 1, 1] of mean one, over the root of each sample's position error before refinement.
 
@@ -56,17 +71,22 @@ def sample_weights(degraded_btc: Tensor, clean_btc: Tensor) -> Tensor:
     return weights / weights.mean()
 
 
-def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: RefinerSettings) -> Loss:
-    """Weighted squared error to the clean sequence plus a penalty on points near walls, over random masks and levels."""
-    shares = torch.tensor([entry.share for entry in anchors])
-    corruption = settings.corruption
+@dataclass(frozen=True)
+class CorruptedSequences:
+    """Training data corrupted as in sampling, over random nested masks and levels."""
 
-    def loss(model: Refiner, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        rows = data.random_rows(settings.training.batch_size, generator)
-        drawn = anchors[int(torch.multinomial(shares, 1, generator=generator))]
-        clean = data.states[rows]
-        levels = (len(rows), 1)
-        level = torch.randint(len(drawn.levels), levels, generator=generator, device=generator.device)
+    data: Prepared
+    anchors: Sequence[MaskedAnchors]
+    settings: RefinerSettings
+
+    def draw(self, generator: torch.Generator, progress: float) -> RefinerBatch:
+        """Rows, masks of a random level, errors of anchors and noise on missing frames."""
+        settings, corruption = self.settings, self.settings.corruption
+        rows = self.data.random_rows(settings.training.batch_size, generator)
+        shares = torch.tensor([entry.share for entry in self.anchors])
+        drawn = self.anchors[int(torch.multinomial(shares, 1, generator=generator))]
+        clean = self.data.states[rows]
+        level = torch.randint(len(drawn.levels), (len(rows), 1), generator=generator, device=generator.device)
         mask = drawn.ranks[rows] <= level
         wrong, exact = with_anchor_errors(
             clean,
@@ -79,12 +99,17 @@ def refiner_loss(data: Prepared, anchors: Sequence[MaskedAnchors], settings: Ref
         )
         degraded, _ = degrade(wrong, mask, filling(corruption.interpolation), corruption.noise, generator)
         rows, clean, mask, exact, degraded = share(rows, clean, mask, exact, degraded)
-        condition = data.condition(rows)
-        refined = model(degraded, mask, exact, condition)
-        error = sample_weights(degraded, clean) * (to_network(refined) - to_network(clean)).square()
-        penetration = wall_penetration(refined, condition.sdf, settings.collision_margin)
-        position, velocity = error[..., :2].mean(), error[..., 2:].mean()
-        total = 10 * position + velocity + settings.collision_weight * penetration
-        return {"loss": total, "position": position, "velocity": velocity, "penetration": penetration}
+        condition = self.data.condition(rows)
+        walls = settings.collision_weight, settings.collision_margin
+        return RefinerBatch(clean, degraded, mask, exact, condition, *walls)
 
-    return loss
+
+def refiner_loss(model: Refiner, batch: RefinerBatch) -> dict[str, Tensor]:
+    """Weighted squared error to the clean sequence (Bansal et al. 2022, equation 1) plus a penalty on points near walls."""
+    refined = model(batch.degraded, batch.mask, batch.exact, batch.condition)
+    weights = sample_weights(batch.degraded, batch.clean)
+    error = weights * (to_network(refined) - to_network(batch.clean)).square()
+    penetration = wall_penetration(refined, batch.condition.sdf, batch.collision_margin)
+    position, velocity = error[..., :2].mean(), error[..., 2:].mean()
+    total = 10 * position + velocity + batch.collision_weight * penetration
+    return {"loss": total, "position": position, "velocity": velocity, "penetration": penetration}

@@ -1,6 +1,11 @@
-"""What D_phi learns: exact costs of random segments, and the expected path."""
+"""What D_phi learns: exact costs of random segments, and the expected path.
+
+B samples, P segments each, T frames.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,13 +14,42 @@ from interdiff.keyframes.dynamic_programming import max_gap
 from interdiff.keyframes.losses import cost_regression_loss
 from interdiff.keyframes.segment_cost import pair_costs
 from interdiff.learning.processes import share
-from interdiff.learning.training import Loss
 from interdiff.maze.planner.data import Prepared
+from interdiff.maze.planner.networks import Condition
 from interdiff.maze.planner.segment_cost import SegmentCostModel
 
 # What linear interpolation gets wrong is the path's shape, not its place: displacements over a few frames count more.
 SHAPE_LAG = 4
 SHAPE_WEIGHT = 20.0
+
+
+@dataclass(frozen=True)
+class SegmentBatch:
+    """Segments i < j [B, P] of paths [B, T, 2] in world units, with their conditions."""
+
+    positions: Tensor
+    i: Tensor
+    j: Tensor
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Random segments of training data, up to the longest that a path of `k` keyframes may use."""
+
+    data: Prepared
+    batch_size: int
+    pairs: int
+    k: int
+    gap_factor: float
+
+    def draw(self, generator: torch.Generator, progress: float) -> SegmentBatch:
+        """Rows, and `pairs` segments of each."""
+        longest = max_gap(self.data.frames, self.k, self.gap_factor)
+        rows = self.data.random_rows(self.batch_size, generator)
+        i, j = random_pairs(len(rows), self.pairs, self.data.frames, longest, generator)
+        rows, i, j = share(rows, i, j)
+        return SegmentBatch(self.data.world_positions(rows), i, j, self.data.condition(rows))
 
 
 def random_pairs(
@@ -29,20 +63,15 @@ def random_pairs(
     return i, i + length
 
 
-def segment_cost_loss(data: Prepared, batch_size: int, pairs: int, k: int, gap_factor: float) -> Loss:
-    """Regress the exact costs of random segments up to the longest that a path of K keyframes may use."""
-    longest = max_gap(data.frames, k, gap_factor)
+def segment_cost_loss(model: SegmentCostModel, batch: SegmentBatch) -> dict[str, Tensor]:
+    """Gamma deviance of predicted costs, plus squared errors of the expected path and of its displacements.
 
-    def loss(model: SegmentCostModel, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        rows = data.random_rows(batch_size, generator)
-        i, j = random_pairs(len(rows), pairs, data.frames, longest, generator)
-        rows, i, j = share(rows, i, j)
-        positions = data.world_positions(rows)
-        output = model(data.condition(rows))
-        deviance = cost_regression_loss(model.pair_costs(output, i, j), pair_costs(positions, i, j))
-        error = output[..., :2] - positions
-        path = error.square().mean()
-        shape = (error[:, SHAPE_LAG:] - error[:, :-SHAPE_LAG]).square().mean()
-        return {"loss": deviance + path + SHAPE_WEIGHT * shape, "deviance": deviance, "path": path, "shape": shape}
-
-    return loss
+    The expected cost of a segment is that of the expected path plus that of the spread around it (E|x|^2 = |E x|^2 + var x).
+    """
+    output = model(batch.condition)
+    exact = pair_costs(batch.positions, batch.i, batch.j)
+    deviance = cost_regression_loss(model.pair_costs(output, batch.i, batch.j), exact)
+    error = output[..., :2] - batch.positions
+    path = error.square().mean()
+    shape = (error[:, SHAPE_LAG:] - error[:, :-SHAPE_LAG]).square().mean()
+    return {"loss": deviance + path + SHAPE_WEIGHT * shape, "deviance": deviance, "path": path, "shape": shape}

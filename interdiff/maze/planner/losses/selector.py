@@ -1,22 +1,65 @@
-"""What the selector learns: the paths that dynamic programming over D_phi's costs finds."""
+"""What the selector learns: the paths that dynamic programming over D_phi's costs finds.
+
+B samples, T frames, K keyframes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from interdiff.keyframes.dynamic_programming import optimal_indices
-from interdiff.keyframes.path_distribution import log_partition, marginals, path_potential
+from interdiff.keyframes.losses import kl_to_uniform, path_negative_log_likelihood
 from interdiff.learning.processes import share
-from interdiff.learning.training import Loss
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import Condition
 from interdiff.maze.planner.segment_cost import SegmentCostModel
 from interdiff.maze.planner.selector import KeyframeSelector
 from interdiff.maze.planner.settings import SelectorSettings
+
+
+@dataclass(frozen=True)
+class PathBatch:
+    """Conditions, D_phi's best paths [B, K], and what disturbs the potentials: noise [B, T, T] and a temperature."""
+
+    condition: Condition
+    k: int
+    paths: Tensor
+    noise: Tensor | None
+    temperature: float
+    uniform_weight: float
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The best paths of random conditions, at a random level per step.
+
+    levels: numbers of keyframes K > 2 to learn; settings: the temperature moves linearly to its final value.
+    """
+
+    data: Prepared
+    segment_cost: SegmentCostModel
+    levels: Sequence[int]
+    gap_factor: float
+    settings: SelectorSettings
+
+    def draw(self, generator: torch.Generator, progress: float) -> PathBatch:
+        """Rows, a level and Gumbel noise."""
+        settings, frames, device = self.settings, self.data.frames, generator.device
+        drawn = self.data.random_rows(settings.training.batch_size, generator)
+        condition = self.data.condition(*share(drawn))
+        k = self.levels[int(torch.randint(len(self.levels), (), generator=generator, device=device))]
+        noise = None
+        if settings.gumbel:
+            exponential = torch.empty(len(drawn), frames, frames, device=device).exponential_(generator=generator)
+            noise = settings.gumbel * share(exponential.log())[0]
+        temperature = settings.temperature + progress * (settings.final_temperature - settings.temperature)
+        paths = distilled_labels(self.segment_cost, condition, k, self.gap_factor)
+        return PathBatch(condition, k, paths, noise, temperature, settings.kl_to_uniform)
 
 
 @torch.no_grad()
@@ -26,35 +69,14 @@ def distilled_labels(segment_cost: SegmentCostModel, condition: Condition, k: in
     return torch.as_tensor(indices.astype(np.int64), device=condition.start.device)
 
 
-def selector_loss(
-    data: Prepared, segment_cost: SegmentCostModel, levels: Sequence[int], settings: SelectorSettings
-) -> Loss:
-    """Negative log likelihood of DP(D_phi)'s paths, per keyframe, at a random level per step.
-
-    Args:
-        levels: numbers of keyframes K > 2 to learn.
-        settings: `gumbel` adds that much Gumbel noise to the potentials, the temperature that divides them moves
-            linearly to its final value, `kl_to_uniform` weighs KL(density of keyframes || uniform).
-    """
-
-    def loss(model: KeyframeSelector, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        drawn = data.random_rows(settings.training.batch_size, generator)
-        (rows,) = share(drawn)
-        condition = data.condition(rows)
-        k = levels[int(torch.randint(len(levels), (), generator=generator, device=generator.device))]
-        potential = model.potentials(model(condition, k), k)
-        if settings.gumbel:
-            noise = potential.new_empty(len(drawn), *potential.shape[1:]).exponential_(generator=generator).log()
-            (noise,) = share(noise)
-            potential = potential - settings.gumbel * noise
-        potential = potential / (settings.temperature + progress * (settings.final_temperature - settings.temperature))
-        labels = distilled_labels(segment_cost, condition, k, model.max_gap_factor)
-        likelihood = path_potential(potential, labels) - log_partition(potential, k)
-        scalars = {"loss": -likelihood.mean() / (k - 2)}
-        if settings.kl_to_uniform:
-            density = marginals(potential, k)[:, 1:-1].clamp_min(1e-9) / (k - 2)
-            scalars["kl"] = (density * (density * density.shape[1]).log()).sum(-1).mean()
-            scalars["loss"] = scalars["loss"] + settings.kl_to_uniform * scalars["kl"]
-        return scalars
-
-    return loss
+def selector_loss(model: KeyframeSelector, batch: PathBatch) -> dict[str, Tensor]:
+    """Negative log likelihood of the paths, per keyframe (Lafferty et al. 2001, section 3), and entropy control."""
+    potential = model.potentials(model(batch.condition, batch.k), batch.k)
+    if batch.noise is not None:
+        potential = potential - batch.noise
+    potential = potential / batch.temperature
+    scalars = {"loss": path_negative_log_likelihood(potential, batch.paths, batch.k)}
+    if batch.uniform_weight:
+        scalars["kl"] = kl_to_uniform(potential, batch.k)
+        scalars["loss"] = scalars["loss"] + batch.uniform_weight * scalars["kl"]
+    return scalars
