@@ -3,8 +3,9 @@
 import torch
 
 from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.training import drawn
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
-from interdiff.video.backbone.losses import backbone_loss
+from interdiff.video.backbone.losses import RandomFrames, flow_matching_loss
 from interdiff.video.backbone.settings import BackboneSettings
 from interdiff.video.data.batches import TrainingClips, load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
@@ -20,7 +21,8 @@ def main(stage: Stage) -> None:
     config = transformer_config(settings.transformer, negative.shape[-1])
     torch.manual_seed(settings.training.seed)
     clips = TrainingClips([ShardDataset(stage.path("index"), ["latent", "embed"])], settings.training, stage.device)
-    model, history = train_network(stage, build_backbone(**config), backbone_loss(clips, negative, settings))
+    loss = drawn(RandomFrames(clips, negative, settings).draw, flow_matching_loss)
+    model, history = train_network(stage, build_backbone(**config), loss)
     save_checkpoint(stage.outputs, model, {"kind": "backbone", "model": config}, history)
 
 

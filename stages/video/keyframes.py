@@ -4,12 +4,14 @@ import torch
 
 from interdiff.files import load_arrays
 from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.training import drawn
 from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.backbone.losses import flow_matching_loss
 from interdiff.video.backbone.tuning import learned, tuned, tuned_config
 from interdiff.video.data.batches import TrainingClips, load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.planner.keyframes import best_keyframes
-from interdiff.video.planner.losses.keyframes import keyframes_loss
+from interdiff.video.planner.losses.keyframes import ChosenFrames
 from interdiff.video.planner.settings import KeyframesSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -28,7 +30,8 @@ def main(stage: Stage) -> None:
     best = best_keyframes(load_arrays(stage.path("oracle")))
     torch.manual_seed(settings.training.seed)
     model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.tuning)
-    model, history = train_network(stage, model, keyframes_loss(clips, best, negative, settings))
+    frames = ChosenFrames(clips, best, negative, settings)
+    model, history = train_network(stage, model, drawn(frames.draw, flow_matching_loss))
     config = {"kind": "keyframes", "model": tuned_config(settings.tuning)}
     save_checkpoint(stage.outputs, learned(model), config, history)
 

@@ -4,12 +4,13 @@ import torch
 
 from interdiff.files import load_arrays
 from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.training import drawn
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.tuning import learned, tuned, tuned_config
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.loading import load_interpolator
-from interdiff.video.planner.losses.refiner import nested_masks, refiner_loss
+from interdiff.video.planner.losses.refiner import FilledClips, nested_masks, refiner_loss
 from interdiff.workflow.pipelines.video_stages import RefinerStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -30,7 +31,8 @@ def main(stage: Stage) -> None:
     torch.manual_seed(settings.training.seed)
     model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.refiner.tuning)
     masks = nested_masks(cost, settings.refiner.levels, settings.max_gap_factor)
-    model, history = train_network(stage, model, refiner_loss(clips, masks, interpolator, settings.refiner))
+    filled = FilledClips(clips, masks, interpolator, settings.refiner)
+    model, history = train_network(stage, model, drawn(filled.draw, refiner_loss))
     config = {"kind": "refiner", "model": tuned_config(settings.refiner.tuning)}
     save_checkpoint(stage.outputs, learned(model), config, history)
 

@@ -5,9 +5,10 @@ import torch
 from interdiff.files import load_arrays
 from interdiff.keyframes.dynamic_programming import max_gap
 from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.training import drawn
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
-from interdiff.video.planner.losses.segment_cost import latent_cost_loss, teacher_cost_loss
+from interdiff.video.planner.losses.segment_cost import LatentCosts, TeacherCosts, segment_cost_loss
 from interdiff.video.planner.segment_cost import VideoSegmentCost
 from interdiff.video.planner.settings import SegmentCostSettings
 from interdiff.workflow.runner import run_stage
@@ -25,15 +26,15 @@ def main(stage: Stage) -> None:
         measured = load_arrays(stage.path("targets"))
         embeds = data.batch("embed", range(int(measured["row"].max()) + 1)).float()
         values = {name: torch.from_numpy(array) for name, array in measured.items()}
-        loss = teacher_cost_loss(embeds, **values, batch_size=settings.training.batch_size)
+        costs: LatentCosts | TeacherCosts = TeacherCosts(embeds, **values, batch_size=settings.training.batch_size)
     else:
         longest = max_gap(frames, int(oracle["k"].min()), float(oracle["max_gap_factor"]))
         clips = TrainingClips([data], settings.training, stage.device)
-        loss = latent_cost_loss(clips, torch.from_numpy(oracle["cost"]), longest)
+        costs = LatentCosts(clips, torch.from_numpy(oracle["cost"]), longest)
     size = settings.network.model_dump(exclude={"features"})
     config = {"frames": frames, "features": settings.network.features, "text_dim": data.shape("embed")[1]} | size
     torch.manual_seed(settings.training.seed)
-    model, history = train_network(stage, VideoSegmentCost(**config), loss)
+    model, history = train_network(stage, VideoSegmentCost(**config), drawn(costs.draw, segment_cost_loss))
     save_checkpoint(stage.outputs, model, {"kind": "segment_cost", "model": config}, history)
 
 

@@ -6,12 +6,13 @@ import torch
 from interdiff.files import load_arrays
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.training import drawn
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.planner.choosers import seen_costs_of
 from interdiff.video.planner.keyframes import best_keyframes
-from interdiff.video.planner.losses.selector import selector_loss
+from interdiff.video.planner.losses.selector import Paths, selector_loss
 from interdiff.video.planner.preview import load_preview
 from interdiff.video.planner.segment_cost import costs_of_prompts, load_video_segment_cost
 from interdiff.video.planner.selector import VideoSelector
@@ -47,8 +48,8 @@ def main(stage: Stage) -> None:
     config |= {"looks": settings.preview, "max_gap_factor": gap} | size
     torch.manual_seed(settings.training.seed)
     clips = TrainingClips([data], settings.training, stage.device)
-    loss = selector_loss(clips, seen, torch.from_numpy(cost), labels, settings.path_weight, settings.uniform_weight)
-    model, history = train_network(stage, VideoSelector(**config), loss)
+    paths = Paths(clips, seen, torch.from_numpy(cost), labels, settings.path_weight, settings.uniform_weight)
+    model, history = train_network(stage, VideoSelector(**config), drawn(paths.draw, selector_loss))
     save_checkpoint(stage.outputs, model, {"kind": "selector", "model": config}, history)
 
 

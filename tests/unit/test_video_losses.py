@@ -1,10 +1,12 @@
 import pytest
 import torch
 
+from interdiff.learning.training import drawn
 from interdiff.video.interpolators.flow import FlowInterpolator
 from interdiff.video.interpolators.interpolator import Between
 from interdiff.video.interpolators.losses import (
     Moments,
+    RandomMoments,
     absolute,
     calibration,
     edges,
@@ -108,9 +110,9 @@ class Repeated:
 def test_a_straightener_of_straight_clips_has_nothing_to_learn():
     settings = StraightenerSettings(couplings=2)
     model = Straightener(channels=2, couplings=2, form="convolutional", width=8, blocks=1)
-    straight = straightener_loss(Repeated(latent=clips()), settings)(model, seeded(), 0.0)
+    straight = straightener_loss(model, random_moments(clips(), settings.moments, seeded()), settings.straightness)
     assert float(straight["loss"].detach()) == pytest.approx(0, abs=1e-5)
-    bent = straightener_loss(Repeated(latent=clips() ** 2), settings)(model, seeded(), 0.0)
+    bent = straightener_loss(model, random_moments(clips() ** 2, settings.moments, seeded()), settings.straightness)
     assert float(bent["loss"].detach()) > 1
     assert float(bent["loss"].detach()) == pytest.approx(float(bent["absolute"] + 0.1 * bent["straightness"]))
 
@@ -145,7 +147,8 @@ def test_every_weighted_loss_counts():
 
     def losses(**weights):
         settings = InterpolatorSettings(losses=LossSettings(**dict.fromkeys(names, 0.0) | weights))
-        return interpolator_loss(batches, settings)(model, seeded(), 0.0)
+        moments = RandomMoments(batches, settings.moments, settings.losses)
+        return drawn(moments.draw, interpolator_loss)(model, seeded(), 0.0)
 
     every = losses(**dict.fromkeys(names, 1.0))
     assert {"loss", *names} == every.keys()

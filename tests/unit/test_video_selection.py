@@ -6,11 +6,12 @@ import torch
 
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.keyframes.segment_cost import all_segment_costs, gram_costs
+from interdiff.learning.training import drawn
 from interdiff.video.evaluation.selection import repeat_consistency, selection_row, shared
 from interdiff.video.interpolators.interpolator import lerp, smooth
 from interdiff.video.interpolators.straightener import Straightener
-from interdiff.video.planner.losses.segment_cost import teacher_cost_loss
-from interdiff.video.planner.losses.selector import selector_loss
+from interdiff.video.planner.losses.segment_cost import TeacherCosts, segment_cost_loss
+from interdiff.video.planner.losses.selector import Paths, selector_loss
 from interdiff.video.planner.oracle import interpolator_costs, line_costs
 from interdiff.video.planner.segment_cost import VideoSegmentCost, level_weights, teacher_costs
 from interdiff.video.planner.selector import VideoSelector
@@ -96,7 +97,7 @@ def test_the_worth_of_a_look_is_learned():
         torch.manual_seed(0)
         model = VideoSelector(T, 4, looks=True, max_gap_factor=3.0, **SIZE)
         start = model.log_trust.detach().clone()
-        loss = selector_loss(Clips(3), seen, cost, labels, 1.0, 0.0)
+        loss = drawn(Paths(Clips(3), seen, cost, labels, 1.0, 0.0).draw, selector_loss)
         optimizer = torch.optim.Adam([model.log_trust], lr=0.01)
         for _ in range(20):
             optimizer.zero_grad()
@@ -125,7 +126,7 @@ def test_a_selector_learns_what_prompts_decide():
     cost = torch.from_numpy(line_costs(CLIPS[:2]))
     labels = {4: torch.from_numpy(optimal_indices(cost.numpy(), 4, 3.0)[0].astype(np.int64))}
     assert (labels[4][0] != labels[4][1]).any()
-    loss = selector_loss(Clips(2), None, cost, labels, 0.3, 0.01)
+    loss = drawn(Paths(Clips(2), None, cost, labels, 0.3, 0.01).draw, selector_loss)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
     for _ in range(300):
         optimizer.zero_grad()
@@ -154,7 +155,7 @@ def test_d_phi_learns_what_was_measured():
     }
     torch.manual_seed(0)
     model = VideoSegmentCost(T, 8, **SIZE)
-    loss = teacher_cost_loss(EMBED, **measured, batch_size=16)
+    loss = drawn(TeacherCosts(EMBED, **measured, batch_size=16).draw, segment_cost_loss)
     optimizer, generator = torch.optim.Adam(model.parameters(), lr=0.003), seeded()
     for _ in range(300):
         optimizer.zero_grad()

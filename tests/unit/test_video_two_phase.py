@@ -10,6 +10,7 @@ from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
 from interdiff.learning.flops import counted_flops
 from interdiff.learning.settings import TrainingSettings
+from interdiff.learning.training import drawn
 from interdiff.two_phase.interpolation import place_keyframes
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.flow_matching import (
@@ -22,15 +23,15 @@ from interdiff.video.backbone.flow_matching import (
     take_frames,
     unipc,
 )
-from interdiff.video.backbone.losses import random_frames
+from interdiff.video.backbone.losses import flow_matching_loss, random_frames
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.evaluation.sampling_costs import sampling_costs
 from interdiff.video.interpolators.interpolator import fill, lerp
 from interdiff.video.planner.choosers import by_selector, seen_costs, without_looking
 from interdiff.video.planner.keyframes import keyframes_again, sample_keyframes
-from interdiff.video.planner.losses.keyframes import keyframes_loss
-from interdiff.video.planner.losses.preview import preview_loss
-from interdiff.video.planner.losses.refiner import nested_masks, refiner_loss, root_mean_square
+from interdiff.video.planner.losses.keyframes import ChosenFrames
+from interdiff.video.planner.losses.preview import Looks, preview_loss
+from interdiff.video.planner.losses.refiner import FilledClips, nested_masks, refiner_loss, root_mean_square
 from interdiff.video.planner.oracle import line_costs
 from interdiff.video.planner.preview import Preview, build_preview, load_preview
 from interdiff.video.planner.refiner import EXACT, INEXACT, filling_with, flat, noise_levels, refined
@@ -148,8 +149,13 @@ def test_phase_1_learns_the_way_from_the_noise_that_clips_came_from():
         return take_frames(NOISE - CLIPS, frames)
 
     best = {4: FRAMES}
-    assert keyframes_loss(Clips(noise=NOISE), best, UNGUIDED.negative, settings)(model, seeded(), 0.0)["loss"] < 1e-8
-    assert keyframes_loss(Clips(), best, UNGUIDED.negative, settings)(model, seeded(), 0.0)["loss"] > 0.1
+
+    def loss(clips):
+        frames = ChosenFrames(clips, best, UNGUIDED.negative, settings)
+        return drawn(frames.draw, flow_matching_loss)(model, seeded(), 0.0)["loss"]
+
+    assert loss(Clips(noise=NOISE)) < 1e-8
+    assert loss(Clips()) > 0.1
 
 
 def test_frames_are_drawn_in_order_without_repeating():
@@ -209,17 +215,17 @@ def test_the_refiners_loss_is_that_of_what_it_makes(backbone):
 
     def scalars(noise):
         settings = RefinerSettings(levels=[4], replace_probability=1.0, noise=noise)
-        return refiner_loss(clips, masks, lerp, settings)(Silent(), seeded(), 0.0)
+        return drawn(FilledClips(clips, masks, lerp, settings).draw, refiner_loss)(Silent(), seeded(), 0.0)
 
-    still, drawn = scalars(0.0), scalars(0.5)
+    still, noises = scalars(0.0), scalars(0.5)
     known, _ = place_keyframes(flat(clips.batch(0.0)["keyframes"][:, 0]), FRAMES, T)
     mask = torch.zeros(B, T, dtype=torch.bool).scatter(1, FRAMES, True)
     error = filling_with(lerp, SHAPE)(known, mask)[0] - flat(CLIPS)
     torch.testing.assert_close(still["loss"], error.square().mean((1, 2)).sqrt().mean())
     assert float(still["spread"]) == 0
-    assert float(drawn["spread"]) > 0.1
-    torch.testing.assert_close(drawn["error"], drawn["before"])
-    torch.testing.assert_close(drawn["loss"], drawn["error"] - drawn["spread"] / 2)
+    assert float(noises["spread"]) > 0.1
+    torch.testing.assert_close(noises["error"], noises["before"])
+    torch.testing.assert_close(noises["loss"], noises["error"] - noises["spread"] / 2)
 
 
 def test_the_refiners_loss_has_a_gradient_before_draws_differ():
@@ -298,7 +304,7 @@ def test_a_preview_learns_what_the_backbone_makes_of_noise(backbone, tmp_path):
     torch.manual_seed(0)
     config = {"layers": 1, "ffn_dim": 16, "level": 0.9}
     preview = build_preview(backbone, **config)
-    loss = preview_loss(Clips(), Preview(backbone, 0.9), NOISE.shape[1:])
+    loss = drawn(Looks(Clips(), Preview(backbone, 0.9), NOISE.shape[1:]).draw, preview_loss)
     optimizer = torch.optim.Adam(preview.parameters(), lr=0.003)
     generator, losses = seeded(), []
     for _ in range(60):

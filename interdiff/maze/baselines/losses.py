@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import DDIMScheduler
-from torch import Tensor, nn
+from torch import Tensor
 
 from interdiff.learning.processes import share
 from interdiff.maze.baselines.window_diffusion import (
@@ -55,7 +55,7 @@ class Windows:
         return KeyframeBatch(clean, noisy, level, indices, no_difficulty(clean), known, data.condition(rows))
 
 
-def window_loss(network: nn.Module, batches: Sequence[KeyframeBatch]) -> dict[str, Tensor]:
+def window_loss(network: WindowDenoiser, batches: Sequence[KeyframeBatch]) -> dict[str, Tensor]:
     """Error of the predicted clean states, as of keyframes; the mean over layouts (Janner et al. 2022, section 3.2)."""
     parts = [keyframe_loss(network, batch) for batch in batches]
     return {key: torch.stack([part[key] for part in parts]).mean() for key in parts[0]}

@@ -1,16 +1,61 @@
-"""What the backbone learns: the velocity of clips."""
+"""What the backbone learns, and phase 1 of it: the velocity of frames.
+
+B clips, C channels, T frames of which F are seen, H x W latents, L rows of text, D features of each.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from interdiff.learning.processes import own_draws
-from interdiff.learning.training import Loss
 from interdiff.video.backbone.flow_matching import drop_prompts, shifted, take_frames, velocity_loss
 from interdiff.video.backbone.settings import BackboneSettings
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import TrainingClips
+
+
+@dataclass(frozen=True)
+class FlowBatch:
+    """Frames z and noise [B, C, F, H, W], their levels [B, 1], prompts [B, L, D] and places in time [B, F]."""
+
+    z: Tensor
+    noise: Tensor
+    sigma: Tensor
+    embed: Tensor
+    frames: Tensor
+
+
+@dataclass(frozen=True)
+class RandomFrames:
+    """Random frames of clips in the first part of training, all of them in the last.
+
+    A few frames cost a fraction of all of them and teach the same about what is in a picture, where it moves and what prompts
+    mean; the last part is the teacher's task.
+
+    clips: batches of `latent` and `embed`; negative: [L, D], embedding that stands in for the prompts that are dropped.
+    """
+
+    clips: TrainingClips
+    negative: Tensor
+    settings: BackboneSettings
+
+    def draw(self, generator: torch.Generator, progress: float) -> FlowBatch:
+        """Clips, frames, noise, dropped prompts and levels."""
+        batch, settings = self.clips.batch(progress), self.settings
+        generator = own_draws(generator)
+        z, embed = batch["latent"].float(), batch["embed"].float()
+        count, frames, device = len(z), z.shape[2], generator.device
+        known = [*settings.frames, frames] if progress < settings.frames_until else [frames]
+        chosen = known[int(torch.randint(len(known), (), generator=generator, device=device))]
+        places = random_frames(count, frames, chosen, generator)
+        z = take_frames(z, places)
+        noise = torch.randn(z.shape, generator=generator, device=device)
+        embed = drop_prompts(embed, self.negative, settings.drop_prompt, generator)
+        sigma = shifted(torch.rand((count, 1), generator=generator, device=device), settings.shift)
+        return FlowBatch(z, noise, sigma, embed, places)
 
 
 def random_frames(batch: int, frames: int, count: int, generator: torch.Generator) -> Tensor:
@@ -19,30 +64,6 @@ def random_frames(batch: int, frames: int, count: int, generator: torch.Generato
     return order[:, :count].sort(1).values
 
 
-def backbone_loss(clips: TrainingClips, negative: Tensor, settings: BackboneSettings) -> Loss:
-    """Flow matching on clips, of which the first part of training sees random frames only.
-
-    A few frames cost a fraction of all of them and teach the same about what is in a picture, where it moves and what prompts
-    mean; the last part is the teacher's task.
-
-    Args:
-        clips: batches of `latent` and `embed`.
-        negative: [L, D], embedding that stands in for the prompts that are dropped.
-    """
-
-    def loss(model: WanDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        batch = clips.batch(progress)
-        generator = own_draws(generator)
-        z, embed = batch["latent"].float(), batch["embed"].float()
-        count, frames = len(z), z.shape[2]
-        device = generator.device
-        known = [*settings.frames, frames] if progress < settings.frames_until else [frames]
-        chosen = known[int(torch.randint(len(known), (), generator=generator, device=device))]
-        places = random_frames(count, frames, chosen, generator)
-        z = take_frames(z, places)
-        noise = torch.randn(z.shape, generator=generator, device=device)
-        embed = drop_prompts(embed, negative, settings.drop_prompt, generator)
-        sigma = shifted(torch.rand((count, 1), generator=generator, device=device), settings.shift)
-        return {"loss": velocity_loss(model, z, noise, sigma, embed, places)}
-
-    return loss
+def flow_matching_loss(model: WanDenoiser, batch: FlowBatch) -> dict[str, Tensor]:
+    """Mean squared error of the velocity (Lipman et al. 2023, equation 23, with the linear path)."""
+    return {"loss": velocity_loss(model, batch.z, batch.noise, batch.sigma, batch.embed, batch.frames)}

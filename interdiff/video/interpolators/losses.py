@@ -1,8 +1,11 @@
-"""What interpolators learn from: moments between two latents of a clip, by several losses with a weight each."""
+"""What interpolators learn from: moments between two latents of a clip, by several losses with a weight each.
+
+B clips, C channels, T frames, H x W latents, M moments, R masks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +18,7 @@ from interdiff.two_phase.interpolation import neighbours
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.interpolators.flow import FlowInterpolator, warp
 from interdiff.video.interpolators.interpolator import Between, blend
-from interdiff.video.interpolators.settings import InterpolatorSettings, StraightenerSettings
+from interdiff.video.interpolators.settings import LossSettings
 from interdiff.video.interpolators.straightener import Straightener
 
 
@@ -118,50 +121,62 @@ def absolute(between: Between, truth: Tensor, gap: Tensor, gap_power: float) -> 
     return (off * weight / weight.mean()).mean()
 
 
-def interpolator_loss(
-    clips: TrainingClips, settings: InterpolatorSettings
-) -> Callable[[nn.Module, torch.Generator, float], dict[str, Tensor]]:
-    """The weighted sum of all losses whose weight is not zero, each also by its name.
+@dataclass(frozen=True)
+class MomentsBatch:
+    """Moments of clips, those that optical flow filled where it is learned from, and the weights of the losses."""
 
-    Args:
-        clips: of columns `latent` [B, C, T, H, W], and where optical flow's weight is not zero its `filled` and `mask`.
+    moments: Moments
+    taught: Moments | None
+    weights: LossSettings
+
+
+@dataclass(frozen=True)
+class RandomMoments:
+    """Moments of random pairs of latents.
+
+    clips: of columns `latent` [B, C, T, H, W], and where optical flow's weight is not zero its `filled` and `mask`.
     """
-    weights = settings.losses
 
-    def parts(model: Any, batch: Mapping[str, Tensor], generator: torch.Generator) -> Iterator[tuple[str, Tensor]]:
-        moments = random_moments(batch["latent"], settings.moments, generator)
-        between = model(moments.first, moments.last, moments.tau, moments.gap)
-        yield "absolute", absolute(between, moments.truth, moments.gap, weights.gap_power)
-        yield "likelihood", calibration(between, moments.truth)
-        yield "edges", edges(between, moments.truth)
-        yield "scales", scales(between, moments.truth)
-        if weights.endpoint or weights.consistency:
-            yield from flow_losses(model, moments)
-        if weights.optical_flow:
-            taught = taught_moments(batch["filled"], batch["mask"], generator)
-            between = model(taught.first, taught.last, taught.tau, taught.gap)
-            yield "optical_flow", absolute(between, taught.truth, taught.gap, weights.gap_power)
+    clips: TrainingClips
+    moments: int
+    weights: LossSettings
 
-    def loss(model: nn.Module, generator: torch.Generator, done: float) -> dict[str, Tensor]:
-        values = dict(parts(model, clips.batch(done), generator))
-        total = torch.stack([getattr(weights, name) * value for name, value in values.items()]).sum()
-        return {"loss": total} | {name: value.detach() for name, value in values.items()}
-
-    return loss
+    def draw(self, generator: torch.Generator, progress: float) -> MomentsBatch:
+        """Clips, pairs and moments between them."""
+        batch = self.clips.batch(progress)
+        moments = random_moments(batch["latent"], self.moments, generator)
+        learned = self.weights.optical_flow
+        taught = taught_moments(batch["filled"], batch["mask"], generator) if learned else None
+        return MomentsBatch(moments, taught, self.weights)
 
 
-def straightener_loss(
-    clips: TrainingClips, settings: StraightenerSettings
-) -> Callable[[Straightener, torch.Generator, float], dict[str, Tensor]]:
-    """How far lines in the straightened space are from the truth, in latents and, by its weight, in that space."""
+def losses_by_name(model: Any, batch: MomentsBatch) -> Iterator[tuple[str, Tensor]]:
+    """Each loss, before it is weighted."""
+    moments, taught, weights = batch.moments, batch.taught, batch.weights
+    between = model(moments.first, moments.last, moments.tau, moments.gap)
+    yield "absolute", absolute(between, moments.truth, moments.gap, weights.gap_power)
+    yield "likelihood", calibration(between, moments.truth)
+    yield "edges", edges(between, moments.truth)
+    yield "scales", scales(between, moments.truth)
+    if weights.endpoint or weights.consistency:
+        yield from flow_losses(model, moments)
+    if taught is not None:
+        between = model(taught.first, taught.last, taught.tau, taught.gap)
+        yield "optical_flow", absolute(between, taught.truth, taught.gap, weights.gap_power)
 
-    def loss(model: Straightener, generator: torch.Generator, done: float) -> dict[str, Tensor]:
-        moments = random_moments(clips.batch(done)["latent"], settings.moments, generator)
-        s_truth = model(moments.truth.flatten(0, 1)).unflatten(0, moments.truth.shape[:2])
-        first, last = model(torch.cat([moments.first, moments.last])).chunk(2)
-        line = blend(first, last, moments.tau)
-        z = model.inverse(line.flatten(0, 1)).unflatten(0, line.shape[:2])
-        off, bent = (z - moments.truth).abs().mean(), (s_truth - line).square().mean()
-        return {"loss": off + settings.straightness * bent, "absolute": off.detach(), "straightness": bent.detach()}
 
-    return loss
+def interpolator_loss(model: nn.Module, batch: MomentsBatch) -> dict[str, Tensor]:
+    """The weighted sum of all losses, each also by its name."""
+    values = dict(losses_by_name(model, batch))
+    total = torch.stack([getattr(batch.weights, name) * value for name, value in values.items()]).sum()
+    return {"loss": total} | {name: value.detach() for name, value in values.items()}
+
+
+def straightener_loss(model: Straightener, moments: Moments, straightness: float) -> dict[str, Tensor]:
+    """How far lines in the straightened space are from the truth, in latents and, by a weight, in that space."""
+    s_truth = model(moments.truth.flatten(0, 1)).unflatten(0, moments.truth.shape[:2])
+    first, last = model(torch.cat([moments.first, moments.last])).chunk(2)
+    line = blend(first, last, moments.tau)
+    z = model.inverse(line.flatten(0, 1)).unflatten(0, line.shape[:2])
+    off, bent = (z - moments.truth).abs().mean(), (s_truth - line).square().mean()
+    return {"loss": off + straightness * bent, "absolute": off.detach(), "straightness": bent.detach()}

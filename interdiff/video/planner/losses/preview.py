@@ -1,32 +1,50 @@
-"""What the preview learns: a look by the whole backbone."""
+"""What the preview learns: a look by the whole backbone.
+
+B clips, C channels, T frames, H x W latents, L rows of text, D features.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from interdiff.learning.processes import own_draws
-from interdiff.learning.training import Loss
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.planner.preview import Preview
 
 
-def preview_loss(clips: TrainingClips, whole: Preview, shape: Sequence[int]) -> Loss:
-    """Distillation: the squared distance from what a look by the whole backbone shows, of prompts and fresh noise.
+@dataclass(frozen=True)
+class LookBatch:
+    """Noise [B, C, T, H, W], prompts [B, L, D], and what the whole backbone makes of them."""
 
-    Args:
-        clips: batches of `embed`.
-        shape: of a clip, C, T, H, W.
+    noise: Tensor
+    embed: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Looks by the whole backbone at fresh noise.
+
+    clips: batches of `embed`; shape: of a clip, C, T, H, W.
     """
 
-    def loss(model: Preview, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        embed = clips.batch(progress)["embed"].float()
-        generator = own_draws(generator)
-        noise = torch.randn((len(embed), *shape), generator=generator, device=generator.device)
-        with torch.no_grad():
-            target = whole(noise, embed)
-        return {"loss": (model(noise, embed) - target).square().mean()}
+    clips: TrainingClips
+    whole: Preview
+    shape: Sequence[int]
 
-    return loss
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator, progress: float) -> LookBatch:
+        """Clips and noise."""
+        embed = self.clips.batch(progress)["embed"].float()
+        generator = own_draws(generator)
+        noise = torch.randn((len(embed), *self.shape), generator=generator, device=generator.device)
+        return LookBatch(noise, embed, self.whole(noise, embed))
+
+
+def preview_loss(model: Preview, batch: LookBatch) -> dict[str, Tensor]:
+    """Distillation (Hinton et al. 2015): the squared distance from what the whole backbone shows."""
+    return {"loss": (model(batch.noise, batch.embed) - batch.target).square().mean()}

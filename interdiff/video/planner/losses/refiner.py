@@ -1,8 +1,12 @@
-"""What phase 2 learns: clips that are distributed as real ones, from filled ones."""
+"""What phase 2 learns: clips that are distributed as real ones, from filled ones.
+
+B clips, C channels, T frames of which K are keyframes, H x W latents, R sets of keyframes, L rows of text, D features.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +14,6 @@ from torch import Tensor
 
 from interdiff.keyframes.nested_masks import nested_ranks
 from interdiff.learning.processes import own_draws
-from interdiff.learning.training import Loss
 from interdiff.two_phase.corruption import with_anchor_errors, with_noise
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import TrainingClips
@@ -43,24 +46,37 @@ def root_mean_square(x_btc: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x_btc, dim=(1, 2)) / x_btc[0].numel() ** 0.5
 
 
-def refiner_loss(
-    clips: TrainingClips,
-    rank_masks: Callable[[Tensor, Tensor, torch.Generator], Tensor],
-    interpolator: Interpolator,
-    settings: RefinerSettings,
-) -> Loss:
-    """The energy score of refined clips (Gneiting & Raftery 2007, equation 22), with exact anchors and with phase 1's.
+@dataclass(frozen=True)
+class RefinerBatch:
+    """Filled clips as sequences [2 B, T, C H W], twice with two draws of noise, and what they are told and should become.
 
-    What is missing has several answers. Errors alone ask for something in the middle of them, which is blurred; that two
-    draws of noise shall also differ as much as each errs asks for clips that are distributed as real ones are.
-
-    Args:
-        clips: batches of `latent`, `embed`, and of anchors: `frames` [B, R, K] and phase 1's `keyframes` [B, R, C, K, H, W].
-        rank_masks: (rows [B], keyframes [B, K], generator) -> masks [B, T] of a random level, the keyframes among them.
+    level [2 B, T, C H W], embed [2 B, L, D], truth [2 B, T, C H W]; shape: of a clip's frame, C, H, W.
     """
 
-    def loss(model: WanDenoiser, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        batch = clips.batch(progress)
+    degraded: Tensor
+    level: Tensor
+    embed: Tensor
+    truth: Tensor
+    shape: Sequence[int]
+
+
+@dataclass(frozen=True)
+class FilledClips:
+    """Clips whose anchors carry phase 1's errors or none, filled by the interpolator, at a random nested level.
+
+    clips: batches of `latent`, `embed`, and of anchors: `frames` [B, R, K] and phase 1's `keyframes` [B, R, C, K, H, W];
+    rank_masks: (rows [B], keyframes [B, K], generator) -> masks [B, T] of a random level, the keyframes among them.
+    """
+
+    clips: TrainingClips
+    rank_masks: Callable[[Tensor, Tensor, torch.Generator], Tensor]
+    interpolator: Interpolator
+    settings: RefinerSettings
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator, progress: float) -> RefinerBatch:
+        """Clips, which of their anchors, errors, masks and noise."""
+        batch, settings = self.clips.batch(progress), self.settings
         generator = own_draws(generator)
         z, embed = batch["latent"].float(), batch["embed"].float()
         count, device = len(z), generator.device
@@ -70,18 +86,22 @@ def refiner_loss(
         wrong, exact = with_anchor_errors(
             flat(z), flat(cached), indices, "linear", settings.replace_probability, settings.jitter, generator
         )
-        mask = rank_masks(batch["row"], indices, generator)
+        mask = self.rank_masks(batch["row"], indices, generator)
         shape = (z.shape[1], *z.shape[3:])
-        with torch.no_grad():
-            filled, deviation = filling_with(interpolator, shape)(wrong, mask)
-            level = noise_levels(deviation, mask, exact)
-            filled, deviation, level, embed, truth = (
-                torch.cat([x, x]) for x in (filled, deviation, level, embed, flat(z))
-            )
-            degraded = with_noise(filled, deviation, settings.noise, generator, still=True)
-        output = refined(model, degraded, level, embed, shape)
-        error, before = (root_mean_square(x - truth).mean() for x in (output, degraded))
-        spread = root_mean_square(torch.sub(*output.chunk(2))).mean()
-        return {"loss": error - spread / 2, "error": error, "spread": spread, "before": before}
+        filled, deviation = filling_with(self.interpolator, shape)(wrong, mask)
+        level = noise_levels(deviation, mask, exact)
+        filled, deviation, level, embed, truth = (torch.cat([x, x]) for x in (filled, deviation, level, embed, flat(z)))
+        degraded = with_noise(filled, deviation, settings.noise, generator, still=True)
+        return RefinerBatch(degraded, level, embed, truth, shape)
 
-    return loss
+
+def refiner_loss(model: WanDenoiser, batch: RefinerBatch) -> dict[str, Tensor]:
+    """The energy score of refined clips (Gneiting & Raftery 2007, equation 22), with exact anchors and with phase 1's.
+
+    What is missing has several answers. Errors alone ask for something in the middle of them, which is blurred; that two
+    draws of noise shall also differ as much as each errs asks for clips that are distributed as real ones are.
+    """
+    output = refined(model, batch.degraded, batch.level, batch.embed, batch.shape)
+    error, before = (root_mean_square(x - batch.truth).mean() for x in (output, batch.degraded))
+    spread = root_mean_square(torch.sub(*output.chunk(2))).mean()
+    return {"loss": error - spread / 2, "error": error, "spread": spread, "before": before}

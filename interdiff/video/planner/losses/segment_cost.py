@@ -1,43 +1,73 @@
-"""What D_phi learns: costs of latents, or of the backbone's velocity."""
+"""What D_phi learns: costs of latents, or of the backbone's velocity.
+
+B clips of N, P segments of each, T frames, M measured segments.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from interdiff.keyframes.losses import cost_regression_loss
 from interdiff.learning.processes import own_draws, processes
-from interdiff.learning.training import Loss
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.planner.segment_cost import VideoSegmentCost
 
 
-def latent_cost_loss(clips: TrainingClips, cost_nij: Tensor, longest: int) -> Loss:
-    """Regression of the exact costs [N, T, T] of all segments of 2 to `longest` frames, at noise level 0."""
-    i, j = torch.triu_indices(cost_nij.shape[1], cost_nij.shape[2], offset=2)
-    i, j = i[j - i <= longest], j[j - i <= longest]
+@dataclass(frozen=True)
+class CostBatch:
+    """Prompts [B, L, D], noise levels [B], and the costs [B, P] of segments i < j [B, P]."""
 
-    def loss(model: VideoSegmentCost, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        batch = clips.batch(progress)
+    embed: Tensor
+    sigma: Tensor
+    i: Tensor
+    j: Tensor
+    cost: Tensor
+
+
+@dataclass(frozen=True)
+class LatentCosts:
+    """All segments of 2 to `longest` frames with their exact costs [N, T, T], at noise level 0."""
+
+    clips: TrainingClips
+    cost: Tensor
+    longest: int
+
+    def draw(self, generator: torch.Generator, progress: float) -> CostBatch:
+        """Clips alone."""
+        batch = self.clips.batch(progress)
         embed = batch["embed"].float()
-        features = model(embed, embed.new_zeros(len(embed)))
-        target = cost_nij[batch["row"].cpu()].to(embed)
-        pairs = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))
-        return {"loss": cost_regression_loss(model.costs.pairs(features, *pairs), target[:, i, j])}
+        i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2)
+        i, j = i[j - i <= self.longest], j[j - i <= self.longest]
+        target = self.cost[batch["row"].cpu()].to(embed)[:, i, j]
+        i, j = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))
+        return CostBatch(embed, embed.new_zeros(len(embed)), i, j, target)
 
-    return loss
 
+@dataclass(frozen=True)
+class TeacherCosts:
+    """Measured segments: which clip, which frames, at which level, what cost, each [M]; embeds [N, L, D]."""
 
-def teacher_cost_loss(
-    embeds_nld: Tensor, row: Tensor, i: Tensor, j: Tensor, sigma: Tensor, cost: Tensor, batch_size: int
-) -> Loss:
-    """Regression of the teacher's costs of measured segments: which clip, which frames, at which level, what cost, each [M]."""
+    embeds: Tensor
+    row: Tensor
+    i: Tensor
+    j: Tensor
+    sigma: Tensor
+    cost: Tensor
+    batch_size: int
 
-    def loss(model: VideoSegmentCost, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    def draw(self, generator: torch.Generator, progress: float) -> CostBatch:
+        """Segments, one of a clip."""
         generator, device = own_draws(generator), generator.device
-        drawn = torch.randint(len(row), (batch_size // processes(),), generator=generator, device=device).cpu()
-        features = model(embeds_nld[row[drawn]].to(device), sigma[drawn].to(device))
-        pairs = (index[drawn, None].to(device) for index in (i, j))
-        return {"loss": cost_regression_loss(model.costs.pairs(features, *pairs)[:, 0], cost[drawn].to(device))}
+        count = self.batch_size // processes()
+        drawn = torch.randint(len(self.row), (count,), generator=generator, device=device).cpu()
+        i, j, cost = (values[drawn, None].to(device) for values in (self.i, self.j, self.cost))
+        return CostBatch(self.embeds[self.row[drawn]].to(device), self.sigma[drawn].to(device), i, j, cost)
 
-    return loss
+
+def segment_cost_loss(model: VideoSegmentCost, batch: CostBatch) -> dict[str, Tensor]:
+    """Gamma deviance of predicted costs (`cost_regression_loss`)."""
+    predicted = model.costs.pairs(model(batch.embed, batch.sigma), batch.i, batch.j)
+    return {"loss": cost_regression_loss(predicted, batch.cost)}

@@ -1,15 +1,17 @@
-"""What the selector learns: costs of segments, and the best paths."""
+"""What the selector learns: costs of segments, and the best paths.
+
+B clips of N, T frames, K keyframes, P segments.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from interdiff.keyframes.losses import cost_regression_loss
-from interdiff.keyframes.path_distribution import log_partition, marginals, path_potential
-from interdiff.learning.training import Loss
+from interdiff.keyframes.losses import cost_regression_loss, kl_to_uniform, path_negative_log_likelihood
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.planner.selector import VideoSelector
 
@@ -17,46 +19,64 @@ FLOOR = 0.02
 """Costs below this, in mean squared errors summed over frames, are the same to every use of them."""
 
 
-def selector_loss(
-    clips: TrainingClips,
-    seen_nij: Tensor | None,
-    cost_nij: Tensor,
-    labels: Mapping[int, Tensor],
-    path_weight: float,
-    uniform_weight: float,
-) -> Loss:
-    """Regression of segments' costs, and negative log likelihood of the best paths per keyframe between the ends.
+@dataclass(frozen=True)
+class PathBatch:
+    """Prompts [B, L, D], a look's costs [B, T, T], costs [B, P] of segments i < j [B, P], and the best paths [B, K]."""
 
-    Costs alone choose well where they are predicted well; the likelihood spends what the network has on paths in question.
-    Alone it has no scale to hold on to. Each step draws a number of keyframes.
+    embed: Tensor
+    seen: Tensor | None
+    i: Tensor
+    j: Tensor
+    cost: Tensor
+    paths: Tensor
+    k: int
+    path_weight: float
+    uniform_weight: float
 
-    Args:
-        seen_nij: costs [N, T, T] of a look at all clips in their order, where the selector looks.
-        cost_nij: [N, T, T], what segments cost, infinite where j <= i.
-        labels: K -> the best keyframes [N, K] int64.
-        uniform_weight: of KL(density of keyframes || uniform), against a selector that always says the same.
+
+@dataclass(frozen=True)
+class Paths:
+    """Clips with their costs and best paths; each step draws a number of keyframes.
+
+    seen: costs [N, T, T] of a look at all clips in their order, where the selector looks; cost: [N, T, T], what segments
+    cost, infinite where j <= i; labels: K -> the best keyframes [N, K] int64; uniform_weight: of KL(density of keyframes ||
+    uniform), against a selector that always says the same.
     """
-    counts = sorted(labels)
-    i, j = torch.triu_indices(cost_nij.shape[1], cost_nij.shape[2], offset=2)
 
-    def loss(model: VideoSelector, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        batch = clips.batch(progress)
+    clips: TrainingClips
+    seen: Tensor | None
+    cost: Tensor
+    labels: Mapping[int, Tensor]
+    path_weight: float
+    uniform_weight: float
+
+    def draw(self, generator: torch.Generator, progress: float) -> PathBatch:
+        """Clips and K."""
+        batch, counts = self.clips.batch(progress), sorted(self.labels)
         rows, embed = batch["row"].cpu(), batch["embed"].float()
         k = counts[int(torch.randint(len(counts), (), generator=generator, device=generator.device))]
-        seen = None if seen_nij is None else seen_nij[rows].to(embed)
-        features = model(embed, k)
-        pairs = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))
-        regression = cost_regression_loss(model.costs.pairs(features, *pairs), cost_nij[rows][:, i, j].to(embed), FLOOR)
-        scalars = {"loss": regression, "cost": regression}
-        if path_weight or uniform_weight:
-            potential = model.potentials(features, seen, k)
-            likelihood = path_potential(potential, labels[k][rows].to(embed.device)) - log_partition(potential, k)
-            scalars["path"] = -likelihood.mean() / (k - 2)
-            scalars["loss"] = scalars["loss"] + path_weight * scalars["path"]
-        if uniform_weight:
-            density = marginals(potential, k)[:, 1:-1].clamp_min(1e-9) / (k - 2)
-            scalars["kl"] = (density * (density * density.shape[1]).log()).sum(-1).mean()
-            scalars["loss"] = scalars["loss"] + uniform_weight * scalars["kl"]
-        return scalars
+        i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2)
+        cost = self.cost[rows][:, i, j].to(embed)
+        i, j = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))
+        seen = None if self.seen is None else self.seen[rows].to(embed)
+        paths = self.labels[k][rows].to(embed.device)
+        return PathBatch(embed, seen, i, j, cost, paths, k, self.path_weight, self.uniform_weight)
 
-    return loss
+
+def selector_loss(model: VideoSelector, batch: PathBatch) -> dict[str, Tensor]:
+    """Gamma deviance of costs, and negative log likelihood of the best paths (Lafferty et al. 2001, section 3).
+
+    Costs alone choose well where they are predicted well; the likelihood spends what the network has on paths in question.
+    Alone it has no scale to hold on to.
+    """
+    features = model(batch.embed, batch.k)
+    regression = cost_regression_loss(model.costs.pairs(features, batch.i, batch.j), batch.cost, FLOOR)
+    scalars = {"loss": regression, "cost": regression}
+    if batch.path_weight or batch.uniform_weight:
+        potential = model.potentials(features, batch.seen, batch.k)
+        scalars["path"] = path_negative_log_likelihood(potential, batch.paths, batch.k)
+        scalars["loss"] = scalars["loss"] + batch.path_weight * scalars["path"]
+    if batch.uniform_weight:
+        scalars["kl"] = kl_to_uniform(potential, batch.k)
+        scalars["loss"] = scalars["loss"] + batch.uniform_weight * scalars["kl"]
+    return scalars
