@@ -114,19 +114,6 @@ def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequ
         writer.writerows(rows)
 
 
-def read_csv(path: str | Path, delimiter: str = ",") -> list[dict[str, str]]:
-    """Read the rows of a CSV file as text; InputError naming it where it is missing or has no header."""
-    try:
-        with Path(path).open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream, delimiter=delimiter)
-            rows, names = list(reader), reader.fieldnames
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable CSV file ({error})") from error
-    if not names:
-        raise InputError(f"{path}: empty; expected a CSV file with a header")
-    return rows
-
-
 def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file's content, in hex; InputError naming the file where it cannot be read."""
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib
 
@@ -14,6 +15,9 @@ from matplotlib.figure import Figure
 from interdiff.errors import InputError
 from interdiff.files import atomic_path
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 
 def save_picture(figure: Figure, path: str | Path) -> None:
     """Write a figure as a PNG, atomically, and close it."""
@@ -22,22 +26,22 @@ def save_picture(figure: Figure, path: str | Path) -> None:
     plt.close(figure)
 
 
-def training_curves(histories: Mapping[str, Sequence[Mapping[str, str]]], path: str | Path) -> None:
+def training_curves(histories: Mapping[str, DataFrame], path: str | Path) -> None:
     """Draw each network's loss over its steps, one panel per network, as a PNG.
 
     Args:
-        histories: rows of `history.csv` (columns step and loss) by network name.
+        histories: `history.csv` (columns step and loss) by network name.
 
     Raises:
         InputError: a history has no rows, or a column is missing (names the network).
     """
     figure, panels = plt.subplots(1, len(histories), figsize=(3.2 * len(histories), 2.6), squeeze=False)
-    for panel, (name, rows) in zip(panels[0], histories.items(), strict=True):
-        if not rows or not {"step", "loss"} <= rows[0].keys():
+    for panel, (name, history) in zip(panels[0], histories.items(), strict=True):
+        if history.empty or not {"step", "loss"} <= set(history.columns):
             raise InputError(f"history of {name}: expected rows with the columns step and loss")
-        panel.plot([int(row["step"]) for row in rows], [float(row["loss"]) for row in rows], lw=1)
+        panel.plot(history["step"], history["loss"], lw=1)
         panel.set(title=name, xlabel="step", ylabel="loss")
-        if all(float(row["loss"]) > 0 for row in rows):
+        if (history["loss"] > 0).all():
             panel.set_yscale("log")
         panel.grid(alpha=0.3)
     figure.tight_layout()

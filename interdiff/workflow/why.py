@@ -8,12 +8,14 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from interdiff.errors import InputError
-from interdiff.files import canonical_json, read_csv
+from interdiff.files import canonical_json
+from interdiff.tables import read_table
 from interdiff.workflow.dry_run import Job, dry_run, listed, snakemake
 from interdiff.workflow.manifest import Manifest, manifest_files, read_manifest
 from interdiff.workflow.pipelines.maze import MAZE_STAGES
@@ -205,9 +207,9 @@ def past_cost(job: Job, plan: Plan) -> Cost | None:
 def _benchmark(path: Path) -> tuple[float, float] | None:
     """CPU and wall-clock seconds of a benchmark file, means over its rows; None where they were not measured."""
     try:
-        rows = read_csv(path, delimiter="\t")
-        return mean(float(row["cpu_time"]) for row in rows), mean(float(row["s"]) for row in rows)
-    except (InputError, KeyError, TypeError, ValueError):
+        cpu, clock = read_table(path)[["cpu_time", "s"]].mean(skipna=False)
+        return None if isnan(cpu + clock) else (cpu, clock)
+    except (InputError, KeyError, TypeError):
         return None
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from interdiff.files import load_arrays, write_csv
-from interdiff.maze.evaluation.ablations import PlanFigures, compared, plan_figures
+from interdiff.maze.evaluation.ablations import compared, plan_figures
 from interdiff.maze.evaluation.settings import AblationsStageSettings
 from interdiff.settings import BASE
 from interdiff.workflow.runner import run_stage
@@ -23,7 +25,7 @@ def main(stage: Stage) -> None:
     write_csv(stage.outputs["ablations"], rows)
 
 
-def _figures(stage: Stage, folders: Mapping[str, str], variant: str) -> PlanFigures:
+def _figures(stage: Stage, folders: Mapping[str, str], variant: str) -> pd.DataFrame:
     (path,) = (path for path in stage.inputs["samples"] if path.parent == Path(stage.results) / folders[variant])
     return plan_figures(load_arrays(path, ("truth", "refined", "oracle_refined", "occupancy", "layout", "row")))
 

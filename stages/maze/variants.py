@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from interdiff.files import canonical_json, file_sha256, read_csv, read_json, write_json
+from interdiff.files import canonical_json, file_sha256, read_json, write_json
+from interdiff.tables import read_table
 from interdiff.workflow.manifest import git_commit
 from interdiff.workflow.pipelines.maze import MAZE_STAGES, VariantsStageSettings
 from interdiff.workflow.runner import run_stage
@@ -19,7 +20,7 @@ from interdiff.workflow.variants import merge
 def main(stage: Stage) -> None:
     """Reads `metrics` (the table of all), `pictures` and the `artifacts` behind them; writes the `record`."""
     settings: VariantsStageSettings = stage.settings
-    rows = read_csv(stage.path("metrics"))
+    metrics = read_table(stage.path("metrics"), text=True)
     pictures = [_relative(stage, path) for path in stage.inputs["pictures"]]
     variants: dict[str, dict[str, Any]] = {}
     artifacts: dict[str, dict[str, Any]] = {}
@@ -33,7 +34,7 @@ def main(stage: Stage) -> None:
             "changes": changes,
             "config": config,
             "artifacts": folders,
-            "metrics": [row for row in rows if row["variant"] == name],
+            "metrics": metrics[metrics["variant"] == name].to_dict("records"),
             "pictures": [path for path in pictures if os.path.dirname(path) == folders["samples"]],
         }
     for folder, artifact in artifacts.items():

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interdiff.files import load_arrays, read_csv
+from interdiff.files import load_arrays
 from interdiff.plotting import training_curves
+from interdiff.tables import read_table
 from interdiff.video.codec.codec import FRAMES_PER_LATENT
 from interdiff.video.codec.loading import load_codec
 from interdiff.video.data.batches import clip_masks
@@ -31,7 +32,7 @@ def main(stage: Stage) -> None:
         name: load_interpolator(folder, stage.device) for name, folder in zip(names, folders, strict=True)
     }
     errors_by_gap(figures, stage.outputs["errors"])
-    histories = map(read_csv, stage.inputs["histories"])
+    histories = map(read_table, stage.inputs["histories"])
     training_curves(dict(zip(settings.networks, histories, strict=True)), stage.outputs["curves"])
     data = ShardDataset(stage.path("index"), ["latent"])
     codec = load_codec(settings.codec, stage.folder("codec"), stage.device)

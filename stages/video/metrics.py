@@ -2,7 +2,8 @@
 
 import torch
 
-from interdiff.files import load_arrays, read_csv, read_json, write_csv
+from interdiff.files import load_arrays, read_json, write_csv
+from interdiff.tables import read_table
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.evaluation.comparison import ADHERENCE, Reference, quality
 from interdiff.workflow.pipelines.video_stages import MetricsStageSettings
@@ -26,7 +27,7 @@ def main(stage: Stage) -> None:
     settings: MetricsStageSettings = stage.settings
     samples = dict(zip(settings.methods, map(load_arrays, stage.inputs["samples"]), strict=True))
     adherence = stage.inputs.get("adherence", [])
-    tracked = dict(zip(settings.methods, map(read_csv, adherence), strict=True)) if adherence else {}
+    tracked = dict(zip(settings.methods, map(read_table, adherence), strict=True)) if adherence else {}
     costs = dict(zip(settings.methods, map(read_json, stage.inputs["costs"]), strict=True))
     fit, real = (ShardDataset(stage.path(name), ["latent"]) for name in ("fit", "real"))
     fit_clips, real_clips = (data.batch("latent", range(len(data))).float() for data in (fit, real))

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from interdiff.files import load_arrays, read_csv
+from interdiff.files import load_arrays
+from interdiff.tables import read_table
 from interdiff.video.codec.codec import FRAMES_PER_LATENT
 from interdiff.video.codec.loading import load_codec
 from interdiff.video.data.shard_dataset import ShardDataset
@@ -39,12 +40,12 @@ def main(stage: Stage) -> None:
     }
     shown = range(0, len(truth[0]), FRAMES_PER_LATENT)
     write_png(stage.outputs["sheet"], contact_sheet(first, shown, scale=2))
-    quality_by_cost(read_csv(stage.path("metrics")), settings.teachers, stage.outputs["cost"])
+    quality_by_cost(read_table(stage.path("metrics")), settings.teachers, stage.outputs["cost"])
     k = samples[settings.drawn]["indices"].shape[1]
     oracle = load_arrays(stage.path("oracle"))
     chosen = {"oracle": oracle[f"indices_{k}"].astype(int), settings.drawn: samples[settings.drawn]["indices"]}
     chosen_frames(chosen, oracle["cost"].shape[1], stage.outputs["frames"])
-    histories = dict(zip(settings.networks, map(read_csv, stage.inputs["histories"]), strict=True))
+    histories = dict(zip(settings.networks, map(read_table, stage.inputs["histories"]), strict=True))
     losses_together(histories, stage.outputs["losses"])
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from interdiff.errors import InputError
@@ -26,12 +27,12 @@ def samples(plans, rows=(4, 7, 4, 7)):
 
 def test_figures_are_means_over_seeds_of_every_sequence():
     figures = plan_figures(samples([FREE, CROSSING, CROSSING, CROSSING]))
-    assert figures.layouts.tolist() == ["umaze", "medium"]
-    assert figures.values["crossed_refined"].tolist() == [0.5, 1]
-    assert figures.values["collision_refined"].tolist() == [0.25, 0.5]
-    assert figures.values["mse_oracle_refined"].tolist() == [0, 0]
+    assert figures["layout"].tolist() == ["umaze", "medium"]
+    assert figures["crossed_refined"].tolist() == [0.5, 1]
+    assert figures["collision_refined"].tolist() == [0.25, 0.5]
+    assert figures["mse_oracle_refined"].tolist() == [0, 0]
     error = np.square((CROSSING - FREE) * CELLS).sum(-1).mean()
-    assert figures.values["mse_refined"] == pytest.approx([error / 2, error])
+    assert figures["mse_refined"].tolist() == pytest.approx([error / 2, error])
 
 
 def test_differences_are_paired():
@@ -52,8 +53,9 @@ def test_other_sequences_cannot_be_compared():
 
 
 def test_in_brief():
-    row = {"ablation": "k", "variant": "k4", "figure": "mse_refined", "mean": "0.0184", "se": "0.001"}
-    row |= {"difference": "-0.002", "difference_se": "0.0003"}
-    assert in_brief([row | {"layout": "umaze"}, row | {"layout": "all"}]) == [
+    row = {"ablation": "k", "variant": "k4", "figure": "mse_refined", "mean": 0.0184, "se": 0.001}
+    row |= {"difference": -0.002, "difference_se": 0.0003}
+    table = pd.DataFrame([row | {"layout": "umaze"}, row | {"layout": "all"}])
+    assert in_brief(table).to_dict("records") == [
         {"ablation": "k", "variant": "k4", "mse_refined": "0.018 ± 0.001 (-0.002 ± 0.0003)"}
     ]

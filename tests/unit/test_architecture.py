@@ -14,7 +14,7 @@ FILES = {
 }
 LAYERS = {
     "": "interdiff < stages",
-    "interdiff": "errors < files, settings < learning, plotting < keyframes < two_phase < maze, video < workflow",
+    "interdiff": "errors < files, settings < learning, plotting, tables < keyframes < two_phase < maze, video < workflow",
     "interdiff.maze": "world < planner < baselines < evaluation < figures < plan",
     "interdiff.video": "codec < data < backbone, interpolators < planner, evaluation < figures < show",
 }

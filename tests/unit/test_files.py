@@ -3,7 +3,8 @@ import errno
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.files import atomic_path, file_sha256, read_csv, read_json, write_csv, write_json
+from interdiff.files import atomic_path, file_sha256, read_json, write_csv, write_json
+from interdiff.tables import read_table
 
 
 def test_a_file_appears_whole_and_leaves_nothing_behind(tmp_path):
@@ -43,7 +44,7 @@ def test_json_and_csv_round_trip(tmp_path):
     assert read_json(tmp_path / "a.json") == {"b": 1}
     write_csv(tmp_path / "a.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "lr": 0.1}])
     assert (tmp_path / "a.csv").read_text() == "step,loss,lr\n1,0.5,\n2,,0.1\n"
-    assert read_csv(tmp_path / "a.csv")[0] == {"step": "1", "loss": "0.5", "lr": ""}
+    assert read_table(tmp_path / "a.csv", text=True).iloc[0].to_dict() == {"step": "1", "loss": "0.5", "lr": ""}
 
 
 def test_bad_files_are_named(tmp_path):
@@ -52,7 +53,7 @@ def test_bad_files_are_named(tmp_path):
         read_json(tmp_path / "bad.json")
     (tmp_path / "empty.csv").touch()
     with pytest.raises(InputError, match=r"empty\.csv"):
-        read_csv(tmp_path / "empty.csv")
+        read_table(tmp_path / "empty.csv")
     with pytest.raises(InputError, match="none"):
         file_sha256(tmp_path / "none")
     with pytest.raises(InputError, match="unexpected column 'b'"):

@@ -82,7 +82,15 @@ def test_the_report_is_one_file_with_captions_and_origins(folder):
     write_csv(results / "maze/selection.csv", [{"layout": "large", "k": 4, "selector": 1.25, "limit": "nan"}])
     paths = ["record=results/maze/variants.json", "selection=results/maze/selection.csv"]
     paths.append("pictures=results/maze/samples/base/large.png")
-    command = [sys.executable, "-m", "stages.maze.report", "--spec", json.dumps({"settings": {}}), "--in", *paths]
+    command = [
+        sys.executable,
+        "-m",
+        "stages.report",
+        "--spec",
+        json.dumps({"settings": {"domain": "maze"}}),
+        "--in",
+        *paths,
+    ]
     command += ["--out", "report=results/maze/report.html"]
     done = subprocess.run(command, cwd=folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -30,12 +31,12 @@ def test_a_column_for_each_planner_and_a_row_for_each_map(driven, tmp_path):
 
 
 def test_scores_are_drawn_against_compute(tmp_path):
-    row = {"task": "multi", "score_se": "1.0"}
+    row = {"task": "multi", "score_se": 1.0}
     rows = [
-        row | {"planner": "two_phase", "score": "150", "token_evals": "500"},
-        row | {"planner": "controller", "score": "140", "token_evals": "0"},
+        row | {"planner": "two_phase", "score": 150.0, "token_evals": 500},
+        row | {"planner": "controller", "score": 140.0, "token_evals": 0},
     ]
-    compute_picture(rows, tmp_path / "compute.png")
+    compute_picture(pd.DataFrame(rows), tmp_path / "compute.png")
     assert Image.open(tmp_path / "compute.png").width > 300
 
 

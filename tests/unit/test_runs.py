@@ -8,6 +8,7 @@ import pytest
 
 from interdiff.errors import InputError
 from interdiff.files import write_csv, write_json
+from interdiff.tables import read_tables
 from interdiff.workflow.tracking import connection, runs, store, ui
 
 ROOT = Path(__file__).parents[2]
@@ -84,9 +85,15 @@ def test_figures_are_averaged_over_seeds_and_layouts():
     assert store.averages(ROWS) == {"mse.large": 1.5, "mse.umaze": 6.0, "mse": 3.0, "fixed.large": 0.5, "fixed": 0.5}
 
 
-def test_benchmarks_without_numbers_count_as_nothing():
-    rows = [{"s": "1.5", "cpu_time": "-", "max_rss": "NA"}, {"s": "2", "cpu_time": "1", "max_rss": "5"}]
-    assert store.usage(rows) == {"job_seconds": 3.5, "job_cpu_seconds": 1.0, "job_peak_memory_mb": 5.0}
+def test_benchmarks_without_numbers_count_as_nothing(tmp_path):
+    texts = "s\tcpu_time\tmax_rss\n1.5\t-\tNA\n", "s\tcpu_time\tmax_rss\n2\t1\t5\n"
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.tsv").write_text(text)
+    assert store.usage(read_tables(sorted(tmp_path.iterdir()))) == {
+        "job_seconds": 3.5,
+        "job_cpu_seconds": 1.0,
+        "job_peak_memory_mb": 5.0,
+    }
 
 
 def test_files_become_a_parent_per_variant_over_shared_stages(results):

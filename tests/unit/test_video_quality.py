@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
@@ -72,7 +73,7 @@ def test_distance_is_the_root_mean_square_of_each_clip(clips):
 
 def test_a_row_compares_two_methods_on_the_same_prompts(clips):
     compared = Reference(clips[100:], clips[64:100], clips[:20])
-    tracked = [{name: str(n % 2) for name in ADHERENCE} for n in range(20)]
+    tracked = pd.DataFrame({name: [n % 2 for n in range(20)] for name in ADHERENCE})
     exact, noisy = (quality(z, tracked, compared) for z in (clips[:20], SPOILED["noise"](clips[:20])))
     row = noisy.row(exact)
     assert row["distance"] == pytest.approx(0.2, rel=0.02)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 
 from interdiff.errors import InputError
 from interdiff.maze.world.collisions import piece_collisions
@@ -13,18 +13,9 @@ from interdiff.maze.world.collisions import piece_collisions
 ALL = "all"
 
 
-@dataclass(frozen=True)
-class PlanFigures:
-    """Figures of N held-out sequences, each [N]: layouts (names), rows (their numbers in the split), values by name."""
-
-    layouts: np.ndarray
-    rows: np.ndarray
-    values: dict[str, np.ndarray]
-
-
-def plan_figures(samples: Mapping[str, np.ndarray]) -> PlanFigures:
-    """Means over sampling seeds of collision_refined (share of pieces), crossed_refined (share of plans), mse_refined and
-    mse_oracle_refined (squared cells).
+def plan_figures(samples: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Figures of held-out sequences by their numbers in the split: layout, and means over sampling seeds of
+    collision_refined (share of pieces), crossed_refined (share of plans), mse_refined and mse_oracle_refined (squared cells).
 
     Args:
         samples: arrays of `samples.npz`.
@@ -34,12 +25,16 @@ def plan_figures(samples: Mapping[str, np.ndarray]) -> PlanFigures:
     values = {"collision_refined": hits.mean(axis=1), "crossed_refined": hits.any(axis=1).astype(float)}
     for kind in ("refined", "oracle_refined"):
         values[f"mse_{kind}"] = np.square((samples[kind][..., :2] - truth) * cells).sum(-1).mean(-1)
-    rows, first, which, count = np.unique(samples["row"], return_index=True, return_inverse=True, return_counts=True)
-    means = {name: np.bincount(which, weights=value) / count for name, value in values.items()}
-    return PlanFigures(samples["layout"][first], rows, means)
+    plans = pd.DataFrame({"row": samples["row"], "layout": samples["layout"], **values})
+    return plans.groupby("row").agg({"layout": "first", **dict.fromkeys(values, _over_seeds)})
 
 
-def compared(own: PlanFigures, base: PlanFigures) -> Iterator[dict[str, float | str]]:
+def _over_seeds(values: pd.Series) -> float:
+    # numpy's sum, where pandas' own compensates rounding: equal bytes in every version of the table.
+    return float(values.to_numpy().mean())
+
+
+def compared(own: pd.DataFrame, base: pd.DataFrame) -> Iterator[dict[str, float | str]]:
     """A row per layout (and one for all) and figure: mean, and difference from `base` on the same sequences.
 
     Standard errors are over sequences; that of the difference is of the paired differences.
@@ -47,16 +42,17 @@ def compared(own: PlanFigures, base: PlanFigures) -> Iterator[dict[str, float | 
     Raises:
         InputError: they are not of the same sequences.
     """
-    if not np.array_equal(own.rows, base.rows):
+    if not own.index.equals(base.index):
         raise InputError("samples of two variants are not of the same held-out sequences; they cannot be compared")
-    for layout in [*dict.fromkeys(own.layouts.tolist()), ALL]:
-        of_layout = (own.layouts == layout) | (layout == ALL)
-        for name, values in own.values.items():
-            mean, error = _mean(values[of_layout])
-            difference, difference_error = _mean((values - base.values[name])[of_layout])
+    for layout, part in [*own.groupby("layout", sort=False), (ALL, own)]:
+        figures = part.drop(columns="layout")
+        differences = figures - base.loc[part.index, figures.columns]
+        for name in figures:
+            mean, error = _mean(figures[name].to_numpy())
+            difference, difference_error = _mean(differences[name].to_numpy())
             yield {
                 "layout": layout,
-                "n": int(of_layout.sum()),
+                "n": len(part),
                 "figure": name,
                 "mean": mean,
                 "se": error,
@@ -71,16 +67,10 @@ def _mean(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(error)
 
 
-def in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Rows of ablations.csv -> a row per ablation and variant, over all layouts: "mean ± se (difference ± se)" per figure."""
-    brief: dict[tuple[str, str], dict[str, str]] = {}
-    for row in rows:
-        if row["layout"] == ALL:
-            mean, error, change, change_error = (
-                f"{float(row[key]):.2g}" for key in ("mean", "se", "difference", "difference_se")
-            )
-            own = brief.setdefault(
-                (row["ablation"], row["variant"]), {"ablation": row["ablation"], "variant": row["variant"]}
-            )
-            own[row["figure"]] = f"{mean} ± {error} ({change} ± {change_error})"
-    return list(brief.values())
+def in_brief(ablations: pd.DataFrame) -> pd.DataFrame:
+    """ablations.csv -> a row per ablation and variant, over all layouts: "mean ± se (difference ± se)" per figure."""
+    rows = ablations[ablations["layout"] == ALL]
+    texts = [rows[key].map("{:.2g}".format) for key in ("mean", "se", "difference", "difference_se")]
+    cells = texts[0] + " ± " + texts[1] + " (" + texts[2] + " ± " + texts[3] + ")"
+    variants = rows.assign(cell=cells).set_index("figure").groupby(["ablation", "variant"], sort=False)
+    return pd.DataFrame([{"ablation": group, "variant": name, **own["cell"]} for (group, name), own in variants])

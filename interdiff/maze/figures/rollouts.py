@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -16,6 +17,9 @@ from interdiff.files import atomic_path
 from interdiff.maze.world.layouts import OFFSET, load_layout
 from interdiff.maze.world.simulator import TIMESTEP
 from interdiff.plotting import save_picture
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 matplotlib.use("Agg")
 
@@ -61,28 +65,31 @@ def driven_picture(driven: Sequence[Mapping[str, np.ndarray]], path: Path) -> No
     save_picture(figure, path)
 
 
-def compute_picture(rows: Sequence[Mapping[str, str]], path: Path) -> None:
+def compute_picture(rollouts: DataFrame, path: Path) -> None:
     """D4RL score against token evaluations per plan (log axis), a panel per task, means over its layouts, as a PNG.
 
     Args:
-        rows: of rollouts.csv; planners without a plan are horizontal lines.
+        rollouts: rollouts.csv; planners without a plan are horizontal lines.
     """
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    names = list(dict.fromkeys(row["planner"] for row in rows if "/" not in row["planner"]))
+    shown = rollouts[~rollouts["planner"].str.contains("/")]
+    tasks, names = (list(shown[key].unique()) for key in ("task", "planner"))
     below = 0.2 * -(-len(names) // LEGEND_COLUMNS) + 0.1
     size = (4.2 * len(tasks), 3.3 + below)
     figure, panels = plt.subplots(1, len(tasks), figsize=size, squeeze=False, sharex=True)
     for panel, task in zip(panels[0], tasks, strict=True):
         for n, name in enumerate(names):
             color = plt.get_cmap("tab20")(n % 20)
-            own = [row for row in rows if row["planner"] == name and row["task"] == task]
-            tokens, score, error = (
-                np.array([float(row[key]) for row in own]) for key in ("token_evals", "score", "score_se")
-            )
-            mean, spread = score.mean(), np.sqrt(np.square(error).sum()) / len(own)
-            if tokens.any():
+            own = shown[(shown["planner"] == name) & (shown["task"] == task)]
+            mean, spread = own["score"].mean(), np.sqrt(own["score_se"].pow(2).sum()) / len(own)
+            if own["token_evals"].any():
                 panel.errorbar(
-                    tokens.mean(), mean, spread, fmt=MARKERS[n % len(MARKERS)], color=color, mfc="none", label=name
+                    own["token_evals"].mean(),
+                    mean,
+                    spread,
+                    fmt=MARKERS[n % len(MARKERS)],
+                    color=color,
+                    mfc="none",
+                    label=name,
                 )
             else:
                 panel.axhline(mean, ls="--", lw=1, color=color, label=name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
@@ -18,6 +19,9 @@ from interdiff.video.evaluation.quality import (
     roughness,
     sharpness,
 )
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 ADHERENCE = ("adherence", "objects", "shapes", "directions", "speeds", "events", "times")
 DRAWS = 100
@@ -71,7 +75,7 @@ class Quality:
         return row
 
 
-def quality(z_ncthw: Tensor, tracked: Sequence[Mapping[str, str]] | None, compared: Reference) -> Quality:
+def quality(z_ncthw: Tensor, tracked: DataFrame | None, compared: Reference) -> Quality:
     """The figures of a method's clips [N, C, T, H, W].
 
     frechet: distance of features' Gaussians from real clips'; adherence and its parts: means over clips; smoothness and
@@ -79,19 +83,18 @@ def quality(z_ncthw: Tensor, tracked: Sequence[Mapping[str, str]] | None, compar
     the difference from the exact sample of the same noise, over clips.
 
     Args:
-        tracked: rows of the tracker, one per clip; None where it knows no prompt, and figures of it are left out.
+        tracked: adherence.csv, a row per clip; None where it knows no prompt, and figures of it are left out.
     """
     features, rough, sharp = compared.features(z_ncthw), roughness(z_ncthw), sharpness(z_ncthw)
     away = distance_to(z_ncthw, compared.exact)
-    parts = ADHERENCE if tracked else ()
-    values = {name: np.array([float(row[name] or "nan") for row in tracked or ()]) for name in parts}
+    values = {} if tracked is None else {name: tracked[name].to_numpy(float) for name in ADHERENCE}
 
     def mean(name: str) -> Callable[[np.ndarray], float]:
         return lambda rows: float(np.nanmean(values[name][rows]))
 
     figures: dict[str, Callable[[np.ndarray], float]] = {
         "frechet": lambda rows: frechet_distance(features[rows], compared.real_features),
-        **{name: mean(name) for name in parts},
+        **{name: mean(name) for name in values},
         "smoothness": lambda rows: distance_from_real(rough[rows], compared.real_roughness),
         "sharpness": lambda rows: distance_from_real(sharp[rows], compared.real_sharpness),
         "distance": lambda rows: float(away[rows].mean()),

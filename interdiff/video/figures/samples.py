@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 
 from interdiff.plotting import save_picture
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 matplotlib.use("Agg")
 
@@ -23,18 +27,18 @@ PANELS = {
 }
 
 
-def quality_by_cost(rows: Sequence[Mapping[str, str]], line: Sequence[str], path: Path) -> None:
+def quality_by_cost(metrics: DataFrame, line: Sequence[str], path: Path) -> None:
     """Every quality against cost in steps of the backbone, with standard errors, as a PNG.
 
-    rows: of metrics.csv; `line`: methods that are joined by a line, the teacher's.
+    metrics: metrics.csv; line: methods that are joined by a line, the teacher's.
     """
-    measured = {name: label for name, label in PANELS.items() if rows[0][name]}
+    measured = {name: label for name, label in PANELS.items() if metrics[name].notna().any()}
+    joined = metrics[metrics["method"].isin(line)].sort_values("full_step_units", kind="stable")
     plot, panels = plt.subplots(1, len(measured), figsize=(3.4 * len(measured), 3.6))
     for panel, (name, label) in zip(panels, measured.items(), strict=True):
-        joined = sorted((row for row in rows if row["method"] in line), key=lambda row: float(row["full_step_units"]))
-        panel.plot(*([float(row[key]) for row in joined] for key in ("full_step_units", name)), lw=1, color="0.6")
-        for number, row in enumerate(rows):
-            place = [float(row[key]) for key in ("full_step_units", name, f"{name}_se")]
+        panel.plot(joined["full_step_units"], joined[name], lw=1, color="0.6")
+        for number, row in enumerate(metrics.to_dict("records")):
+            place = [row[key] for key in ("full_step_units", name, f"{name}_se")]
             marker = "o" if row["method"] in line else "sD^vP*Xd<>"[number % 10]
             panel.errorbar(*place, fmt=marker, ms=5, capsize=2, color=f"C{number % 10}", label=row["method"])
         panel.set(xscale="log", xlabel="cost, full steps", title=label)
@@ -56,18 +60,17 @@ def chosen_frames(chosen: Mapping[str, np.ndarray], frames: int, path: Path) -> 
     save_picture(plot, path)
 
 
-def losses_together(histories: Mapping[str, Sequence[Mapping[str, str]]], path: Path) -> None:
+def losses_together(histories: Mapping[str, DataFrame], path: Path) -> None:
     """Losses of ways to train the same network, in one panel for each network, as a PNG.
 
-    histories: rows of history.csv by "network: name".
+    histories: history.csv by "network: name".
     """
     networks = list(dict.fromkeys(name.split(": ")[0] for name in histories))
     plot, panels = plt.subplots(1, len(networks), figsize=(3.6 * len(networks), 3.2), squeeze=False)
     for panel, network in zip(panels[0], networks, strict=True):
-        for name, rows in histories.items():
+        for name, history in histories.items():
             if name.startswith(f"{network}: "):
-                points = ([float(row[key]) for row in rows] for key in ("step", "loss"))
-                panel.plot(*points, lw=1.2, label=name.removeprefix(f"{network}: "))
+                panel.plot(history["step"], history["loss"], lw=1.2, label=name.removeprefix(f"{network}: "))
         panel.set(title=network, xlabel="step", ylabel="loss", yscale="log")
         panel.legend(fontsize=8)
         panel.grid(alpha=0.3)

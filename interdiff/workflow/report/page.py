@@ -12,9 +12,11 @@ from typing import Any
 
 import jinja2
 import matplotlib
+import pandas as pd
 
 from interdiff.errors import InputError
-from interdiff.files import file_sha256, read_csv
+from interdiff.files import file_sha256
+from interdiff.tables import read_table, read_tables
 from interdiff.workflow.manifest import Manifest, relative_to
 from interdiff.workflow.report.provenance import rule
 from interdiff.workflow.tracking.store import usage
@@ -66,44 +68,37 @@ class Figures:
 
 Sections = Mapping[str, tuple[str, Mapping[str, str]]]
 """Section -> title, and caption by file name; a section is shown if the report is given its files."""
-Rows = Sequence[Mapping[str, str]]
 
 
 def section_parts(
     sections: Sections,
     inputs: Mapping[str, Sequence[Path]],
     figures: Figures,
-    shortened: Mapping[str, Callable[[Rows], Iterable[Mapping[str, Any]]]],
+    shortened: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]],
 ) -> Iterator[dict[str, Any]]:
     """Of each section whose files are given: its tables by caption, and its pictures.
 
-    shortened: what is shown of the rows of a table, by file name; all of them where it has none.
+    shortened: what is shown of a table, by file name; all of it where there is none.
     """
     for name, (title, captions) in sections.items():
         if paths := inputs.get(name):
             tables = {}
             for path in (path for path in paths if path.suffix == ".csv"):
-                rows = shortened.get(path.name, lambda rows: rows)(read_csv(path))
-                tables[captions[path.name]] = rows_table({key: _value(row[key]) for key in row} for row in rows)
+                table = read_table(path)
+                shown = shortened[path.name](table) if path.name in shortened else table
+                tables[captions[path.name]] = rows_table(shown)
             drawn = [path for path in paths if path.suffix != ".csv"]
             own = [figures.add(relative_to(figures.results, path), captions[path.name]) for path in drawn]
             yield {"name": name, "title": title, "tables": tables, "figures": own}
 
 
-def _value(content: Any) -> Any:
-    try:
-        return float(content)
-    except (TypeError, ValueError):
-        return content
-
-
 def timings(folder: Path) -> list[dict[str, Any]]:
     """Jobs, time and memory by rule, from its benchmark files in or below a folder, the longest first."""
-    rules: dict[str, list[dict[str, str]]] = {}
+    rules: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*.tsv")):
-        name = path.relative_to(folder).parts[0].removesuffix(".tsv")
-        rules.setdefault(name, []).extend(read_csv(path, delimiter="\t"))
-    rows = [{"rule": name, "jobs": len(rows)} | usage(rows) for name, rows in rules.items() if rows]
+        rules.setdefault(path.relative_to(folder).parts[0].removesuffix(".tsv"), []).append(path)
+    tables = {name: read_tables(paths) for name, paths in rules.items()}
+    rows = [{"rule": name, "jobs": len(table)} | usage(table) for name, table in tables.items() if len(table)]
     return sorted(rows, key=lambda row: -row["job_seconds"])
 
 
@@ -139,11 +134,10 @@ def page(**content: Any) -> str:
     return environment.from_string(TEMPLATE).render(**(absent | content))
 
 
-def rows_table(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def rows_table(rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Rows as columns and cells, for the template's table."""
-    rows = list(rows)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    return {"columns": columns, "rows": [[row.get(name, "") for name in columns] for row in rows]}
+    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    return {"columns": list(table), "rows": table.astype(object).to_numpy().tolist()}
 
 
 TEMPLATE = """<!DOCTYPE html>

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from interdiff.workflow.manifest import Manifest, git_commit
 from interdiff.workflow.report.page import Figures, Sections, section_parts
@@ -78,44 +80,33 @@ def parts(
     return {"commit": git_commit(), "sections": list(section_parts(SECTIONS, inputs, figures, brief))}, figures.count
 
 
-def in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Rows of interpolators.csv with each figure and its standard error in one cell."""
-    return [
-        {"method": row["method"], "gap": row["gap"], "n": row["n"]}
-        | {name: _with_error(row, name) for name in BRIEF}
-        | {
-            "latent_l1 vs_reference": _with_error(row, "latent_l1_vs_reference"),
-            "psnr vs_reference": _with_error(row, "psnr_vs_reference"),
-            "worst": row["worst_vs_reference"],
-            "params_m": row["params_m"],
-            "ms_per_frame": row["ms_per_frame"],
-            "share": row["wan_step_share"],
-        }
-        for row in rows
-    ]
+def in_brief(interpolators: pd.DataFrame) -> pd.DataFrame:
+    """interpolators.csv with each figure and its standard error in one cell."""
+    changes = ("latent_l1_vs_reference", "psnr_vs_reference")
+    costs = ("worst_vs_reference", "params_m", "ms_per_frame", "wan_step_share")
+    table = _with_errors(interpolators, (*BRIEF, *changes))[["method", "gap", "n", *BRIEF, *changes, *costs]]
+    return table.rename(columns={"worst_vs_reference": "worst", "wan_step_share": "share"})
 
 
-def methods_in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Rows of metrics.csv with each figure and its standard error in one cell."""
+def methods_in_brief(metrics: pd.DataFrame) -> pd.DataFrame:
+    """metrics.csv with each figure and its standard error in one cell."""
     figures = ("frechet", "adherence", "smoothness", "sharpness", "distance")
-    return [
-        {name: row[name] for name in ("method", "steps", "k", "n")}
-        | {name: _with_error(row, name) for name in figures}
-        | {name: row[name] for name in ("full_step_units", "full_step_seconds", "flops", "seconds")}
-        for row in rows
-    ]
+    costs = ("full_step_units", "full_step_seconds", "flops", "seconds")
+    return _with_errors(metrics, figures)[["method", "steps", "k", "n", *figures, *costs]]
 
 
-def selection_in_brief(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Rows of selection.csv in the same way."""
+def selection_in_brief(selection: pd.DataFrame) -> pd.DataFrame:
+    """selection.csv in the same way."""
     figures = ("overlap", "overlap_int", "cost_ratio")
-    return [
-        {name: row[name] for name in ("selector", "clips", "k", "n")}
-        | {name: _with_error(row, name) for name in figures}
-        | {name: row[name] for name in ("unique_sequences", "same_prompt", "other_prompt")}
-        for row in rows
-    ]
+    shared = ("unique_sequences", "same_prompt", "other_prompt")
+    return _with_errors(selection, figures)[["selector", "clips", "k", "n", *figures, *shared]]
 
 
-def _with_error(row: Mapping[str, str], name: str) -> str:
-    return f"{float(row[name]):.3g} ± {float(row[f'{name}_se']):.1g}" if row[name] else ""
+def _with_errors(table: pd.DataFrame, figures: Sequence[str]) -> pd.DataFrame:
+    """The table with "mean ± standard error" in place of figures, empty where there is none."""
+    pairs = {name: zip(table[name], table[f"{name}_se"], strict=True) for name in figures}
+    texts = {
+        name: ["" if pd.isna(mean) else f"{mean:.3g} ± {error:.1g}" for mean, error in pair]
+        for name, pair in pairs.items()
+    }
+    return table.assign(**texts)

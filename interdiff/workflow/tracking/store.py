@@ -6,13 +6,15 @@ import contextlib
 import hashlib
 import json
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interdiff.files import canonical_json, read_csv, read_json
+import pandas as pd
+
+from interdiff.files import canonical_json, read_json
+from interdiff.tables import read_table, read_tables
 from interdiff.workflow.tracking.connection import flat, log_params
 
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
@@ -50,7 +52,7 @@ class Store:
         tags |= {"git_commit": run["git_commit"]} if run.get("git_commit") else {}
         run_id = self._create(folder, tags, artifact["settings"], end - seconds)
         if (path / "history.csv").exists():
-            self._log_history(run_id, read_csv(path / "history.csv"), end - seconds, seconds)
+            self._log_history(run_id, read_table(path / "history.csv"), end - seconds, seconds)
         self.client.set_terminated(run_id, "FINISHED", int(1000 * end))
         return run_id
 
@@ -106,18 +108,11 @@ class Store:
     def _log_values(self, run_id: str, values: Mapping[str, float]) -> None:
         self._log_metrics(run_id, [(name, value, time.time(), 0) for name, value in values.items()])
 
-    def _log_history(self, run_id: str, rows: list[dict[str, str]], start: float, seconds: float) -> None:
-        last = int(rows[-1]["step"]) if rows else 1
-        steps = [(int(row["step"]), row) for row in rows]
-        self._log_metrics(
-            run_id,
-            [
-                (name, float(value), start + seconds * step / last, step)
-                for step, row in steps
-                for name, value in row.items()
-                if name != "step" and value
-            ],
-        )
+    def _log_history(self, run_id: str, history: pd.DataFrame, start: float, seconds: float) -> None:
+        last = history["step"].max()
+        logged = history.melt("step", var_name="name").dropna().sort_values("step", kind="stable")
+        values = logged[["name", "value", "step"]].itertuples(index=False)
+        self._log_metrics(run_id, [(name, value, start + seconds * step / last, step) for name, value, step in values])
 
     def _log_metrics(self, run_id: str, values: list[tuple[str, float, float, int]]) -> None:
         from mlflow.entities import Metric
@@ -133,13 +128,10 @@ class Store:
 
 def averages(rows: Iterable[Mapping[str, str]]) -> dict[str, float]:
     """Each figure's mean over seeds by layout (`mse_refined.large`), and over everything (`mse_refined`)."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        for name, text in row.items():
-            if name not in ("variant", "layout", "seed", "n") and text not in ("", "nan"):
-                values[name].append(float(text))
-                values[f"{name}.{row['layout']}"].append(float(text))
-    return {name: sum(numbers) / len(numbers) for name, numbers in values.items()}
+    table = pd.DataFrame(rows).set_index("layout").drop(columns=["variant", "seed", "n"], errors="ignore")
+    figures = table.apply(pd.to_numeric, errors="coerce")
+    means = {f"{name}.{layout}": part[name].mean() for layout, part in figures.groupby("layout") for name in part}
+    return {name: float(mean) for name, mean in (figures.mean().to_dict() | means).items() if not pd.isna(mean)}
 
 
 def _measured(results: Path, folder: str) -> dict[str, float]:
@@ -149,29 +141,21 @@ def _measured(results: Path, folder: str) -> dict[str, float]:
         values = {key: float(value) for key, value in flat(read_json(path)).items() if isinstance(value, int | float)}
     domain, stage, variant = Path(folder).parts
     stage = {"prepared": "prepare"}.get(stage, stage)
-    rows = [
-        row
-        for table in sorted((results / domain / "benchmarks" / stage).glob(f"{variant}.*tsv"))
-        for row in read_csv(table, delimiter="\t")
-    ]
-    return values | (usage(rows) if rows else {})
+    benchmarks = sorted((results / domain / "benchmarks" / stage).glob(f"{variant}.*tsv"))
+    return values | (usage(read_tables(benchmarks)) if benchmarks else {})
 
 
-def usage(rows: Iterable[Mapping[str, str]]) -> dict[str, float]:
-    """What jobs took, from rows of their benchmark files: seconds and CPU seconds summed, the largest memory in MiB."""
-    columns = {name: [_number(row.get(name)) for row in rows] for name in ("s", "cpu_time", "max_rss")}
+def usage(benchmarks: pd.DataFrame) -> dict[str, float]:
+    """What jobs took, from their benchmark files: seconds and CPU seconds summed, the largest memory in MiB.
+
+    What Snakemake did not measure counts as nothing.
+    """
+    seconds, cpu_seconds, memory = (benchmarks[name].fillna(0.0) for name in ("s", "cpu_time", "max_rss"))
     return {
-        "job_seconds": sum(columns["s"]),
-        "job_cpu_seconds": sum(columns["cpu_time"]),
-        "job_peak_memory_mb": max(columns["max_rss"]),
+        "job_seconds": float(seconds.sum()),
+        "job_cpu_seconds": float(cpu_seconds.sum()),
+        "job_peak_memory_mb": float(memory.max()),
     }
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or 0)
-    except ValueError:  # Snakemake writes `-` or `NA` for jobs too short to measure
-        return 0.0
 
 
 def _note(name: str, variant: Mapping[str, Any]) -> str:
