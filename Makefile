@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help maze video smoke why verify test test-full test-slurm lint format docs ui tracking-rebuild
+.PHONY: help maze video smoke show why verify test test-full test-slurm lint format docs ui tracking-rebuild
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ video: $(VENV)/stamp-video ## the tables, pictures and report of results/video/
 
 smoke: $(VENV)/stamp ## the whole pipeline in about two minutes, in results-smoke/
 	snakemake --workflow-profile profiles/smoke --quiet rules host
+
+show: $(VENV)/stamp ## a variant beside its parent: changes, artifacts, what would run, figures (VARIANT=k4)
+	@python -m interdiff.workflow.show $(VARIANT)
 
 why: $(VENV)/stamp ## what would run, why, and what it will cost (ARGS='options or targets for snakemake')
 	@python -m interdiff.workflow.why $(ARGS)

@@ -88,10 +88,14 @@ class Variants:
         self._check(variant)
         return self.settings[variant][self.stages[stage].section]
 
+    def followed(self, stage: str) -> list[str]:
+        """A stage and all that it follows, in the pipeline's order."""
+        return [name for name in self.stages if name in {stage, *self._ancestors(stage)}]
+
     def implementations(self, stage: str, variant: str) -> list[str]:
         """Modules that the settings of a stage, and of all that it follows, choose by name."""
         self._check(variant)
-        sections = {self.stages[name].section for name in (stage, *self._ancestors(stage))}
+        sections = {self.stages[name].section for name in self.followed(stage)}
         return sorted({module for section in sections for module in modules(getattr(self.models[variant], section))})
 
     def _check(self, variant: str) -> None:
@@ -100,7 +104,7 @@ class Variants:
             raise InputError(f"unknown variant {variant!r}; expected one of {known}")
 
     def _same(self, stage: str, one: str, other: str) -> bool:
-        return all(self.section(s, one) == self.section(s, other) for s in (stage, *self._ancestors(stage)))
+        return all(self.section(s, one) == self.section(s, other) for s in self.followed(stage))
 
     def _ancestors(self, stage: str) -> Iterator[str]:
         for upstream in self.stages[stage].upstream:

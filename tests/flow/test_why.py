@@ -161,3 +161,26 @@ def test_concurrent_jobs_of_a_partial_rebuild_leave_sound_records(built, tmp_pat
     code, text = copy.run("interdiff.workflow.verify")
     assert code == 1
     assert "foreign: moved or copied here, it is the record of maze/samples/k4/samples.npz" in text
+
+
+def test_a_variant_is_shown_beside_its_parent(repository):
+    metrics = "variant,layout,seed,mse_refined\n{0},umaze,0,{1}\n{0},large,0,{2}\n"
+    for name, low, high in (("base", 1, 3), ("k4", 2, 6)):
+        repository.edit(f"results/maze/samples/{name}/metrics.csv", lambda text: metrics.format(name, low, high))
+    setting("base", "refiner", "collision_weight", to=5.0)(repository)
+    code, text = repository.run("interdiff.workflow.show", "k4", "--domain", "maze")
+    assert code == 0, text
+    assert text.splitlines()[0] == "maze, variant k4, from base"
+    assert "sampling.k: 8 -> 4" in text
+    rows = {row.split()[0]: row.split(maxsplit=2) for row in text.splitlines() if row.strip()}
+    assert rows["selector"][1:] == ["maze/selector/base", "there"]
+    assert rows["refiner"][1] == "maze/refiner/base"
+    assert rows["refiner"][2].startswith("would be made: ")
+    assert rows["samples"][1] == "maze/samples/k4"
+    assert rows["mse_refined"][1:] == ["4", "2"]
+
+
+def test_an_unknown_variant_is_one_error(repository):
+    code, text = repository.run("interdiff.workflow.show", "nobody")
+    assert code == 2
+    assert text.startswith("error: variant 'nobody': unknown; expected base, ")

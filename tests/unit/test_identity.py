@@ -88,6 +88,10 @@ def test_the_spec_is_canonical_and_complete(repo):
     assert spec("toy", {"a": 1, "b": 2}, root=repo, threads=2, sources=[source]) != one
 
 
+def test_a_digest_is_the_same_in_every_version_of_python(repo):
+    assert hashes(repo)["interdiff/sub/deep.py"] == "da9ab4149bae"
+
+
 def test_missing_modules_and_broken_files_are_named(repo):
     with pytest.raises(InputError, match=r"stages\.none"):
         hashes(repo, "stages.none")

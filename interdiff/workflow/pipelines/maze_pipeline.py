@@ -41,6 +41,15 @@ class MazePipeline(Pipeline):
         source = self.config.layouts[wildcards.layout].source if stage == "demonstrations" else None
         return [source] if source else []
 
+    def target_stage(self, variant: str) -> str:
+        """Plans, or the network of a learned baseline."""
+        return "window_diffusion" if self.section("prepare", variant)["mode"] == "windows" else "samples"
+
+    def target(self, variant: str) -> list[str]:
+        """The same, as files."""
+        stage = self.target_stage(variant)
+        return self.files(stage, variant, "samples.npz" if stage == "samples" else "model.safetensors")
+
     def uses(self, stage: str, wildcards: Any) -> Sequence[tuple[str, str]]:
         """Stages that compare planners read those of several variants."""
         variants = {

@@ -93,6 +93,18 @@ class Pipeline:
         """Input function: what it takes to rebuild a stage's network."""
         return self.of(stage, *WEIGHTS)
 
+    def target_stage(self, variant: str) -> str:
+        """The last stage of a variant."""
+        return "samples"
+
+    def target(self, variant: str) -> list[str]:
+        """What a variant is made for."""
+        return self.files(self.target_stage(variant), variant, "samples.npz")
+
+    def figures(self, variant: str) -> tuple[str, str | None]:
+        """The table that has a variant's figures, and the method whose rows they are, where it has others too."""
+        return self.files("samples", variant, "metrics.csv")[0], None
+
     def owners(self, stage: str) -> str:
         """Wildcard constraint: the variants that have files of their own for a stage."""
         return "|".join(name for name in self.resolved.settings if self.resolved.owner(stage, name) == name)

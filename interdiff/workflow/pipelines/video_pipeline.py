@@ -26,6 +26,10 @@ class VideoPipeline(Pipeline):
         self.config, self.reported, self.data = config, config.report, config.data
         self.codec_kind = {"codec": config.data.codec.kind}
 
+    def figures(self, variant: str) -> tuple[str, str | None]:
+        """Its row of metrics.csv."""
+        return self.path("metrics.csv"), variant
+
     def uses(self, stage: str, wildcards: Any) -> Sequence[tuple[str, str]]:
         """Pictures of interpolators read those of several variants."""
         if stage == "interpolation_pictures":
