@@ -164,9 +164,9 @@ def test_concurrent_jobs_of_a_partial_rebuild_leave_sound_records(built, tmp_pat
 
 
 def test_a_variant_is_shown_beside_its_parent(repository):
-    metrics = "variant,layout,seed,mse_refined\n{0},umaze,0,{1}\n{0},large,0,{2}\n"
-    for name, low, high in (("base", 1, 3), ("k4", 2, 6)):
-        repository.edit(f"results/maze/samples/{name}/metrics.csv", lambda text: metrics.format(name, low, high))
+    for name, errors in {"base": (1, 3), "k4": (2, 6)}.items():
+        table = "variant,layout,seed,mse_refined\n{0},umaze,0,{1}\n{0},large,0,{2}\n".format(name, *errors)
+        repository.keep(f"results/maze/samples/{name}/metrics.csv").write_text(table)
     setting("base", "refiner", "collision_weight", to=5.0)(repository)
     code, text = repository.run("interdiff.workflow.show", "k4", "--domain", "maze")
     assert code == 0, text
