@@ -60,7 +60,9 @@ def trace(planner: TwoPhasePlanner) -> Trace:
         walls,
         frames[0].numpy(),
         from_network(noise)[0, :, :2].numpy() * cells - corner,
-        *(x + OFFSET - corner for x in (plan.keyframes, plan.interpolated, plan.refined)),
+        plan.keyframes + OFFSET - corner,
+        plan.interpolated + OFFSET - corner,
+        plan.refined + OFFSET - corner,
         costs(one, layout, len(calls)),
     )
 
@@ -126,4 +128,4 @@ def draw(plan: Trace, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw(trace(load_planner(*sys.argv[1:] or [PRETRAINED]).two_phase), PICTURE)
+    draw(trace(load_planner(sys.argv[1] if len(sys.argv) > 1 else PRETRAINED).two_phase), PICTURE)
