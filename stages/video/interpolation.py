@@ -30,7 +30,7 @@ def main(stage: Stage) -> None:
     settings: InterpolationStageSettings = stage.settings
     data = ShardDataset(stage.path("index"), ["latent"])
     codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
-    filled, cost = _taught(stage) if "optical_flow" in stage.inputs else _interpolated(stage, data)
+    filled, cost = _by_optical_flow(stage) if "optical_flow" in stage.inputs else _interpolated(stage, data)
     figures = []
     for number in stage.progress(range(min(settings.clips, len(data))), "clips", unit="clip"):
         sample = data[number]
@@ -49,9 +49,9 @@ def _interpolated(stage: Stage, data: ShardDataset) -> tuple[Callable[[str, Tens
     return lambda key, known, mask: fill(known, mask, model), cost
 
 
-def _taught(stage: Stage) -> tuple[Callable[[str, Tensor, Tensor], Filled], dict[str, float]]:
-    taught = ShardDataset(stage.path("optical_flow"), ["filled"])
-    return lambda key, known, mask: (taught.by_key(key)["filled"].to(known), None), {}
+def _by_optical_flow(stage: Stage) -> tuple[Callable[[str, Tensor, Tensor], Filled], dict[str, float]]:
+    clips = ShardDataset(stage.path("optical_flow"), ["filled"])
+    return lambda key, known, mask: (clips.by_key(key)["filled"].to(known), None), {}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from interdiff.video.codec.codec import CHANNELS
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.loading import build_interpolator, interpolator_config, load_straightener
-from interdiff.video.interpolators.losses import RandomMoments, interpolator_loss
+from interdiff.video.interpolators.losses import WeightedMoments, interpolator_loss
 from interdiff.video.interpolators.settings import InterpolatorSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -39,7 +39,7 @@ def main(stage: Stage) -> None:
         if settings.losses.optical_flow:
             data.insert(0, ShardDataset(stage.path("optical_flow"), ["filled", "mask"]))
         clips = TrainingClips(data, settings.training, stage.device)
-        moments = RandomMoments(clips, settings.moments, settings.losses)
+        moments = WeightedMoments(clips, settings.moments, settings.losses)
         model, history = train_network(stage, model, drawn(moments.draw, interpolator_loss))
     save_checkpoint(stage.outputs, model, {"kind": "interpolator", "model": config}, history)
 

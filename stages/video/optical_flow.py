@@ -10,7 +10,7 @@ from interdiff.video.codec.loading import load_codec
 from interdiff.video.data.batches import clip_masks
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.data.shards import OPTICAL_FLOW_COLUMNS, write_shard
-from interdiff.video.interpolators.optical_flow import load_optical_flow, teach
+from interdiff.video.interpolators.optical_flow import fill_in_pixels, load_optical_flow
 from interdiff.workflow.pipelines.video_stages import OpticalFlowStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -29,7 +29,7 @@ def main(stage: Stage) -> None:
             latent = data.by_key(key)["latent"].float().to(stage.device)
             masks = clip_masks(key, latent.shape[1], settings.masks.counts, settings.masks.seed)
             mask = torch.from_numpy(masks).to(stage.device)
-            filled = teach(latent.expand(len(mask), *latent.shape), mask, codec, rule)
+            filled = fill_in_pixels(latent.expand(len(mask), *latent.shape), mask, codec, rule)
             yield key, {"filled": filled.bfloat16(), "mask": torch.from_numpy(masks.astype(np.int64))}
 
     write_shard(stage.outputs["shard"], samples(), OPTICAL_FLOW_COLUMNS)

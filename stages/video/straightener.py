@@ -10,7 +10,7 @@ from interdiff.video.codec.codec import CHANNELS
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.loading import straightener_config
-from interdiff.video.interpolators.losses import random_moments, straightener_loss
+from interdiff.video.interpolators.losses import RandomMoments, straightener_loss
 from interdiff.video.interpolators.settings import StraightenerSettings
 from interdiff.video.interpolators.straightener import Straightener
 from interdiff.workflow.runner import run_stage
@@ -24,11 +24,9 @@ def main(stage: Stage) -> None:
     config = straightener_config(settings, CHANNELS)
     torch.manual_seed(settings.training.seed)
     clips = TrainingClips([ShardDataset(stage.path("index"), ["latent"])], settings.training, stage.device)
-    loss = drawn(
-        lambda generator, progress: random_moments(clips.batch(progress)["latent"], settings.moments, generator),
-        partial(straightener_loss, straightness=settings.straightness),
-    )
-    model, history = train_network(stage, Straightener(**config), loss)
+    moments = RandomMoments(clips, settings.moments)
+    loss = partial(straightener_loss, straightness=settings.straightness)
+    model, history = train_network(stage, Straightener(**config), drawn(moments.draw, loss))
     save_checkpoint(stage.outputs, model, {"kind": "straightener", "model": config}, history)
 
 

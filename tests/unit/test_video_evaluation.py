@@ -13,7 +13,9 @@ from interdiff.video.evaluation.interpolation import (
     table_rows,
 )
 from interdiff.video.figures.interpolation import errors_by_gap, field_picture, ranked_samples, widest_gap
-from interdiff.video.interpolators.interpolator import fill, lerp, smooth
+from interdiff.video.interpolators.interpolator import fill
+from interdiff.video.interpolators.methods.lerp import lerp
+from interdiff.video.interpolators.methods.smooth import smooth
 
 FRAMES = 21
 

@@ -1,16 +1,19 @@
 import pytest
 import torch
 
-from interdiff.video.interpolators.flow import FlowInterpolator, cost_volume, warp
-from interdiff.video.interpolators.interpolator import fill, gaps, lerp, smooth
-from interdiff.video.interpolators.sinkhorn import (
+from interdiff.video.interpolators.interpolator import fill, gaps
+from interdiff.video.interpolators.methods.flow import FlowInterpolator, cost_volume
+from interdiff.video.interpolators.methods.lerp import lerp
+from interdiff.video.interpolators.methods.sinkhorn import (
     SinkhornInterpolator,
     phase_correlation,
     rotated,
     sinkhorn,
     turn_of_places,
 )
+from interdiff.video.interpolators.methods.smooth import smooth
 from interdiff.video.interpolators.straightener import Straightened, Straightener
+from interdiff.video.interpolators.warping import warp
 
 FLOW = {"channels": 4, "width": 16, "pair_blocks": 1, "time_blocks": 1, "gap_conditioning": True, "time_mask": True}
 FLOW |= {"cost_radius": 1, "cost_scale": 2, "residual": True, "scale": 2}

@@ -2,21 +2,21 @@ import pytest
 import torch
 
 from interdiff.learning.training import drawn
-from interdiff.video.interpolators.flow import FlowInterpolator
 from interdiff.video.interpolators.interpolator import Between
 from interdiff.video.interpolators.losses import (
     Moments,
-    RandomMoments,
+    WeightedMoments,
     absolute,
     calibration,
     edges,
     flow_losses,
     interpolator_loss,
+    optical_flow_moments,
     random_moments,
     scales,
     straightener_loss,
-    taught_moments,
 )
+from interdiff.video.interpolators.methods.flow import FlowInterpolator
 from interdiff.video.interpolators.settings import InterpolatorSettings, LossSettings, StraightenerSettings
 from interdiff.video.interpolators.straightener import Straightener
 
@@ -128,7 +128,7 @@ def masked():
 def test_what_optical_flow_made_of_missing_frames_is_the_truth():
     filled, mask = masked()
     rows = torch.arange(5).repeat(400)
-    taught = taught_moments(filled[rows], mask[rows], seeded())
+    taught = optical_flow_moments(filled[rows], mask[rows], seeded())
     first, last = taught.first[:, 1, 0, 0], taught.last[:, 1, 0, 0]
     frame = taught.truth[:, 0, 1, 0, 0] - 100
     assert torch.equal(taught.first[:, 0, 0, 0].long(), rows)
@@ -147,7 +147,7 @@ def test_every_weighted_loss_counts():
 
     def losses(**weights):
         settings = InterpolatorSettings(losses=LossSettings(**dict.fromkeys(names, 0.0) | weights))
-        moments = RandomMoments(batches, settings.moments, settings.losses)
+        moments = WeightedMoments(batches, settings.moments, settings.losses)
         return drawn(moments.draw, interpolator_loss)(model, seeded(), 0.0)
 
     every = losses(**dict.fromkeys(names, 1.0))

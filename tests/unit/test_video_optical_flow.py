@@ -8,7 +8,7 @@ from interdiff.errors import InputError
 from interdiff.video.codec.linear import fit_linear_codec
 from interdiff.video.data.scenes import Mover, Scene, render
 from interdiff.video.interpolators.ldmvfi import CONFIG, load_ldmvfi
-from interdiff.video.interpolators.optical_flow import optical_flow, teach
+from interdiff.video.interpolators.optical_flow import fill_in_pixels, optical_flow
 
 MOVER = Mover("red", "square", 0.15, (0.25, 0.5), "right", "slowly", "nothing", "up", "early", 0.2)
 VIDEO = render(Scene((MOVER,), None, 1), 21, 64)
@@ -35,7 +35,7 @@ def test_optical_flow_fills_the_frames_between_in_their_order():
         assert (np.diff(times) > 0).all()
         return np.stack([VIDEO[20]] * len(times))
 
-    filled = teach(z, mask, codec, constant)
+    filled = fill_in_pixels(z, mask, codec, constant)
     torch.testing.assert_close(filled[:, :, mask[0]], z[:, :, mask[0]])
     still = codec.encode(torch.from_numpy(np.stack([VIDEO[20]] * 5))[None])[:, :, 1]
     for frame in (1, 2, 4):

@@ -8,7 +8,8 @@ from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.keyframes.segment_cost import all_segment_costs, gram_costs
 from interdiff.learning.training import drawn
 from interdiff.video.evaluation.selection import repeat_consistency, selection_row, shared
-from interdiff.video.interpolators.interpolator import lerp, smooth
+from interdiff.video.interpolators.methods.lerp import lerp
+from interdiff.video.interpolators.methods.smooth import smooth
 from interdiff.video.interpolators.straightener import Straightener
 from interdiff.video.planner.losses.segment_cost import TeacherCosts, segment_cost_loss
 from interdiff.video.planner.losses.selector import Paths, selector_loss

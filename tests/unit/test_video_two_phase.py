@@ -26,7 +26,8 @@ from interdiff.video.backbone.flow_matching import (
 from interdiff.video.backbone.losses import flow_matching_loss, random_frames
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.evaluation.sampling_costs import sampling_costs
-from interdiff.video.interpolators.interpolator import fill, lerp
+from interdiff.video.interpolators.interpolator import fill
+from interdiff.video.interpolators.methods.lerp import lerp
 from interdiff.video.planner.choosers import by_selector, seen_costs, without_looking
 from interdiff.video.planner.keyframes import keyframes_again, sample_keyframes
 from interdiff.video.planner.losses.keyframes import ChosenFrames

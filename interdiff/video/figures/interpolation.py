@@ -13,8 +13,8 @@ from torch import Tensor
 from interdiff.plotting import save_picture
 from interdiff.video.codec.codec import FRAMES_PER_LATENT
 from interdiff.video.evaluation.interpolation import over_clips
-from interdiff.video.interpolators.flow import FlowInterpolator
 from interdiff.video.interpolators.interpolator import Interpolator
+from interdiff.video.interpolators.warping import WithFlows
 
 matplotlib.use("Agg")
 
@@ -81,9 +81,9 @@ def widest_gap(
         "expected": made.error[0, 0].cpu().numpy(),
         "true": (made.z[:, 0] - between).abs().mean(1)[0].cpu().numpy(),
     }
-    if isinstance(model, FlowInterpolator):
-        flows = model.motion(first, last, gap)[1][0].cpu().numpy()
-        fields |= {"forward": flows[:2], "backward": flows[2:]}
+    if isinstance(model, WithFlows):
+        forward, backward = model.flows(first, last, gap)
+        fields |= {"forward": forward[0].cpu().numpy(), "backward": backward[0].cpu().numpy()}
     return pictures, fields
 
 

@@ -1,7 +1,9 @@
-"""What lies between two latents: one interface for all interpolators, and the two without parameters.
+"""What lies between two latents: one interface for all interpolators.
 
 An interpolator is given both endpoints, times between them and the gap, and answers with latents and with how far off it
 expects to be at every place. `fill` runs one over all missing frames of a clip at once.
+
+B clips or pairs, C channels, T frames, H x W latents, M moments.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,16 @@ def expected_error(first: Tensor, last: Tensor, tau: Tensor) -> Tensor:
     return change[:, None] * (tau * (1 - tau)).sqrt()[..., None, None]
 
 
-def lerp(first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
-    """Linear in time."""
-    return Between(blend(first, last, tau), expected_error(first, last, tau))
+class WithoutParameters(nn.Module):
+    """A function as an interpolator that has a checkpoint as others have."""
 
+    def __init__(self, rule: Interpolator) -> None:
+        super().__init__()
+        self.rule = rule
 
-def smooth(first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
-    """Along the same line, at rest at both ends (smoothstep)."""
-    return Between(blend(first, last, tau**2 * (3 - 2 * tau)), expected_error(first, last, tau))
+    def forward(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
+        """As `Interpolator` says."""
+        return self.rule(first, last, tau, gap)
 
 
 def gaps(mask_bt: Tensor) -> Tensor:

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from interdiff.learning.checkpoints import load_checkpoint
-from interdiff.video.interpolators.flow import FlowInterpolator
-from interdiff.video.interpolators.interpolator import Between, Interpolator, lerp, smooth
+from interdiff.settings import NoSettings
 from interdiff.video.interpolators.settings import InterpolatorSettings, StraightenerSettings
-from interdiff.video.interpolators.sinkhorn import SinkhornInterpolator
 from interdiff.video.interpolators.straightener import Straightened, Straightener
 
-
-class WithoutParameters(nn.Module):
-    """An interpolator that is a function."""
-
-    def __init__(self, rule: Interpolator) -> None:
-        super().__init__()
-        self.rule = rule
-
-    def forward(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
-        """As `Interpolator` says."""
-        return self.rule(first, last, tau, gap)
+METHODS = "interdiff.video.interpolators.methods"
+"""One module a method, with a function `build`; whoever adds a file there adds a method."""
 
 
 def straightener_config(settings: StraightenerSettings, channels: int) -> dict[str, Any]:
@@ -40,19 +32,26 @@ def straightener_config(settings: StraightenerSettings, channels: int) -> dict[s
 def interpolator_config(
     settings: InterpolatorSettings, channels: int, straightener: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What `build_interpolator` takes; `straightener`: the configuration of the one around it."""
-    size = getattr(settings, settings.method).model_dump() if settings.method in ("flow", "sinkhorn") else {}
-    return {"method": settings.method, "size": {"channels": channels, **size} if size else {}, "around": straightener}
+    """What `build_interpolator` takes; `straightener`: the configuration of the one around it.
+
+    A method whose `build` takes arguments gets the latents' channels, and the settings of its name where there are some.
+    """
+    size = {"channels": channels, **getattr(settings, settings.method, NoSettings()).model_dump()}
+    sized = signature(_method(settings.method).build).parameters
+    return {"method": settings.method, "size": size if sized else {}, "around": straightener}
 
 
 def build_interpolator(method: str, size: Mapping[str, Any], around: Mapping[str, Any] | None) -> nn.Module:
-    """An untrained interpolator."""
-    model: nn.Module
-    if method in ("lerp", "smooth"):
-        model = WithoutParameters({"lerp": lerp, "smooth": smooth}[method])
-    else:
-        model = {"flow": FlowInterpolator, "sinkhorn": SinkhornInterpolator}[method](**size)
+    """An untrained interpolator; ValueError where there is no such method."""
+    model = _method(method).build(**size)
     return Straightened(Straightener(**around), model) if around else model
+
+
+def _method(name: str) -> ModuleType:
+    try:
+        return import_module(f"{METHODS}.{name}")
+    except ModuleNotFoundError as error:
+        raise ValueError(f"method {name!r}: {error}") from error
 
 
 def load_interpolator(folder: Path, device: torch.device) -> nn.Module:

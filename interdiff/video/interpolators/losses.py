@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from interdiff.learning.processes import processes, share
 from interdiff.two_phase.interpolation import neighbours
 from interdiff.video.data.batches import TrainingClips
-from interdiff.video.interpolators.flow import FlowInterpolator, warp
 from interdiff.video.interpolators.interpolator import Between, blend
 from interdiff.video.interpolators.settings import LossSettings
 from interdiff.video.interpolators.straightener import Straightener
+from interdiff.video.interpolators.warping import WithFlows, warp
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def random_moments(z_bcthw: Tensor, moments: int, generator: torch.Generator) ->
     )
 
 
-def taught_moments(filled_brcthw: Tensor, mask_brt: Tensor, generator: torch.Generator) -> Moments:
+def optical_flow_moments(filled_brcthw: Tensor, mask_brt: Tensor, generator: torch.Generator) -> Moments:
     """Of each clip of this process's share a missing frame of one of its masks: what optical flow put there is the truth.
 
     Args:
@@ -92,7 +92,7 @@ def calibration(between: Between, truth: Tensor) -> Tensor:
 
 
 def edges(between: Between, truth: Tensor) -> Tensor:
-    """Mean absolute error of differences between neighbours, along both axes."""
+    """Mean absolute error of differences between neighbours (Eigen & Fergus 2015, equation 1, last term, not squared)."""
     off = between.z - truth
     return off.diff(dim=-1).abs().mean() + off.diff(dim=-2).abs().mean()
 
@@ -103,11 +103,13 @@ def scales(between: Between, truth: Tensor, factors: tuple[int, ...] = (2, 4)) -
     return sum((F.avg_pool2d(off, factor).abs().mean() for factor in factors), torch.zeros((), device=off.device))
 
 
-def flow_losses(model: FlowInterpolator, moments: Moments) -> Iterator[tuple[str, Tensor]]:
-    """Of flows both ways: each endpoint warped onto the other (`endpoint`), and there and back again (`consistency`)."""
-    _, flows = model.motion(moments.first, moments.last, moments.gap)
-    forward, backward = flows.chunk(2, 1)
-    first, last = model.grid.up(moments.first), model.grid.up(moments.last)
+def flow_losses(model: WithFlows, moments: Moments) -> Iterator[tuple[str, Tensor]]:
+    """Of flows both ways: each endpoint warped onto the other (`endpoint`; Jiang et al. 2018, section 3.3, warping loss).
+
+    And there and back again (`consistency`; Meister et al. 2018, the left side of equation 1, not squared).
+    """
+    forward, backward = model.flows(moments.first, moments.last, moments.gap)
+    first, last = model.finer(moments.first), model.finer(moments.last)
     yield "endpoint", (warp(first, backward) - last).abs().mean() + (warp(last, forward) - first).abs().mean()
     there = forward + warp(backward, forward)
     back = backward + warp(forward, backward)
@@ -126,15 +128,27 @@ class MomentsBatch:
     """Moments of clips, those that optical flow filled where it is learned from, and the weights of the losses."""
 
     moments: Moments
-    taught: Moments | None
+    optical_flow: Moments | None
     weights: LossSettings
 
 
 @dataclass(frozen=True)
 class RandomMoments:
-    """Moments of random pairs of latents.
+    """Moments of random pairs of latents; clips: of the column `latent` [B, C, T, H, W]."""
 
-    clips: of columns `latent` [B, C, T, H, W], and where optical flow's weight is not zero its `filled` and `mask`.
+    clips: TrainingClips
+    moments: int
+
+    def draw(self, generator: torch.Generator, progress: float) -> Moments:
+        """Clips, pairs and moments between them."""
+        return random_moments(self.clips.batch(progress)["latent"], self.moments, generator)
+
+
+@dataclass(frozen=True)
+class WeightedMoments:
+    """Moments of random pairs of latents, and of frames that optical flow filled where its weight is not zero.
+
+    clips: of columns `latent` [B, C, T, H, W], and where that is so `filled` and `mask`.
     """
 
     clips: TrainingClips
@@ -146,13 +160,13 @@ class RandomMoments:
         batch = self.clips.batch(progress)
         moments = random_moments(batch["latent"], self.moments, generator)
         learned = self.weights.optical_flow
-        taught = taught_moments(batch["filled"], batch["mask"], generator) if learned else None
-        return MomentsBatch(moments, taught, self.weights)
+        filled = optical_flow_moments(batch["filled"], batch["mask"], generator) if learned else None
+        return MomentsBatch(moments, filled, self.weights)
 
 
 def losses_by_name(model: Any, batch: MomentsBatch) -> Iterator[tuple[str, Tensor]]:
     """Each loss, before it is weighted."""
-    moments, taught, weights = batch.moments, batch.taught, batch.weights
+    moments, filled, weights = batch.moments, batch.optical_flow, batch.weights
     between = model(moments.first, moments.last, moments.tau, moments.gap)
     yield "absolute", absolute(between, moments.truth, moments.gap, weights.gap_power)
     yield "likelihood", calibration(between, moments.truth)
@@ -160,9 +174,9 @@ def losses_by_name(model: Any, batch: MomentsBatch) -> Iterator[tuple[str, Tenso
     yield "scales", scales(between, moments.truth)
     if weights.endpoint or weights.consistency:
         yield from flow_losses(model, moments)
-    if taught is not None:
-        between = model(taught.first, taught.last, taught.tau, taught.gap)
-        yield "optical_flow", absolute(between, taught.truth, taught.gap, weights.gap_power)
+    if filled is not None:
+        between = model(filled.first, filled.last, filled.tau, filled.gap)
+        yield "optical_flow", absolute(between, filled.truth, filled.gap, weights.gap_power)
 
 
 def interpolator_loss(model: nn.Module, batch: MomentsBatch) -> dict[str, Tensor]:

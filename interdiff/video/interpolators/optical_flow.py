@@ -41,7 +41,7 @@ def optical_flow(first: np.ndarray, last: np.ndarray, times: np.ndarray) -> np.n
     return np.stack(pictures).round().astype(np.uint8)
 
 
-def teach(z_bcthw: Tensor, mask_bt: Tensor, codec: Codec, interpolate: VideoInterpolator) -> Tensor:
+def fill_in_pixels(z_bcthw: Tensor, mask_bt: Tensor, codec: Codec, interpolate: VideoInterpolator) -> Tensor:
     """Keeps the frames of the mask and fills the others by way of pixels: [B, C, T, H, W].
 
     The pictures on either side of a gap are the last one of the latent before it and the first one of the latent after it;

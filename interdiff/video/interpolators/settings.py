@@ -7,10 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from interdiff.learning.settings import TrainingSettings
-from interdiff.settings import Count, Section, Weight
+from interdiff.settings import Count, OneOfModules, Section, Weight
 
 OPTICAL_FLOW = "optical_flow"
 """Whose frames are compared with the variants' under this name."""
+
+
+Method = Annotated[str, OneOfModules("interdiff.video.interpolators.methods")]
 
 
 class MasksSettings(Section):
@@ -105,7 +108,7 @@ class LossSettings(Section):
 class InterpolatorSettings(Section):
     """What fills the missing frames."""
 
-    method: Literal["lerp", "smooth", "flow", "sinkhorn"] = Field("flow", description="how")
+    method: Method = Field("flow", description="how")
     straightened: bool = Field(False, description="run inside the straightened space")
     flow: FlowSettings = Field(default_factory=FlowSettings, description="network of method flow")
     sinkhorn: SinkhornSettings = Field(default_factory=SinkhornSettings, description="network of method sinkhorn")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interdiff.learning.networks import Attention, zero
-from interdiff.video.interpolators.flow import ResidualBlock
+from interdiff.video.interpolators.blocks import ResidualBlock
 from interdiff.video.interpolators.interpolator import Between, Interpolator
 
 

@@ -2,20 +2,22 @@
 
 Transport has a dustbin for places without a partner (Sarlin et al. 2020, SuperGlue, section 3.2). What is matched is warped;
 what is not falls back to linear interpolation, as warping without a match is what made bad samples bad.
+
+B pairs, C channels, H x W latents, M moments, N places or pictures.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from interdiff.video.interpolators.flow import warp
 from interdiff.video.interpolators.interpolator import Between, blend
+from interdiff.video.interpolators.warping import warp
 
 SMALL = 1e-6
 
@@ -190,3 +192,8 @@ def _expected(plan: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     """Mean displacement [B, N, 2] under a plan [B, N, N], and the matched mass [B, N]."""
     mass = plan.sum(-1)
     return (plan @ places) / mass.clamp_min(SMALL)[..., None] - places, mass.clamp(0, 1)
+
+
+def build(channels: int, **size: Any) -> nn.Module:
+    """An untrained network; `size`: the arguments of `SinkhornInterpolator`."""
+    return SinkhornInterpolator(channels, **size)

@@ -2,9 +2,13 @@
 
 One pass over the pair finds features and the motion from each endpoint to the other; a small network then looks at the
 endpoints warped to every moment and decides which to believe, what is left to correct and how far off it expects to be.
+
+B pairs, C channels, H x W latents, s times finer on the flows' grid, M moments, N = B M pictures.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from einops import rearrange, repeat
@@ -12,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interdiff.learning.networks import FourierFeatures, zero
+from interdiff.video.interpolators.blocks import ResidualBlock
 from interdiff.video.interpolators.interpolator import Between, blend
+from interdiff.video.interpolators.warping import warp
 
 TIME_OCTAVES = 3
 LOG_GAP = 3.0
@@ -20,18 +26,6 @@ SMALLEST_ERROR = 1e-3
 ERROR_WIDTH = 32
 FINE_SIZE = 4
 """Numbers on the finer grid per number of a latent."""
-
-
-def warp(z: Tensor, flow: Tensor) -> Tensor:
-    """Samples z [N, C, H, W] bilinearly at each place plus flow [N, 2, H, W] (x, y in latent pixels); borders repeat."""
-    height, width = z.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=z.device, dtype=z.dtype),
-        torch.arange(width, device=z.device, dtype=z.dtype),
-        indexing="ij",
-    )
-    at = torch.stack([(x + flow[:, 0] + 0.5) * 2 / width - 1, (y + flow[:, 1] + 0.5) * 2 / height - 1], -1)
-    return F.grid_sample(z, at, padding_mode="border", align_corners=False)
 
 
 def cost_volume(first: Tensor, last: Tensor, radius: int, scale: int) -> Tensor:
@@ -44,20 +38,6 @@ def cost_volume(first: Tensor, last: Tensor, radius: int, scale: int) -> Tensor:
     shifted = rearrange(shifted, "n (c k) (h w) -> n k c h w", c=first.shape[1], h=small[1].shape[2])
     volume = (small[0][:, None] * shifted).sum(2)
     return F.interpolate(volume, size=first.shape[-2:], mode="bilinear", align_corners=False)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions added to their input."""
-
-    def __init__(self, channels: int, dilation: int = 1) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(8, channels)
-        self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
 
 
 class FinerGrid(nn.Module):
@@ -142,6 +122,15 @@ class FlowInterpolator(nn.Module):
         features, flows = self.motion(first, last, gap)
         return self.at(first, last, tau, features, flows)
 
+    def flows(self, first: Tensor, last: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
+        """As `WithFlows` says."""
+        forward, backward = self.motion(first, last, gap)[1].chunk(2, 1)
+        return forward, backward
+
+    def finer(self, z: Tensor) -> Tensor:
+        """As `WithFlows` says."""
+        return self.grid.up(z)
+
     def motion(self, first: Tensor, last: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
         """Features of the pair [B, width, H, W] and its flows [B, 4, sH, sW]: where a place of `first` is in `last`, and back.
 
@@ -168,8 +157,8 @@ class FlowInterpolator(nn.Module):
 
         t = rearrange(tau, "b m -> (b m) 1 1 1")
         forward, backward = each(flows).chunk(2, 1)
-        early = warp(each(self.grid.up(first)), t * backward)
-        late = warp(each(self.grid.up(last)), (1 - t) * forward)
+        early = warp(each(self.finer(first)), t * backward)
+        late = warp(each(self.finer(last)), (1 - t) * forward)
         straight = rearrange(blend(first, last, tau), "b m c h w -> (b m) c h w")
         times = self.times(t[:, 0, 0] if self.time_mask else torch.full_like(t[:, 0, 0], 0.5))
         times = times[..., None, None].expand(-1, -1, *first.shape[-2:])
@@ -187,3 +176,8 @@ class FlowInterpolator(nn.Module):
         return Between(
             rearrange(z, "(b m) c h w -> b m c h w", **shape), rearrange(error, "(b m) 1 h w -> b m h w", **shape)
         )
+
+
+def build(channels: int, **size: Any) -> nn.Module:
+    """An untrained network; `size`: the arguments of `FlowInterpolator`."""
+    return FlowInterpolator(channels, **size)
