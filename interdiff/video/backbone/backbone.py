@@ -1,4 +1,7 @@
-"""The backbone: a text-conditioned Wan transformer, trained here or loaded; the teacher, and what both phases start from."""
+"""The backbone: a text-conditioned Wan transformer, trained here or loaded; the teacher, and what both phases start from.
+
+B sequences, N tokens, D features.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def transformer_config(settings: TransformerSettings, text_dim: int) -> dict[str
 
 
 class FewTokens(WanAttnProcessor):
-    """Wan's attention, on a CPU in fp32: of tens or hundreds of tokens the kernel in bf16 takes up to four times as long."""
+    """Wan's attention, in fp32 on a CPU: for tens or hundreds of tokens the bf16 kernel takes up to four times as long."""
 
     def __call__(
         self,

@@ -3,6 +3,8 @@
 A noisy frame is z = (1 - sigma) data + sigma noise, and the network predicts the velocity noise - data (Lipman et al. 2023,
 with the linear path; Esser et al. 2024, section 3.1). Levels are shifted towards noise, sigma = s u / (1 + (s - 1) u) for u
 in [0, 1] (Esser et al. 2024, section 5.3.2), as Wan's are.
+
+B clips, C channels, T frames of which F are seen, H x W latents, L rows of text, D features of each.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The network is diffusers' `WanTransformer3DModel`, weights and modules as they are. Stock Wan takes the frames 0..T-1; here
 each sample names its frames, so phase 1 computes K frames and no more. Stock Wan's noise levels by token are expanded to a
 modulation per token (1.2 GB a clip at the size of Wan2.1-1.3B); here they are by frame, and broadcast.
+
+B clips, C channels, F frames, H x W latents or tokens of a frame (S = H W), D features.
 """
 
 from __future__ import annotations

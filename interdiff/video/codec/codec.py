@@ -1,4 +1,7 @@
-"""What a codec is: videos to normalised latents and back."""
+"""What a codec is: videos to normalised latents and back.
+
+B videos, T frames, H x W pixels, f pixels per latent and axis.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,6 @@ def whole_blocks(video_bthwc: Tensor) -> Tensor:
 
 
 def reconstruction_psnr(codec: Codec, video_bthwc: Tensor) -> float:
-    """Decibels of what is left of videos uint8 after encoding and decoding."""
+    """Peak signal-to-noise ratio, in dB, of uint8 videos after encoding and decoding."""
     off = (codec.decode(codec.encode(video_bthwc)).double() - video_bthwc.double()) / 255
     return float(-10 * off.square().mean().log10())

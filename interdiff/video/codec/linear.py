@@ -1,4 +1,7 @@
-"""The laptop's codec: principal components of blocks of pixels."""
+"""The laptop's codec: principal components of blocks of pixels.
+
+B videos, T frames, H x W pixels, h x w latents, f pixels per latent and axis.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Clips for training and measuring: seeded batches read ahead of their use, and the masks to fill."""
+"""Clips for training and measuring: seeded batches read ahead of their use, and the masks to fill.
+
+B clips, T frames, R masks, L rows of text, D features of each.
+"""
 
 from __future__ import annotations
 

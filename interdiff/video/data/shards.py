@@ -3,6 +3,8 @@
 A sample is one member per column, `{key}.latent.pt`, `{key}.embed.pt`, `{key}.prompt.txt`, as in the Wan2.1-synthesised set
 (github.com/NVlabs/rcm, scripts that build and merge its shards; merging nests members as `{key}/{key}.latent.pt`). A tensor
 is a file of `torch.save`.
+
+R masks or sets of K keyframes, T frames, H x W latents.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The quality columns of the video's metrics.csv, with standard errors, and beside a reference method on the same prompts."""
+"""The quality columns of the video's metrics.csv, with standard errors, and beside a reference method on the same prompts.
+
+N clips, C channels, T frames, H x W latents.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How near filled clips come to the truth: figures per missing frame, and their means over clips by gap."""
+"""How near filled clips come to the truth: figures per missing frame, and their means over clips by gap.
+
+N clips, R masks, C channels, T latent frames, H x W latents or pixels.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How good generated clips are: distance of distributions, and of each clip from a reference."""
+"""How good generated clips are: distance of distributions, and of each clip from a reference.
+
+B or N clips, C channels, T frames, H x W latents, D features.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class Features:
     basis: np.ndarray
 
     def __call__(self, z_bcthw: Tensor) -> np.ndarray:
-        """[B, D] float64, of deviation 1 over the clips that the basis comes from."""
+        """Features [B, D] float64 of latents [B, C, T, H, W], of deviation 1 over the clips that the basis comes from."""
         values = statistics(z_bcthw).numpy(force=True).astype(np.float64)
         return ((values - self.mean) / self.scale) @ self.basis
 

@@ -1,4 +1,7 @@
-"""How near chosen keyframes come to the best ones: the figures of selection.csv."""
+"""How near chosen keyframes come to the best ones: the figures of selection.csv.
+
+N clips, T frames, K keyframes.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Every colour's coverage gives a place in each frame; of all motions that a prompt can describe, the one nearest to these places
 counts. The same tracker reads ground truth and generated videos.
+
+T frames, H x W pixels, M motions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Pictures of interpolators: what they made of the best, the median and the worst clips, errors by gap, fields of flow."""
+"""Pictures of interpolators: what they made of the best, the median and the worst clips, errors by gap, fields of flow.
+
+N clips, R masks, C channels, T latent frames, H x W pixels, h x w latents.
+"""
 
 from __future__ import annotations
 

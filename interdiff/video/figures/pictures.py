@@ -1,4 +1,7 @@
-"""Latents as pictures: MP4, GIF and PNG contact sheets."""
+"""Latents as pictures: MP4, GIF and PNG contact sheets.
+
+T frames, H x W pixels.
+"""
 
 from __future__ import annotations
 

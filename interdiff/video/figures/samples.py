@@ -1,4 +1,7 @@
-"""Pictures of metrics.csv and selection.csv: quality against cost, which frames are chosen, samples side by side."""
+"""Pictures of metrics.csv and selection.csv: quality against cost, which frames are chosen, samples side by side.
+
+N clips, T frames, K keyframes, H x W pixels.
+"""
 
 from __future__ import annotations
 

@@ -82,9 +82,9 @@ def optical_flow_moments(filled_brcthw: Tensor, mask_brt: Tensor, generator: tor
 def calibration(between: Between, truth: Tensor) -> Tensor:
     """Negative quasi-likelihood of the true absolute errors under the expected ones, e - |z - truth| log e.
 
-    Poisson's (McCullagh & Nelder 1989, section 9.2), which is least where e is the mean of the true errors; of those that are,
-    it minds large errors more than the exponential distribution's, and small ones more than squares. Its gradient does not
-    reach z, so that what is hard to predict is not given up.
+    Poisson's (McCullagh & Nelder 1989, section 9.2), which is least where e is the mean of the true errors. Among losses with
+    that property it weighs large errors more than the exponential distribution's likelihood does, and small ones more than
+    squares do. Its gradient does not reach z, so that what is hard to predict is not given up.
     """
     off = (between.z.detach() - truth).abs().mean(2)
     expected = between.error.clamp_min(1e-4)

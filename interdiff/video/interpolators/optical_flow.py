@@ -1,4 +1,7 @@
-"""An interpolator that works in pixels: what lies between two frames by dense optical flow, as latents."""
+"""An interpolator that works in pixels: what lies between two frames by dense optical flow, as latents.
+
+B clips, C channels, T latent frames, M moments, H x W pixels or latents.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 S is made of additive couplings (NICE, Dinh et al. 2015), so that R undoes it exactly and no line can collapse: it keeps
 volumes. Any interpolator can run inside.
+
+N pictures or B pairs, C channels, H x W latents, M moments, D features.
 """
 
 from __future__ import annotations

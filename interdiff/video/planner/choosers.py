@@ -1,4 +1,7 @@
-"""Who chooses the keyframes of clips to come: the selector, one schedule for all, even spacing, or chance."""
+"""Who chooses the keyframes of clips to come: the selector, one schedule for all, even spacing, or chance.
+
+B clips to come, N clips that are known, C channels, T frames, K keyframes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Phase 1: the backbone on K frames of a clip, at their own places in time."""
+"""Phase 1: the backbone on K frames of a clip, at their own places in time.
+
+B or N clips, C channels, T frames, K keyframes, H x W latents, L rows of text, D features of each.
+"""
 
 from __future__ import annotations
 

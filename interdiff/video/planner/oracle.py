@@ -1,4 +1,7 @@
-"""Exact costs of filling every segment of a clip: mean squared errors of latents, summed over the frames between."""
+"""Exact costs of filling every segment of a clip: mean squared errors of latents, summed over the frames between.
+
+B clips, C channels, T frames, H x W latents.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The preview: the backbone's first blocks, distilled to say in one cheap pass what noise will become."""
+"""The preview: the backbone's first blocks, distilled to say in one cheap pass what noise will become.
+
+B clips, C channels, T frames, H x W latents, L rows of text, D features of each.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class Preview(nn.Module):
         self.denoiser, self.level = denoiser, level
 
     def forward(self, noise_bcthw: Tensor, embed_bld: Tensor) -> Tensor:
-        """[B, C, T, H, W]."""
+        """The guess [B, C, T, H, W] from noise of that shape and prompts [B, L, D]."""
         z = self.level * noise_bcthw
         sigma = z.new_full((len(z), 1), self.level)
         frames = torch.arange(z.shape[2], device=z.device).expand(len(z), -1)

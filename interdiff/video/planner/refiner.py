@@ -1,4 +1,7 @@
-"""Phase 2: the backbone on the whole clip, whose missing frames were filled; every frame's error is its noise level."""
+"""Phase 2: the backbone on the whole clip, whose missing frames were filled; every frame's error is its noise level.
+
+B clips, C channels, T frames, H x W latents.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Samplers by their settings: the backbone on all frames, or both phases, put together from their checkpoints."""
+"""Samplers by their settings: the backbone on all frames, or both phases, put together from their checkpoints.
+
+B clips, C channels, T frames, H x W latents, L rows of text, D features of each.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""D_phi: what filling each segment of a clip will cost, from its prompt."""
+"""D_phi: what filling each segment of a clip will cost, from its prompt.
+
+B or N clips, T frames of which i < j bound a segment, L rows of text, D features of each, H features of each end, C conditions.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class FrameFeatures(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(d_model), nn.Linear(d_model, outputs))
 
     def forward(self, embed_bld: Tensor, condition_bc: Tensor) -> Tensor:
-        """[B, T, outputs]."""
+        """Features of each frame, [B, T, outputs], from prompts and other conditions [B, C]."""
         batch, device = len(embed_bld), embed_bld.device
         real = (embed_bld != 0).any(-1)
         if self.text == "pooled":

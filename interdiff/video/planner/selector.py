@@ -1,4 +1,7 @@
-"""The selector: keyframes from the prompt, and from the costs of what a look at the noise shows."""
+"""The selector: keyframes from the prompt, and from the costs of what a look at the noise shows.
+
+B clips, T frames, K keyframes, H features of each end of a segment.
+"""
 
 from __future__ import annotations
 

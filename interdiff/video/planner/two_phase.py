@@ -1,4 +1,7 @@
-"""Both phases end to end: prompt and noise -> keyframes' places -> keyframes -> filled clip -> refined clip."""
+"""Both phases end to end: prompt and noise -> keyframes' places -> keyframes -> filled clip -> refined clip.
+
+B clips, C channels, T frames, K keyframes, H x W latents, L rows of text, D features of each.
+"""
 
 from __future__ import annotations
 

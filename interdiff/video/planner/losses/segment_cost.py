@@ -68,6 +68,6 @@ class TeacherCosts:
 
 
 def segment_cost_loss(model: VideoSegmentCost, batch: CostBatch) -> dict[str, Tensor]:
-    """Gamma deviance of predicted costs (`cost_regression_loss`)."""
+    """Gamma deviance of predicted costs (McCullagh & Nelder 1989, section 8.3.2)."""
     predicted = model.costs.pairs(model(batch.embed, batch.sigma), batch.i, batch.j)
     return {"loss": cost_regression_loss(predicted, batch.cost)}

@@ -64,7 +64,9 @@ class Paths:
 
 
 def selector_loss(model: VideoSelector, batch: PathBatch) -> dict[str, Tensor]:
-    """Gamma deviance of costs, and negative log likelihood of the best paths (Lafferty et al. 2001, section 3).
+    """Gamma deviance of costs (McCullagh & Nelder 1989, section 8.3.2) and negative log likelihood of the best paths.
+
+    The likelihood is that of a conditional random field (Lafferty et al. 2001, section 3).
 
     Costs alone choose well where they are predicted well; the likelihood spends what the network has on paths in question.
     Alone it has no scale to hold on to.
