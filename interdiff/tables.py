@@ -24,7 +24,7 @@ def read_table(path: str | Path, text: bool = False) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, has no header or is no table (names it).
     """
-    cells = {"dtype": str, "na_filter": False} if text else {"float_precision": "round_trip", "na_values": MISSING}
+    cells = {"dtype": str, "na_filter": False} if text else {"na_values": MISSING}
     separator = "\t" if Path(path).suffix == ".tsv" else ","
     try:
         return pd.read_csv(path, sep=separator, index_col=False, keep_default_na=False, **cells)

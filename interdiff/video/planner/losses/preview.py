@@ -46,5 +46,5 @@ class Looks:
 
 
 def preview_loss(model: Preview, batch: LookBatch) -> dict[str, Tensor]:
-    """Distillation by matched outputs (Hinton et al. 2015, section 2.1): squared distance from what the whole backbone shows."""
+    """Distillation by matched outputs (Hinton et al. 2015, section 2.1): squared distance from the whole backbone."""
     return {"loss": (model(batch.noise, batch.embed) - batch.target).square().mean()}
