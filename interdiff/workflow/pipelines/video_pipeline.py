@@ -31,10 +31,11 @@ class VideoPipeline(Pipeline):
         return self.path("metrics.csv"), variant
 
     def uses(self, stage: str, wildcards: Any) -> Sequence[tuple[str, str]]:
-        """Pictures of interpolators read those of several variants."""
+        """Pictures of interpolators read those of several variants, and an oracle that of the variant it names."""
         if stage == "interpolation_pictures":
             return [("interpolator", name) for name in self.reported.interpolators if name != OPTICAL_FLOW]
-        return super().uses(stage, wildcards)
+        of = self.section("oracle", wildcards.variant)["of"] if stage == "oracle" else None
+        return [*super().uses(stage, wildcards), *([("interpolator", of)] if of else [])]
 
     def implementations(self, stage: str, wildcards: Any) -> list[str]:
         """Also what no setting chooses: what spreads the errors of anchors, and the report's contents."""
