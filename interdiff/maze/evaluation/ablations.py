@@ -24,7 +24,7 @@ def plan_figures(samples: Mapping[str, np.ndarray]) -> pd.DataFrame:
     hits = piece_collisions(samples["refined"][..., :2], samples["occupancy"])
     values = {"collision_refined": hits.mean(axis=1), "crossed_refined": hits.any(axis=1).astype(float)}
     for kind in ("refined", "oracle_refined"):
-        values[f"mse_{kind}"] = np.square((samples[kind][..., :2] - truth) * cells).sum(-1).mean(-1)
+        values[f"mse_{kind}"] = np.square((samples[kind][..., :2] - truth) * cells).sum(-1).mean(-1).astype(float)
     plans = pd.DataFrame({"row": samples["row"], "layout": samples["layout"], **values})
     return plans.groupby("row").agg({"layout": "first", **dict.fromkeys(values, _over_seeds)})
 
