@@ -2,28 +2,26 @@
 
 import signal
 import sys
+from typing import Any
 
-from interdiff.learning.training import Loss, Network, train
+from interdiff.learning.state import TrainingState
+from interdiff.learning.training import Network, Objective, train
 from interdiff.workflow.stage import Stage
 
 
-class Follower:
+class Follower(TrainingState):
     """The state of the processes after the first: they save nothing, and stop when the first does."""
 
-    stop_requested = False
-
-    def __init__(self) -> None:
+    def __enter__(self) -> TrainingState:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
+        return self
 
-    def load(self) -> None:
-        return None
-
-    def save(self, tensors: dict, meta: dict) -> None:
-        pass
+    def save(self, tensors: dict[str, Any], meta: dict[str, Any]) -> None:
+        """Nothing: the first process does."""
 
 
-def train_network(stage: Stage, network: Network, loss: Loss) -> tuple[Network, list[dict[str, float]]]:
+def train_network(stage: Stage, network: Network, objective: Objective[Any]) -> tuple[Network, list[dict[str, float]]]:
     """`interdiff.training.train` with the stage's `training` settings: the averaged network and its history.
 
     Of several processes the first goes on with the stage; the others end here.
@@ -32,10 +30,9 @@ def train_network(stage: Stage, network: Network, loss: Loss) -> tuple[Network, 
     first = stage.process == 0
     result = train(
         network,
-        loss,
+        objective,
         settings,
-        settings.batch_size,
-        stage.state() if first else Follower(),
+        stage.state() if first else Follower(stage.state_folder).__enter__(),
         stage.device,
         stage.tracker.log if first else lambda row: None,
         lambda steps: stage.progress(steps, "training", unit="step") if first else steps,

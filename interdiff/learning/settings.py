@@ -42,7 +42,10 @@ class TrainingSettings(Section):
     """One training run."""
 
     steps: Count = Field(2000, description="optimizer steps")
-    batch_size: Count = Field(128, description="sequences per step")
+    batch_size: Count = Field(128, description="sequences per step, of all processes and micro-batches together")
+    accumulate: Count = Field(
+        1, description="micro-batches that a process computes one after the other, to save memory"
+    )
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     muon_learning_rate: float | None = Field(
         None, gt=0, description="that of Muon, which then takes the matrices of a network's blocks"
@@ -57,4 +60,7 @@ class TrainingSettings(Section):
     save_every: Count = Field(500, description="steps between saves of the resumable state")
     log_every: Count = Field(50, description="steps per logged row of means")
     mixed_precision: Literal["no", "bf16"] = Field("no", description="arithmetic of the forward pass")
-    compile: bool = Field(False, description="compile the network (torch.compile); pays off in long runs on a GPU")
+    compile: Literal["no", "blocks", "whole"] = Field(
+        "no", description="compile each of the network's blocks, or all of it (torch.compile); pays off on a GPU"
+    )
+    fsdp: bool = Field(False, description="several GPUs share the network's weights (FSDP), where one cannot hold them")

@@ -115,7 +115,7 @@ def flatten(tree: Any) -> tuple[dict[str, Tensor], Any]:
     def encode(node: Any, place: str) -> Any:
         if isinstance(node, Tensor):
             name = f"{len(tensors)}{place}"
-            tensors[name] = node.detach().cpu().contiguous().clone()
+            tensors[name] = node.detach().cpu().contiguous()
             return {"tensor": name}
         if isinstance(node, dict):
             return {"dict": [[key, encode(value, f"{place}/{key}")] for key, value in node.items()]}

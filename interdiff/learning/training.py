@@ -6,33 +6,39 @@ import logging
 import math
 import resource
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from interdiff.errors import InputError
+from interdiff.learning import draws
+from interdiff.learning.parallel import Parallel, compile_network, like, load_optimizer, uncompiled, whole
+from interdiff.learning.processes import micro_batch, processes
 from interdiff.learning.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
 Network = TypeVar("Network", bound=nn.Module)
-# (model, generator, share of the steps done) -> scalars by name, among them "loss"; means over
-# `interdiff.distributed.share` of the batch drawn
-Loss = Callable[[Any, torch.Generator, float], dict[str, Tensor]]
-
-
 Batch = TypeVar("Batch")
 
 
-def drawn(draw: Callable[[torch.Generator, float], Batch], loss: Callable[[Any, Batch], dict[str, Tensor]]) -> Loss:
-    """The loss of a training step: `loss` of a model and what `draw` made of the generator and the share of steps done."""
-    return lambda model, generator, progress: loss(model, draw(generator, progress))
+@dataclass(frozen=True)
+class Objective(Generic[Batch]):
+    """What a step minimises: `loss` of a model and of what `draw` makes of a stream and the share of steps done.
+
+    `loss` gives scalars by name, among them "loss"; means over the part of the batch that was drawn
+    (`interdiff.learning.processes`).
+    """
+
+    draw: Callable[[torch.Generator, float], Batch]
+    loss: Callable[[Any, Batch], dict[str, Tensor]]
+
+    def __call__(self, model: Any, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        return self.loss(model, self.draw(generator, progress))
 
 
 class State(Protocol):
@@ -61,11 +67,11 @@ class Meter:
     timed: int = 0
     started: float = field(default_factory=time.perf_counter)
 
-    def add(self, scalars: dict[str, Tensor]) -> None:
+    def add(self, scalars: dict[str, float]) -> None:
         self.count += 1
         self.timed += 1
         for name, value in scalars.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            self.sums[name] = self.sums.get(name, 0.0) + value
 
     def row(self, step: int) -> dict[str, float]:
         rate = self.timed / (time.perf_counter() - self.started)
@@ -88,85 +94,82 @@ def schedule(settings: TrainingSettings, step: int) -> float:
     return warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
-def build_optimizers(model: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+def build_optimizers(learned: Mapping[str, nn.Parameter], settings: TrainingSettings) -> list[torch.optim.Optimizer]:
     """AdamW; where Muon (Jordan et al. 2024) has a learning rate, it takes the matrices inside a network's blocks.
 
     Muon's updates are scaled to what AdamW's would measure (Liu et al. 2025, equation 4).
     """
     rate, decay = settings.muon_learning_rate, settings.weight_decay
-    named = list(model.named_parameters())
-    hidden = {name for name, parameter in named if rate and parameter.ndim == 2 and "blocks." in name}
-    rest = [parameter for name, parameter in named if name not in hidden]
+    hidden = {name for name, parameter in learned.items() if rate and parameter.ndim == 2 and "blocks." in name}
+    rest = [parameter for name, parameter in learned.items() if name not in hidden]
     adamw = torch.optim.AdamW(rest, lr=settings.learning_rate, weight_decay=decay, betas=(0.9, 0.98), fused=True)
     if rate is None:
         return [adamw]
-    matrices = [parameter for name, parameter in named if name in hidden]
+    matrices = [parameter for name, parameter in learned.items() if name in hidden]
     return [adamw, torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")]
 
 
 def train(
     model: Network,
-    loss: Loss,
+    objective: Objective[Any],
     settings: TrainingSettings,
-    batch_size: int,
     state: State,
     device: torch.device,
     on_row: Callable[[dict[str, float]], None],
     steps: Callable[[range], Iterable[int]],
 ) -> tuple[Network, list[dict[str, float]]]:
-    """Minimise `loss`; return the exponential moving average of the model and the history of logged rows.
+    """Minimise a loss; return the model with the exponential moving average of its weights, and the history of logged rows.
 
-    Everything a step depends on - weights, optimizer, average, random state, step - is saved every `save_every` steps and
-    when a stop is requested, so a killed and resumed run ends with the bytes of an uninterrupted one. Several processes
-    share each batch and average gradients and scalars; the first one's state counts.
+    Only what learns, the parameters that require a gradient, is optimised, averaged and saved. All that a step depends on -
+    weights, optimizer, average, random state, step - is saved every `save_every` steps and when a stop is requested, so a
+    killed and resumed run ends with the bytes of an uninterrupted one, and may go on on another device. Several processes
+    and micro-batches share each batch (`interdiff.learning.processes`); the first process's state counts. Autocast covers
+    the network's forward pass alone, whose outputs are fp32: draws, labels and losses are exact.
 
     Args:
         on_row: gets each row of means as it is logged.
         steps: wraps the range of steps that are left, to show progress.
 
     Raises:
-        InputError: the loss is not finite (names the step).
+        InputError: the loss is not finite (names the step), or a batch cannot be shared.
         Interrupted: a stop was requested; the state is saved.
     """
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=settings.mixed_precision)
-    optimizers = build_optimizers(model, settings)
+    _check_shares(settings)
+    network = accelerator.prepare_model(model.to(device), evaluation_mode=True)
+    compile_network(network, settings.compile)
+    parallel = Parallel(network, objective.loss, settings.fsdp)
+    learned = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    optimizers = build_optimizers(learned, settings)
     peaks = [optimizer.defaults["lr"] for optimizer in optimizers]
-    average = AveragedModel(model.to(device), multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
-    generator = torch.Generator(device).manual_seed(settings.seed)
-    meter = Meter(batch_size)
-    first, history = _resume(state, model, optimizers, average, generator, meter)
-    # Mixed precision and the device; a wrapper for several processes would hide the network's methods.
-    wrapped = accelerator.prepare_model(model, evaluation_mode=True)
-    if settings.compile:
-        wrapped = torch.compile(wrapped)
-    prepared = [accelerator.prepare_optimizer(optimizer) for optimizer in optimizers]
+    average = {name: parameter.detach().clone() for name, parameter in learned.items()}
+    generator = draws.generator_of(settings.seed)
+    meter = Meter(settings.batch_size)
+    first, history = _resume(state, learned, optimizers, average, generator, meter)
 
     def save(next_step: int) -> None:
         tensors = {
-            "model": model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-            "average": average.state_dict(),
+            "model": whole(learned),
+            "optimizers": [whole(optimizer.state_dict()) for optimizer in optimizers],
+            "average": whole(average),
             "generator": generator.get_state(),
         }
         row = {"sums": meter.sums, "count": meter.count}
         state.save(tensors, {"step": next_step, "history": history, "row": row})
 
     for step in steps(range(first, settings.steps)):
-        for optimizer, peak in zip(prepared, peaks, strict=True):
+        for optimizer, peak in zip(optimizers, peaks, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = peak * schedule(settings, step)
-        with accelerator.autocast():
-            scalars = loss(wrapped, generator, step / settings.steps)
+        scalars = _gradients(parallel, objective.draw, generator, step / settings.steps, settings.accumulate)
         means, stop = _average_scalars(accelerator, scalars, state.stop_requested)
-        if not math.isfinite(float(means["loss"])):
-            raise InputError(f"the training loss is {float(means['loss'])} at step {step}: expected a finite number")
-        accelerator.backward(scalars["loss"])
-        _average_gradients(accelerator, model)
-        accelerator.clip_grad_norm_(model.parameters(), settings.grad_clip)
-        for optimizer in prepared:
+        if not math.isfinite(means["loss"]):
+            raise InputError(f"the training loss is {means['loss']} at step {step}: expected a finite number")
+        accelerator.clip_grad_norm_(learned.values(), settings.grad_clip)
+        for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        average.update_parameters(model)
+        _update_average(average, learned, settings.ema_decay if step else 0.0)
         meter.add(means)
         if (step + 1) % settings.log_every == 0 or step + 1 == settings.steps:
             history.append(meter.row(step + 1))
@@ -175,53 +178,85 @@ def train(
             save(step + 1)
         if stop:
             raise Interrupted
+    final = whole(average)
     accelerator.end_training()
-    return cast(Network, average.module).eval(), history
+    return _with_weights(accelerator.unwrap_model(network, keep_fp32_wrapper=False), final), history
 
 
-def _average_gradients(accelerator: Accelerator, model: nn.Module) -> None:
-    """Replace each gradient by its mean over the processes.
+def _check_shares(settings: TrainingSettings) -> None:
+    count = processes() * settings.accumulate
+    if settings.batch_size % count:
+        raise InputError(
+            f"training.batch_size={settings.batch_size}: expected a multiple of the {processes()} processes"
+            f" times training.accumulate={settings.accumulate}"
+        )
 
-    No wrapper around the network does it, since losses also call methods of it beside `forward`.
+
+def _gradients(
+    parallel: Parallel,
+    draw: Callable[[torch.Generator, float], Any],
+    generator: torch.Generator,
+    done: float,
+    count: int,
+) -> dict[str, Tensor]:
+    """Add up the gradients of a step's micro-batches; scalars as their means over them.
+
+    Each draws the whole batch again from the same random state and keeps its part.
     """
-    if accelerator.num_processes == 1:
-        return
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    mean = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduction="mean")
-    parts = mean.split([gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
+    before, scalars = generator.get_state(), []
+    for number in range(count):
+        generator.set_state(before)
+        with micro_batch(number, count), parallel.last_pass(number + 1 == count):
+            values = parallel(draw(generator, done))
+            (values["loss"] / count).backward()
+        scalars.append({name: value.detach() for name, value in values.items()})
+    return {name: torch.stack([values[name] for values in scalars]).mean(0) for name in scalars[0]}
 
 
-def _average_scalars(
-    accelerator: Accelerator, scalars: dict[str, Tensor], stop: bool
-) -> tuple[dict[str, Tensor], bool]:
+@torch.no_grad()
+def _update_average(average: dict[str, Tensor], learned: dict[str, nn.Parameter], decay: float) -> None:
+    torch._foreach_lerp_(list(average.values()), list(learned.values()), 1 - decay)
+
+
+def _with_weights(model: Network, weights: dict[str, Tensor]) -> Network:
+    """The model as it is used after training, with these parameters."""
+    uncompiled(model)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in weights:
+                parameter.copy_(weights[name])
+    return model.eval()
+
+
+def _average_scalars(accelerator: Accelerator, scalars: dict[str, Tensor], stop: bool) -> tuple[dict[str, float], bool]:
     """Scalars as their means over the processes, and whether any process was asked to stop."""
-    if accelerator.num_processes == 1:
-        return {name: value.detach() for name, value in scalars.items()}, stop
-    values = [torch.as_tensor(value, dtype=torch.float32, device=accelerator.device) for value in scalars.values()]
-    flag = torch.tensor(float(stop), device=accelerator.device)
-    *means, flag = accelerator.reduce(torch.stack([*(value.detach() for value in values), flag]), reduction="mean")
-    return dict(zip(scalars, means, strict=True)), bool(flag > 0)
+    values = torch.stack([value.float() for value in scalars.values()])
+    if accelerator.num_processes > 1:
+        flag = values.new_tensor([float(stop)])
+        *means, flagged = accelerator.reduce(torch.cat([values, flag]), reduction="mean").tolist()
+        return dict(zip(scalars, means, strict=True)), flagged > 0
+    return dict(zip(scalars, values.tolist(), strict=True)), stop
 
 
 def _resume(
     state: State,
-    model: nn.Module,
+    learned: dict[str, nn.Parameter],
     optimizers: Sequence[torch.optim.Optimizer],
-    average: nn.Module,
+    average: dict[str, Tensor],
     generator: torch.Generator,
     meter: Meter,
 ) -> tuple[int, list[dict[str, float]]]:
-    saved = broadcast_object_list([state.load()])[0]
+    saved = state.load()
     if saved is None:
         return 0, []
     tensors, meta = saved
-    model.load_state_dict(tensors["model"])
+    for values, into in ((tensors["model"], learned), (tensors["average"], average)):
+        with torch.no_grad():
+            for name, tensor in into.items():
+                tensor.copy_(like(values[name], tensor))
     for optimizer, saved_state in zip(optimizers, tensors["optimizers"], strict=True):
-        optimizer.load_state_dict(saved_state)
-    average.load_state_dict(tensors["average"])
-    generator.set_state(tensors["generator"].cpu())
+        load_optimizer(optimizer, saved_state)
+    generator.set_state(tensors["generator"])
     meter.sums, meter.count = meta["row"]["sums"], meta["row"]["count"]
     log.info("training goes on at step %d", meta["step"])
     return meta["step"], meta["history"]

@@ -17,6 +17,7 @@ import torch
 
 from interdiff.errors import InputError
 from interdiff.files import read_json
+from interdiff.learning import draws
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.settings import PlannerSettings
 from interdiff.maze.planner.timed_planner import TwoPhasePlanner, load_two_phase
@@ -68,7 +69,7 @@ class MazePlanner:
         layout = _layout(maze, start, goal)
         states = np.tile([*_joint(start), 0.0, 0.0], (n, 1))
         goals = np.tile(_joint(goal), (n, 1))
-        generator = torch.Generator(self.two_phase.prepared.device).manual_seed(seed)
+        generator = draws.generator_of(seed)
         traced = self.two_phase.traced(layout, states, goals, generator)
         frames, cells = self.two_phase.prepared.frames, self.two_phase.prepared.cells
         positions, times = zip(*(_resampled(plan.reference.positions, frames) for plan in traced), strict=True)

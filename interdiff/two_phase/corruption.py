@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from interdiff.learning import draws
+from interdiff.learning.draws import Stream
 from interdiff.two_phase.interpolation import Fill, interpolate, place_keyframes
 
 
@@ -19,24 +21,21 @@ def degrade(
     mask_bt: Tensor,
     fill: Fill,
     sigma: Tensor | float,
-    generator: torch.Generator,
+    stream: Stream,
     still: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Fill the frames outside the mask [B, T] and add noise of `sigma` [B, 1, 1] times their deviation; with the deviation."""
     filled, deviation = fill(x_btc, mask_bt)
-    return with_noise(filled, deviation, sigma, generator, still), deviation
+    return with_noise(filled, deviation, sigma, stream, still), deviation
 
 
-def with_noise(
-    filled_btc: Tensor, deviation_btc: Tensor, sigma: Tensor | float, generator: torch.Generator, still: bool
-) -> Tensor:
+def with_noise(filled_btc: Tensor, deviation_btc: Tensor, sigma: Tensor | float, stream: Stream, still: bool) -> Tensor:
     """Filled sequences with noise of `sigma` [B, 1, 1] times their deviation.
 
     still: all frames of a sequence get the same draw, so what follows from it does not flicker.
     """
     drawn = filled_btc[:, :1] if still else filled_btc
-    noise = torch.randn(drawn.shape, generator=generator, device=drawn.device, dtype=drawn.dtype)
-    return filled_btc + sigma * deviation_btc * noise
+    return filled_btc + sigma * deviation_btc * draws.normal(drawn.shape, stream, drawn.device)
 
 
 def with_anchor_errors(
@@ -46,7 +45,7 @@ def with_anchor_errors(
     method: str,
     probability: float,
     jitter: float,
-    generator: torch.Generator,
+    stream: Stream,
 ) -> tuple[Tensor, Tensor]:
     """The clean sequence moved by phase 1's errors, for a share of the batch; by random jitter for the rest.
 
@@ -65,8 +64,8 @@ def with_anchor_errors(
     batch, frames, _ = clean_btc.shape
     device = clean_btc.device
     cached_error = cached_bkc - clean_btc.gather(1, indices_bk[..., None].expand_as(cached_bkc))
-    random_error = jitter * torch.randn(cached_error.shape, generator=generator, device=device)
+    random_error = jitter * draws.normal(cached_error.shape, stream, device)
     random_error[:, [0, -1]] = 0
-    use_cached = torch.rand((batch, 1, 1), generator=generator, device=device) < probability
+    use_cached = draws.uniform((batch, 1, 1), stream, device) < probability
     error, mask = place_keyframes(torch.where(use_cached, cached_error, random_error), indices_bk, frames)
     return clean_btc + interpolate(error, mask, method), ~use_cached[:, 0, 0]

@@ -8,6 +8,8 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from interdiff.learning import draws
+
 # (noisy keyframes, noise level in [0, 1] per sample) -> clean keyframes
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
@@ -28,8 +30,8 @@ def noisy_keyframes(
 ) -> tuple[Tensor, Tensor]:
     """Training input: clean [B, K, C] at a random noise level [B] in [0, 1], the known entries [B, K, C] bool kept clean."""
     steps = scheduler.config.num_train_timesteps
-    t = torch.randint(steps, (len(clean),), generator=generator, device=clean.device)
-    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+    t = draws.integers(steps, (len(clean),), generator, clean.device)
+    noise = draws.normal(clean.shape, generator, clean.device)
     return torch.where(known, clean, scheduler.add_noise(clean, noise, t)), (t + 1) / steps
 
 
@@ -51,7 +53,7 @@ def sample_keyframes(
         [B, K, C].
     """
     scheduler.set_timesteps(steps, device=values.device)
-    z = torch.where(known, values, torch.randn(values.shape, generator=generator, device=values.device))
+    z = torch.where(known, values, draws.normal(values.shape, generator, values.device))
     for t in scheduler.timesteps:
         level = torch.full((len(z),), (int(t) + 1) / scheduler.config.num_train_timesteps, device=z.device)
         clean = torch.where(known, values, denoise(z, level))

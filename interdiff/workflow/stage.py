@@ -82,10 +82,10 @@ class Stage:
         return torch.device("cuda" if self.gpus else "cpu")
 
     def generator(self, offset: int = 0) -> torch.Generator:
-        """A generator on the stage's device; different offsets give independent streams of the same seed."""
-        import torch
+        """A generator; different offsets give independent streams of the same seed."""
+        from interdiff.learning import draws
 
-        return torch.Generator(self.device).manual_seed(stream_seed(self.seed, offset))
+        return draws.generator_of(stream_seed(self.seed, offset))
 
     def rng(self, offset: int = 0) -> np.random.Generator:
         """The NumPy counterpart of `generator`."""

@@ -4,7 +4,7 @@ import torch
 
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.networks import initialise_from
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser
 from interdiff.maze.planner.losses.keyframes import NoisyKeyframes, keyframe_loss
@@ -36,7 +36,7 @@ def main(stage: Stage) -> None:
     initialise_from(model.backbone, segment_cost.queries.backbone)
     costs = frame_outputs(segment_cost, data)
     batches = NoisyKeyframes(data, indices, segment_cost, costs, settings, keyframe_scheduler())
-    model, history = train_network(stage, model, drawn(batches.draw, keyframe_loss))
+    model, history = train_network(stage, model, Objective(batches.draw, keyframe_loss))
     save_checkpoint(stage.outputs, model, {"kind": "keyframes", "model": config}, history)
 
 

@@ -5,7 +5,7 @@ import torch
 from interdiff.files import load_arrays
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.networks import initialise_from
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.losses.refiner import CorruptedSequences, MaskedAnchors, refiner_loss
 from interdiff.maze.planner.masks import RANKED
@@ -44,7 +44,9 @@ def main(stage: Stage) -> None:
     model = Refiner(**config)
     if settings.initialise:
         initialise_from(model.backbone, load_keyframes(stage.folder("keyframes"), data).backbone)
-    model, history = train_network(stage, model, drawn(CorruptedSequences(data, anchors, settings).draw, refiner_loss))
+    model, history = train_network(
+        stage, model, Objective(CorruptedSequences(data, anchors, settings).draw, refiner_loss)
+    )
     save_checkpoint(stage.outputs, model, {"kind": "refiner", "model": config}, history)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from interdiff.files import write_arrays, write_csv
+from interdiff.learning import draws
 from interdiff.maze.evaluation.metrics import cost_ratio, plan_metrics
 from interdiff.maze.planner.data import Prepared, load_prepared
 from interdiff.maze.planner.masks import Masks, load_masks
@@ -28,7 +29,7 @@ def main(stage: Stage) -> None:
     for seed, layout in stage.progress(work, "plans", unit="layout"):
         chosen = rows_of[layout]
         part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))
-        rng, generator = stage.rng(seed), torch.Generator(stage.device).manual_seed(seed)
+        rng, generator = stage.rng(seed), draws.generator_of(seed)
         keyframes = planner.keyframes(part, part_masks, rng)
         plans = planner.plan(part, part.all_rows, *keyframes, generator, oracle=False)
         oracle = planner.plan(part, part.all_rows, *keyframes, generator, oracle=True)

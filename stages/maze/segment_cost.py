@@ -4,7 +4,7 @@ import torch
 
 from interdiff.files import write_json
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.maze.evaluation.segment_cost import evaluate
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.losses.segment_cost import Segments, segment_cost_loss
@@ -31,7 +31,7 @@ def main(stage: Stage) -> None:
     segments = Segments(
         train_data, settings.training.batch_size, settings.pairs, masks.nested_levels[0], masks.max_gap_factor
     )
-    model, history = train_network(stage, SegmentCostModel(**config), drawn(segments.draw, segment_cost_loss))
+    model, history = train_network(stage, SegmentCostModel(**config), Objective(segments.draw, segment_cost_loss))
     save_checkpoint(stage.outputs, model, {"kind": "segment_cost", "model": config}, history)
     write_json(stage.outputs["metrics"], evaluate(model, load_prepared(stage.path("val"), stage.device), masks))
 

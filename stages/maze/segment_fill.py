@@ -3,7 +3,7 @@
 import torch
 
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.maze.baselines.losses import BetweenStates, segment_loss
 from interdiff.maze.baselines.settings import SegmentFillSettings
 from interdiff.maze.baselines.window_diffusion import SegmentDenoiser, horizons_of
@@ -23,7 +23,7 @@ def main(stage: Stage) -> None:
     torch.manual_seed(settings.training.seed)
     model = SegmentDenoiser(**config).to(stage.device)
     batches = BetweenStates(data, horizons, model, settings.training.batch_size, keyframe_scheduler())
-    model, history = train_network(stage, model, drawn(batches.draw, segment_loss))
+    model, history = train_network(stage, model, Objective(batches.draw, segment_loss))
     save_checkpoint(stage.outputs, model, {"kind": "segment_fill", "model": config}, history)
 
 

@@ -7,7 +7,7 @@ import torch
 from interdiff.files import write_json
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.networks import initialise_from
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.maze.evaluation.selector import evaluate
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.losses.selector import Paths, selector_loss
@@ -38,7 +38,7 @@ def main(stage: Stage) -> None:
     initialise_from(selector, segment_cost)
     levels = [k for k in sorted({*masks.indices, *masks.nested_levels}) if k > 2]
     paths = Paths(train_data, segment_cost, levels, selector.max_gap_factor, settings)
-    model, history = train_network(stage, selector, drawn(paths.draw, selector_loss))
+    model, history = train_network(stage, selector, Objective(paths.draw, selector_loss))
     save_checkpoint(stage.outputs, model, {"kind": "selector", "model": config}, history)
     val = load_prepared(stage.path("val"), stage.device)
     write_json(stage.outputs["metrics"], evaluate(model, segment_cost, val, masks, stage.rng()))

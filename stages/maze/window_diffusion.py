@@ -3,7 +3,7 @@
 import torch
 
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.maze.baselines.losses import Windows, window_loss
 from interdiff.maze.baselines.settings import WindowDiffusionSettings
 from interdiff.maze.baselines.window_diffusion import WindowDenoiser, free_cells_of, horizons_of
@@ -28,7 +28,7 @@ def main(stage: Stage) -> None:
     torch.manual_seed(settings.training.seed)
     model = WindowDenoiser(**config).to(stage.device)
     batches = Windows(data, model, settings.training.batch_size, keyframe_scheduler())
-    model, history = train_network(stage, model, drawn(batches.draw, window_loss))
+    model, history = train_network(stage, model, Objective(batches.draw, window_loss))
     save_checkpoint(stage.outputs, model, {"kind": "window_diffusion", "model": config}, history)
 
 

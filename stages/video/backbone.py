@@ -3,7 +3,7 @@
 import torch
 
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.losses import RandomFrames, flow_matching_loss
 from interdiff.video.backbone.settings import BackboneSettings
@@ -21,7 +21,7 @@ def main(stage: Stage) -> None:
     config = transformer_config(settings.transformer, negative.shape[-1])
     torch.manual_seed(settings.training.seed)
     clips = TrainingClips([ShardDataset(stage.path("index"), ["latent", "embed"])], settings.training, stage.device)
-    loss = drawn(RandomFrames(clips, negative, settings).draw, flow_matching_loss)
+    loss = Objective(RandomFrames(clips, negative, settings).draw, flow_matching_loss)
     model, history = train_network(stage, build_backbone(**config), loss)
     save_checkpoint(stage.outputs, model, {"kind": "backbone", "model": config}, history)
 

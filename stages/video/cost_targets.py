@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from interdiff.files import write_arrays
+from interdiff.learning import draws
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.flow_matching import Guidance, shifted
 from interdiff.video.data.shard_dataset import ShardDataset
@@ -34,9 +35,9 @@ def main(stage: Stage) -> None:
         )
         gap = rng.integers(2, longest + 1, settings.pairs)
         i = (rng.random(settings.pairs) * (len(frames) - gap)).astype(np.int64)
-        u = torch.rand(settings.pairs, generator=generator, device=stage.device)
+        u = draws.uniform((settings.pairs,), generator, stage.device)
         sigma = shifted(0.02 + 0.96 * u, settings.shift)
-        noise = torch.randn(z.shape, generator=generator, device=stage.device)
+        noise = draws.normal(z.shape, generator, stage.device)
         first, last = (torch.from_numpy(index).to(stage.device) for index in (i, i + gap))
         velocity = unguided.velocity(model, embed, frames.expand(settings.pairs, -1))
         cost = teacher_costs(velocity, z, noise, first, last, sigma)

@@ -6,7 +6,7 @@ import torch
 
 from interdiff.files import read_json
 from interdiff.learning.checkpoints import CONFIG, save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.video.codec.codec import CHANNELS
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
@@ -40,7 +40,7 @@ def main(stage: Stage) -> None:
             data.insert(0, ShardDataset(stage.path("optical_flow"), ["filled", "mask"]))
         clips = TrainingClips(data, settings.training, stage.device)
         moments = WeightedMoments(clips, settings.moments, settings.losses)
-        model, history = train_network(stage, model, drawn(moments.draw, interpolator_loss))
+        model, history = train_network(stage, model, Objective(moments.draw, interpolator_loss))
     save_checkpoint(stage.outputs, model, {"kind": "interpolator", "model": config}, history)
 
 

@@ -4,7 +4,7 @@ import torch
 
 from interdiff.files import load_arrays
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.losses import flow_matching_loss
 from interdiff.video.backbone.tuning import learned, tuned, tuned_config
@@ -31,7 +31,7 @@ def main(stage: Stage) -> None:
     torch.manual_seed(settings.training.seed)
     model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.tuning)
     frames = ChosenFrames(clips, best, negative, settings)
-    model, history = train_network(stage, model, drawn(frames.draw, flow_matching_loss))
+    model, history = train_network(stage, model, Objective(frames.draw, flow_matching_loss))
     config = {"kind": "keyframes", "model": tuned_config(settings.tuning)}
     save_checkpoint(stage.outputs, learned(model), config, history)
 

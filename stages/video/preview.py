@@ -3,7 +3,7 @@
 import torch
 
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
@@ -23,7 +23,7 @@ def main(stage: Stage) -> None:
     shape = ShardDataset(stage.path("index"), ["latent"]).shape("latent")
     config = settings.model_dump(exclude={"training"})
     torch.manual_seed(settings.training.seed)
-    loss = drawn(Looks(clips, Preview(backbone, settings.level), shape).draw, preview_loss)
+    loss = Objective(Looks(clips, Preview(backbone, settings.level), shape).draw, preview_loss)
     model, history = train_network(stage, build_preview(backbone, **config), loss)
     save_checkpoint(stage.outputs, model, {"kind": "preview", "model": config}, history)
 

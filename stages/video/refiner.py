@@ -4,7 +4,7 @@ import torch
 
 from interdiff.files import load_arrays
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.tuning import learned, tuned, tuned_config
 from interdiff.video.data.batches import TrainingClips
@@ -32,7 +32,7 @@ def main(stage: Stage) -> None:
     model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.refiner.tuning)
     masks = nested_masks(cost, settings.refiner.levels, settings.max_gap_factor)
     filled = FilledClips(clips, masks, interpolator, settings.refiner)
-    model, history = train_network(stage, model, drawn(filled.draw, refiner_loss))
+    model, history = train_network(stage, model, Objective(filled.draw, refiner_loss))
     config = {"kind": "refiner", "model": tuned_config(settings.refiner.tuning)}
     save_checkpoint(stage.outputs, learned(model), config, history)
 

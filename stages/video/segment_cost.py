@@ -5,7 +5,7 @@ import torch
 from interdiff.files import load_arrays
 from interdiff.keyframes.dynamic_programming import max_gap
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.planner.losses.segment_cost import LatentCosts, TeacherCosts, segment_cost_loss
@@ -34,7 +34,7 @@ def main(stage: Stage) -> None:
     size = settings.network.model_dump(exclude={"features"})
     config = {"frames": frames, "features": settings.network.features, "text_dim": data.shape("embed")[1]} | size
     torch.manual_seed(settings.training.seed)
-    model, history = train_network(stage, VideoSegmentCost(**config), drawn(costs.draw, segment_cost_loss))
+    model, history = train_network(stage, VideoSegmentCost(**config), Objective(costs.draw, segment_cost_loss))
     save_checkpoint(stage.outputs, model, {"kind": "segment_cost", "model": config}, history)
 
 

@@ -6,7 +6,7 @@ import torch
 from interdiff.files import load_arrays
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
@@ -49,7 +49,7 @@ def main(stage: Stage) -> None:
     torch.manual_seed(settings.training.seed)
     clips = TrainingClips([data], settings.training, stage.device)
     paths = Paths(clips, seen, torch.from_numpy(cost), labels, settings.path_weight, settings.uniform_weight)
-    model, history = train_network(stage, VideoSelector(**config), drawn(paths.draw, selector_loss))
+    model, history = train_network(stage, VideoSelector(**config), Objective(paths.draw, selector_loss))
     save_checkpoint(stage.outputs, model, {"kind": "selector", "model": config}, history)
 
 

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.video.codec.codec import CHANNELS
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
@@ -26,7 +26,7 @@ def main(stage: Stage) -> None:
     clips = TrainingClips([ShardDataset(stage.path("index"), ["latent"])], settings.training, stage.device)
     moments = RandomMoments(clips, settings.moments)
     loss = partial(straightener_loss, straightness=settings.straightness)
-    model, history = train_network(stage, Straightener(**config), drawn(moments.draw, loss))
+    model, history = train_network(stage, Straightener(**config), Objective(moments.draw, loss))
     save_checkpoint(stage.outputs, model, {"kind": "straightener", "model": config}, history)
 
 

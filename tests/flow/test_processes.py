@@ -87,7 +87,20 @@ def same(a, b):
 
 def test_two_processes_learn_what_one_does(one, two):
     assert len(one[0]) == TRAINING["steps"]
+    np.testing.assert_allclose(trained(two)[0][:5], one[0][:5], rtol=0, atol=1e-5)
     same(one, trained(two))
+
+
+@pytest.mark.parametrize(
+    ("processes", "training"),
+    [(1, {"accumulate": 2}), (2, {"accumulate": 2})],
+)
+def test_micro_batches_learn_what_whole_batches_do(tmp_path, inputs, one, processes, training):
+    code, text = run(tmp_path, inputs, processes, **training)
+    assert code == 0, text
+    losses, weights = trained(tmp_path)
+    np.testing.assert_allclose(losses[:5], one[0][:5], rtol=0, atol=1e-5)
+    same((losses, weights), one)
 
 
 def test_the_first_process_alone_writes(two):
@@ -114,4 +127,4 @@ def test_two_processes_stop_together_and_go_on(tmp_path, inputs, one):
 def test_a_batch_that_cannot_be_shared_is_bad_input(tmp_path, inputs):
     code, text = run(tmp_path, inputs, 2, batch_size=6)
     assert code != 0
-    assert "training.batch_size=6: 3 sequences per layout, expected a multiple of the 2 processes" in text
+    assert "training.batch_size=6: 3 sequences per layout, expected a multiple of the 2 parts" in text

@@ -7,7 +7,7 @@ import torch
 from interdiff.errors import InputError
 from interdiff.files import write_arrays
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.maze.baselines.losses import BetweenStates, Windows, segment_loss, window_loss
 from interdiff.maze.baselines.planners import (
     FullSequencePlanner,
@@ -135,10 +135,10 @@ def test_training_lowers_the_loss(windows, kind):
     _, data = windows
     model = (window_model(5) if kind == "windows" else segment_model(5)).train()
     if kind == "windows":
-        loss = drawn(Windows(data, model, settings().training.batch_size, keyframe_scheduler()).draw, window_loss)
+        loss = Objective(Windows(data, model, settings().training.batch_size, keyframe_scheduler()).draw, window_loss)
     else:
         batches = BetweenStates(data, HORIZONS, model, settings().training.batch_size, keyframe_scheduler())
-        loss = drawn(batches.draw, segment_loss)
+        loss = Objective(batches.draw, segment_loss)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
 
     def mean_loss():

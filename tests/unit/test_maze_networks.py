@@ -218,7 +218,7 @@ def test_costs_of_pairs_are_those_of_all_pairs():
 
 
 def test_random_pairs_are_segments_up_to_the_longest():
-    i, j = random_pairs(50, 200, T, 9, torch.Generator().manual_seed(0))
+    i, j = random_pairs((50, 200), T, 9, torch.Generator().manual_seed(0), torch.device("cpu"))
     assert i.min() == 0
     assert j.max() == T - 1
     assert set((j - i).unique().tolist()) == set(range(2, 10))

@@ -7,10 +7,12 @@ import torch
 from torch import nn
 
 from interdiff.errors import InputError
+from interdiff.learning import draws
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.networks import Transformer
+from interdiff.learning.processes import of_batch, parts
 from interdiff.learning.state import TrainingState
-from interdiff.learning.training import Interrupted, build_optimizers, schedule, train
+from interdiff.learning.training import Interrupted, Objective, build_optimizers, schedule, train
 
 WALL_TIMES = ("steps_per_s", "samples_per_s", "peak_memory_mb")
 
@@ -27,10 +29,13 @@ class Tiny(nn.Module):
         return self.head(self.transformer(x, x.mean(1), context))
 
 
-def loss(model, generator, progress):
-    x = torch.randn(4, 5, 8, generator=generator)
-    error = (model(x) - x[..., :1].cumsum(1)).square().mean()
-    return {"loss": error, "progress": torch.tensor(progress)}
+def draw(generator, progress):
+    return draws.normal((4 // parts(), 5, 8), of_batch(generator), "cpu"), torch.tensor(progress)
+
+
+def loss(model, batch):
+    x, progress = batch
+    return {"loss": (model(x) - x[..., :1].cumsum(1)).square().mean(), "progress": progress}
 
 
 def settings(**changes):
@@ -42,7 +47,10 @@ def settings(**changes):
         "log_every": 4,
         "save_every": 3,
         "mixed_precision": "no",
-        "compile": False,
+        "compile": "no",
+        "accumulate": 1,
+        "fsdp": False,
+        "batch_size": 4,
     }
     return SimpleNamespace(**(values | changes))
 
@@ -59,7 +67,9 @@ def run(folder, options=None, loss=loss, after_step=lambda step, state: None, ro
             yield step
 
     with state:
-        return train(Tiny(), loss, options or settings(), 4, state, torch.device("cpu"), rows.append, steps)
+        return train(
+            Tiny(), Objective(draw, loss), options or settings(), state, torch.device("cpu"), rows.append, steps
+        )
 
 
 def saved(model, history, folder):
@@ -128,7 +138,7 @@ def test_muon_takes_the_matrices_of_blocks_alone():
     model = Tiny()
     adamw, muon = (
         {p for group in o.param_groups for p in group["params"]}
-        for o in build_optimizers(model, settings(muon_learning_rate=1e-2))
+        for o in build_optimizers(dict(model.named_parameters()), settings(muon_learning_rate=1e-2))
     )
     assert muon == {p for p in model.transformer.blocks.parameters() if p.ndim == 2}
     assert adamw == set(model.parameters()) - muon
@@ -157,8 +167,8 @@ def test_other_weights_would_be_seen(tmp_path, uninterrupted):
 def test_a_loss_that_is_not_finite_is_bad_input_and_names_the_step(tmp_path, value):
     steps = iter(range(100))
 
-    def bad(model, generator, progress):
-        scalars = loss(model, generator, progress)
+    def bad(model, batch):
+        scalars = loss(model, batch)
         return scalars | {"loss": scalars["loss"] * (value if next(steps) == 5 else 1)}
 
     with pytest.raises(InputError, match=rf"the training loss is {value} at step 5"):
@@ -172,15 +182,13 @@ def test_a_loss_that_is_not_finite_is_bad_input_and_names_the_step(tmp_path, val
 def test_the_result_is_the_moving_average_of_the_weights(tmp_path):
     weights = []
 
-    def recorded(model, generator, progress):
+    def recorded(model, batch):
         weights.append(model.head.weight.detach().clone())
-        return loss(model, generator, progress)
+        return loss(model, batch)
 
-    torch.manual_seed(0)
-    model = Tiny()
-    with TrainingState(tmp_path) as state:
-        average, _ = train(model, recorded, settings(), 4, state, torch.device("cpu"), lambda row: None, iter)
-    weights = [*weights[1:], model.head.weight.detach()]
+    average, _ = run(tmp_path, loss=recorded)
+    last = TrainingState(tmp_path).load()[0]["model"]["head.weight"]
+    weights = [*weights[1:], last]
     expected = weights[0]
     for weight in weights[1:]:
         expected = 0.9 * expected + 0.1 * weight
@@ -192,8 +200,8 @@ def test_the_result_is_the_moving_average_of_the_weights(tmp_path):
 def test_history_rows_are_means_over_log_every_steps(tmp_path):
     losses, rows = [], []
 
-    def recorded(model, generator, progress):
-        losses.append(loss(model, generator, progress))
+    def recorded(model, batch):
+        losses.append(loss(model, batch))
         return losses[-1]
 
     _, history = run(tmp_path, settings(steps=10), recorded, rows=rows)
@@ -211,17 +219,48 @@ def test_training_learns(tmp_path):
     assert history[-1]["loss"] < 0.7 * history[0]["loss"]
 
 
-def test_a_compiled_network_learns_the_same(tmp_path):
-    calls = []
+@pytest.mark.parametrize("what", ["blocks", "whole"])
+def test_a_compiled_network_learns_the_same(tmp_path, what):
+    compiled = set()
 
-    def seen(model, generator, progress):
-        calls.append(type(model).__name__)
-        return loss(model, generator, progress)
+    def seen(model, batch):
+        compiled.update(name for name, module in model.named_modules() if module._compiled_call_impl)
+        return loss(model, batch)
 
-    model, _ = run(tmp_path / "compiled", settings(compile=True), loss=seen)
+    model, _ = run(tmp_path / "compiled", settings(compile=what), loss=seen)
     plain, _ = run(tmp_path / "plain")
-    assert set(calls) == {"OptimizedModule"}
+    assert compiled == {"transformer.blocks.0" if what == "blocks" else ""}
     torch.testing.assert_close(model.state_dict(), plain.state_dict(), atol=1e-4, rtol=1e-3)
+    assert not any(module._compiled_call_impl for module in model.modules())
+
+
+def test_micro_batches_learn_what_one_batch_does(tmp_path):
+    whole, parts = (run(tmp_path / str(n), settings(accumulate=n))[1] for n in (1, 4))
+    assert [row["loss"] for row in parts] == pytest.approx([row["loss"] for row in whole], rel=1e-5)
+
+
+def test_a_batch_that_cannot_be_shared_is_bad_input(tmp_path):
+    with pytest.raises(InputError, match=r"batch_size=4: expected a multiple of the 1 processes times .*accumulate=3"):
+        run(tmp_path, settings(accumulate=3))
+
+
+def test_only_what_learns_is_kept_and_saved(tmp_path):
+    model = Tiny()
+    model.transformer.requires_grad_(False)
+    frozen = {name: value.clone() for name, value in model.transformer.state_dict().items()}
+    with TrainingState(tmp_path) as state:
+        trained, _ = train(model, Objective(draw, loss), settings(), state, torch.device("cpu"), lambda row: None, iter)
+    tensors, _ = TrainingState(tmp_path).load()
+    learned = {"context", "head.weight", "head.bias"}
+    assert set(tensors["model"]) == set(tensors["average"]) == learned
+    assert len(tensors["optimizers"][0]["state"]) == len(learned)
+    torch.testing.assert_close(trained.transformer.state_dict(), frozen, rtol=0, atol=0)
+
+
+def test_the_random_state_is_that_of_the_cpu_on_every_device(tmp_path):
+    """So a training goes on wherever it is taken up."""
+    run(tmp_path)
+    assert TrainingState(tmp_path).load()[0]["generator"].shape == torch.Generator().get_state().shape
 
 
 def test_the_learning_rate_warms_up_and_decays_to_zero():

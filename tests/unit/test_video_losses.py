@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.video.interpolators.interpolator import Between
 from interdiff.video.interpolators.losses import (
     Moments,
@@ -148,7 +148,7 @@ def test_every_weighted_loss_counts():
     def losses(**weights):
         settings = InterpolatorSettings(losses=LossSettings(**dict.fromkeys(names, 0.0) | weights))
         moments = WeightedMoments(batches, settings.moments, settings.losses)
-        return drawn(moments.draw, interpolator_loss)(model, seeded(), 0.0)
+        return Objective(moments.draw, interpolator_loss)(model, seeded(), 0.0)
 
     every = losses(**dict.fromkeys(names, 1.0))
     assert {"loss", *names} == every.keys()

@@ -6,7 +6,7 @@ import torch
 
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.keyframes.segment_cost import all_segment_costs, gram_costs
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.video.evaluation.selection import repeat_consistency, selection_row, shared
 from interdiff.video.interpolators.methods.lerp import lerp
 from interdiff.video.interpolators.methods.smooth import smooth
@@ -98,7 +98,7 @@ def test_the_worth_of_a_look_is_learned():
         torch.manual_seed(0)
         model = VideoSelector(T, 4, looks=True, max_gap_factor=3.0, **SIZE)
         start = model.log_trust.detach().clone()
-        loss = drawn(Paths(Clips(3), seen, cost, labels, 1.0, 0.0).draw, selector_loss)
+        loss = Objective(Paths(Clips(3), seen, cost, labels, 1.0, 0.0).draw, selector_loss)
         optimizer = torch.optim.Adam([model.log_trust], lr=0.01)
         for _ in range(20):
             optimizer.zero_grad()
@@ -127,7 +127,7 @@ def test_a_selector_learns_what_prompts_decide():
     cost = torch.from_numpy(line_costs(CLIPS[:2]))
     labels = {4: torch.from_numpy(optimal_indices(cost.numpy(), 4, 3.0)[0].astype(np.int64))}
     assert (labels[4][0] != labels[4][1]).any()
-    loss = drawn(Paths(Clips(2), None, cost, labels, 0.3, 0.01).draw, selector_loss)
+    loss = Objective(Paths(Clips(2), None, cost, labels, 0.3, 0.01).draw, selector_loss)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
     for _ in range(300):
         optimizer.zero_grad()
@@ -156,7 +156,7 @@ def test_d_phi_learns_what_was_measured():
     }
     torch.manual_seed(0)
     model = VideoSegmentCost(T, 8, **SIZE)
-    loss = drawn(TeacherCosts(EMBED, **measured, batch_size=16).draw, segment_cost_loss)
+    loss = Objective(TeacherCosts(EMBED, **measured, batch_size=16).draw, segment_cost_loss)
     optimizer, generator = torch.optim.Adam(model.parameters(), lr=0.003), seeded()
     for _ in range(300):
         optimizer.zero_grad()

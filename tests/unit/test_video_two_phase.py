@@ -10,7 +10,7 @@ from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
 from interdiff.learning.flops import counted_flops
 from interdiff.learning.settings import TrainingSettings
-from interdiff.learning.training import drawn
+from interdiff.learning.training import Objective
 from interdiff.two_phase.interpolation import place_keyframes
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.flow_matching import (
@@ -153,14 +153,14 @@ def test_phase_1_learns_the_way_from_the_noise_that_clips_came_from():
 
     def loss(clips):
         frames = ChosenFrames(clips, best, UNGUIDED.negative, settings)
-        return drawn(frames.draw, flow_matching_loss)(model, seeded(), 0.0)["loss"]
+        return Objective(frames.draw, flow_matching_loss)(model, seeded(), 0.0)["loss"]
 
     assert loss(Clips(noise=NOISE)) < 1e-8
     assert loss(Clips()) > 0.1
 
 
 def test_frames_are_drawn_in_order_without_repeating():
-    frames = random_frames(50, T, 5, seeded())
+    frames = random_frames(50, T, 5, seeded(), torch.device("cpu"))
     assert (frames.diff(dim=1) > 0).all()
     assert frames.min() == 0
     assert frames.max() == T - 1
@@ -216,7 +216,7 @@ def test_the_refiners_loss_is_that_of_what_it_makes(backbone):
 
     def scalars(noise):
         settings = RefinerSettings(levels=[4], replace_probability=1.0, noise=noise)
-        return drawn(FilledClips(clips, masks, lerp, settings).draw, refiner_loss)(Silent(), seeded(), 0.0)
+        return Objective(FilledClips(clips, masks, lerp, settings).draw, refiner_loss)(Silent(), seeded(), 0.0)
 
     still, noises = scalars(0.0), scalars(0.5)
     known, _ = place_keyframes(flat(clips.batch(0.0)["keyframes"][:, 0]), FRAMES, T)
@@ -305,7 +305,7 @@ def test_a_preview_learns_what_the_backbone_makes_of_noise(backbone, tmp_path):
     torch.manual_seed(0)
     config = {"layers": 1, "ffn_dim": 16, "level": 0.9}
     preview = build_preview(backbone, **config)
-    loss = drawn(Looks(Clips(), Preview(backbone, 0.9), NOISE.shape[1:]).draw, preview_loss)
+    loss = Objective(Looks(Clips(), Preview(backbone, 0.9), NOISE.shape[1:]).draw, preview_loss)
     optimizer = torch.optim.Adam(preview.parameters(), lr=0.003)
     generator, losses = seeded(), []
     for _ in range(60):

@@ -12,6 +12,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from interdiff.learning import draws
 from interdiff.learning.processes import share
 from interdiff.maze.baselines.window_diffusion import (
     SegmentDenoiser,
@@ -78,7 +79,7 @@ class BetweenStates:
         steps = torch.arange(model.frames, device=data.device)
         rows = data.random_rows(self.batch_size, generator)
         horizon = steps_of_layout[data.layout[rows]][:, None]
-        first = torch.rand(len(rows), 1, generator=generator, device=data.device) * (horizon - model.interval)
+        first = draws.uniform((len(rows), 1), generator, data.device) * (horizon - model.interval)
         states = states_at(data.states[rows], (first + steps) / horizon * (data.frames - 1))
         world = world_states(states, model.grid, horizon[..., None] * TIMESTEP)
         clean = model.to_local(world)

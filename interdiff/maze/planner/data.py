@@ -11,7 +11,8 @@ from torch import Tensor
 
 from interdiff.errors import InputError
 from interdiff.files import load_arrays
-from interdiff.learning.processes import processes
+from interdiff.learning import draws
+from interdiff.learning.processes import parts
 from interdiff.maze.planner.networks import Condition
 from interdiff.maze.world.layouts import cell_steps
 
@@ -77,21 +78,21 @@ class Prepared:
         Of many layouts, some are drawn each time.
 
         Raises:
-            InputError: several processes train, and they cannot share a layout's rows equally.
+            InputError: processes and micro-batches cannot share a layout's rows equally.
         """
         layouts = self.occurring
         room = max(1, batch_size // FEWEST_PER_LAYOUT)
         if len(layouts) > room:
-            drawn = torch.randperm(len(layouts), generator=generator, device=self.device)[:room].sort()[0]
+            drawn = draws.order(len(layouts), generator)[:room].sort()[0]
             layouts = [layouts[n] for n in drawn.tolist()]
         per_layout = max(1, batch_size // len(layouts))
-        if per_layout % processes():
+        if per_layout % parts():
             raise InputError(
                 f"training.batch_size={batch_size}: {per_layout} sequences per layout, expected a multiple of the"
-                f" {processes()} processes"
+                f" {parts()} parts (processes times training.accumulate)"
             )
         rows = [self.rows_of(layout) for layout in layouts]
-        return torch.cat([r[torch.randint(len(r), (per_layout,), generator=generator, device=r.device)] for r in rows])
+        return torch.cat([r[draws.integers(len(r), (per_layout,), generator, self.device)] for r in rows])
 
     def condition(self, rows: Tensor) -> Condition:
         """The condition of rows that are ordered by layout, equally many of each layout that occurs."""

@@ -73,7 +73,7 @@ class TwoPhasePlanner:
         condition = condition_of(layout, states, goals, cells, self.prepared.sdf.shape[-1] // cells, device)
         one = self._at(condition, layout)
         count = self.settings.candidates
-        copies = torch.arange(len(states)).repeat_interleave(count).to(device)
+        copies = torch.arange(len(states), device=device).repeat_interleave(count)
         many = one.subset(copies)
         indices, ranks = (x[copies] for x in self.planner.keyframes(one, None, np.random.default_rng(0)))
         plans = self.planner.plan(many, many.all_rows, indices, ranks, generator, oracle=False)

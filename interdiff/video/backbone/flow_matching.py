@@ -16,6 +16,8 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
+from interdiff.learning import draws
+from interdiff.learning.draws import Stream
 from interdiff.video.backbone.wan import TIMESTEPS, WanDenoiser, over_frames
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
@@ -38,10 +40,10 @@ def take_frames(z_bcthw: Tensor, frames_bf: Tensor) -> Tensor:
     return z_bcthw.gather(2, index)
 
 
-def drop_prompts(embed_bld: Tensor, negative_ld: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def drop_prompts(embed_bld: Tensor, negative_ld: Tensor, share: float, stream: Stream) -> Tensor:
     """Embeddings of which a share, at random, is the negative prompt's: what guidance needs to have learned."""
-    draws = torch.rand((len(embed_bld), 1, 1), generator=generator, device=embed_bld.device)
-    return torch.where(draws < share, negative_ld, embed_bld)
+    dropped = draws.uniform((len(embed_bld), 1, 1), stream, embed_bld.device) < share
+    return torch.where(dropped, negative_ld, embed_bld)
 
 
 def velocity_loss(

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from interdiff.learning.processes import own_draws
+from interdiff.learning import draws
+from interdiff.learning.draws import Stream
+from interdiff.learning.processes import of_batch
 from interdiff.video.backbone.flow_matching import drop_prompts, shifted, take_frames, velocity_loss
 from interdiff.video.backbone.settings import BackboneSettings
 from interdiff.video.backbone.wan import WanDenoiser
@@ -45,22 +47,22 @@ class RandomFrames:
     def draw(self, generator: torch.Generator, progress: float) -> FlowBatch:
         """Clips, frames, noise, dropped prompts and levels."""
         batch, settings = self.clips.batch(progress), self.settings
-        generator = own_draws(generator)
         z, embed = batch["latent"].float(), batch["embed"].float()
-        count, frames, device = len(z), z.shape[2], generator.device
+        count, frames, device = len(z), z.shape[2], z.device
+        stream = of_batch(generator)
         known = [*settings.frames, frames] if progress < settings.frames_until else [frames]
-        chosen = known[int(torch.randint(len(known), (), generator=generator, device=device))]
-        places = random_frames(count, frames, chosen, generator)
+        chosen = known[draws.integer(len(known), generator)]
+        places = random_frames(count, frames, chosen, stream, device)
         z = take_frames(z, places)
-        noise = torch.randn(z.shape, generator=generator, device=device)
-        embed = drop_prompts(embed, self.negative, settings.drop_prompt, generator)
-        sigma = shifted(torch.rand((count, 1), generator=generator, device=device), settings.shift)
+        noise = draws.normal(z.shape, stream, device)
+        embed = drop_prompts(embed, self.negative, settings.drop_prompt, stream)
+        sigma = shifted(draws.uniform((count, 1), stream, device), settings.shift)
         return FlowBatch(z, noise, sigma, embed, places)
 
 
-def random_frames(batch: int, frames: int, count: int, generator: torch.Generator) -> Tensor:
+def random_frames(batch: int, frames: int, count: int, stream: Stream, device: torch.device) -> Tensor:
     """`count` of the frames 0..T-1 in order, at random: [batch, count] int64."""
-    order = torch.rand((batch, frames), generator=generator, device=generator.device).argsort(1)
+    order = draws.uniform((batch, frames), stream, device).argsort(1)
     return order[:, :count].sort(1).values
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from interdiff.files import load_arrays
 from interdiff.keyframes.nested_masks import index_mask
-from interdiff.learning.processes import share
+from interdiff.learning.processes import part_slice
 from interdiff.learning.settings import TrainingSettings
 from interdiff.video.data.shard_dataset import ShardDataset, seeded_batches
 
@@ -24,7 +24,7 @@ from interdiff.video.data.shard_dataset import ShardDataset, seeded_batches
 class TrainingClips:
     """Seeded batches of clips, step by step from whatever step training goes on at; the next one is read meanwhile.
 
-    Each process reads its own share of a batch; on its way to a GPU it is in pinned memory.
+    Each process reads its own part of a batch, one micro-batch after the other; on its way to a GPU it is in pinned memory.
 
     Args:
         data: samples, and beside them those of other shards, joined by key; each with the columns that it reads.
@@ -35,7 +35,7 @@ class TrainingClips:
         self._batches: Iterator[dict[str, Tensor]] | None = None
 
     def batch(self, done: float) -> dict[str, Tensor]:
-        """The batch by column at a share of the steps done, and its numbers [B] as `row`; steps follow one another."""
+        """The next part by column, from the batch at a share of the steps done on, and its numbers [B] as `row`."""
         if self._batches is None:
             self._batches = self._from(round(done * self._settings.steps))
         return next(self._batches)
@@ -43,15 +43,19 @@ class TrainingClips:
     def _from(self, first: int) -> Iterator[dict[str, Tensor]]:
         settings = self._settings
         numbers = seeded_batches(len(self._data[0]), settings.batch_size, settings.seed, first)
+        own = (
+            torch.as_tensor(batch)[part_slice(micro, settings.accumulate)]
+            for batch in numbers
+            for micro in range(settings.accumulate)
+        )
         with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self._read, next(numbers))
+            ahead = reader.submit(self._read, next(own))
             while True:
                 batch = ahead.result()
-                ahead = reader.submit(self._read, next(numbers))
+                ahead = reader.submit(self._read, next(own))
                 yield {name: value.to(self._device, non_blocking=True) for name, value in batch.items()}
 
-    def _read(self, rows: np.ndarray) -> dict[str, Tensor]:
-        (own,) = share(torch.as_tensor(rows))
+    def _read(self, own: Tensor) -> dict[str, Tensor]:
         keys = [self._data[0].keys[row] for row in own.tolist()]
         values: dict[str, Tensor] = {"row": own}
         for data in self._data:

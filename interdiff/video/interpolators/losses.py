@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from interdiff.learning.processes import processes, share
+from interdiff.learning import draws
+from interdiff.learning.processes import parts, share
 from interdiff.two_phase.interpolation import neighbours
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.interpolators.interpolator import Between, blend
@@ -38,11 +39,11 @@ class Moments:
 
 def random_moments(z_bcthw: Tensor, moments: int, generator: torch.Generator) -> Moments:
     """Of each clip of this process's share [B, C, T, H, W] a gap from 2 to T - 1, all equally likely, a place, and moments."""
-    frames, batch = z_bcthw.shape[2], len(z_bcthw) * processes()
+    frames, batch = z_bcthw.shape[2], len(z_bcthw) * parts()
     device = z_bcthw.device
 
     def below(limit: Tensor, shape: tuple[int, ...]) -> Tensor:
-        return (torch.rand(shape, generator=generator, device=device) * limit).long()
+        return (draws.uniform(shape, generator, device) * limit).long()
 
     gap = 2 + below(torch.tensor(frames - 2, device=device), (batch,))
     first = below(frames - gap, (batch,))
@@ -65,7 +66,7 @@ def optical_flow_moments(filled_brcthw: Tensor, mask_brt: Tensor, generator: tor
         filled_brcthw: [B, R, C, T, H, W].
         mask_brt: [B, R, T], nonzero where optical flow was given the frame.
     """
-    shares = torch.rand(len(filled_brcthw) * processes(), generator=generator, device=filled_brcthw.device)
+    shares = draws.uniform((len(filled_brcthw) * parts(),), generator, filled_brcthw.device)
     (own,) = share(shares)
     missing = mask_brt.flatten(1) == 0
     counts = missing.sum(1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from interdiff.files import load_arrays
+from interdiff.learning import draws
 from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels
 from interdiff.video.backbone.tuning import load_tuned
 from interdiff.video.backbone.wan import WanDenoiser
@@ -46,7 +47,7 @@ def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, set
         max_gap_factor=settings.max_gap_factor,
         trained_noise=settings.trained_noise,
     )
-    generator = torch.Generator(device).manual_seed(settings.seed)
+    generator = draws.generator_of(settings.seed)
     return lambda noise, embed: both.sample(noise, embed, generator)
 
 

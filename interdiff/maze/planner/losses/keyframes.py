@@ -12,6 +12,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from interdiff.learning import draws
 from interdiff.learning.processes import share
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, known_entries
@@ -56,10 +57,12 @@ class NoisyKeyframes:
         data, policies = self.data, list(self.settings.mix)
         rows = data.random_rows(self.settings.training.batch_size, generator)
         counts = sorted({k for _, k in self.indices})
-        k = counts[int(torch.randint(len(counts), (), generator=generator, device=generator.device))]
-        weights = torch.tensor([self.settings.mix[policy] for policy in policies])
-        choice = torch.multinomial(weights, len(rows), replacement=True, generator=generator)
-        index = torch.stack([self.indices[policy, k][rows] for policy in policies])[choice, torch.arange(len(rows))]
+        k = counts[draws.integer(len(counts), generator)]
+        choice = draws.weighted([self.settings.mix[policy] for policy in policies], len(rows), generator).to(
+            rows.device
+        )
+        each = torch.arange(len(rows), device=rows.device)
+        index = torch.stack([self.indices[policy, k][rows] for policy in policies])[choice, each]
         clean = to_network(data.states[rows].gather(1, index[..., None].expand(-1, -1, STATE_CHANNELS)))
         _, known = known_entries(data.start[rows], data.goal[rows], k)
         noisy, level = noisy_keyframes(self.scheduler, clean, known, generator)

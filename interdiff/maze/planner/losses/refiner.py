@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from interdiff.learning import draws
 from interdiff.learning.processes import share
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import Condition, sample_sdf, to_network
@@ -83,10 +84,9 @@ class CorruptedSequences:
         """Rows, masks of a random level, errors of anchors and noise on missing frames."""
         settings, corruption = self.settings, self.settings.corruption
         rows = self.data.random_rows(settings.training.batch_size, generator)
-        shares = torch.tensor([entry.share for entry in self.anchors])
-        drawn = self.anchors[int(torch.multinomial(shares, 1, generator=generator))]
+        drawn = self.anchors[int(draws.weighted([entry.share for entry in self.anchors], 1, generator))]
         clean = self.data.states[rows]
-        level = torch.randint(len(drawn.levels), (len(rows), 1), generator=generator, device=generator.device)
+        level = draws.integers(len(drawn.levels), (len(rows), 1), generator, rows.device)
         mask = drawn.ranks[rows] <= level
         wrong, exact = with_anchor_errors(
             clean,

@@ -5,6 +5,7 @@ B samples, P segments each, T frames.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from interdiff.keyframes.dynamic_programming import max_gap
 from interdiff.keyframes.losses import cost_regression_loss
 from interdiff.keyframes.segment_cost import pair_costs
+from interdiff.learning import draws
 from interdiff.learning.processes import share
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import Condition
@@ -47,19 +49,18 @@ class Segments:
         """Rows, and `pairs` segments of each."""
         longest = max_gap(self.data.frames, self.k, self.gap_factor)
         rows = self.data.random_rows(self.batch_size, generator)
-        i, j = random_pairs(len(rows), self.pairs, self.data.frames, longest, generator)
+        i, j = random_pairs((len(rows), self.pairs), self.data.frames, longest, generator, self.data.device)
         rows, i, j = share(rows, i, j)
         return SegmentBatch(self.data.world_positions(rows), i, j, self.data.condition(rows))
 
 
 def random_pairs(
-    batch: int, pairs: int, frames: int, longest: int, generator: torch.Generator
+    shape: Sequence[int], frames: int, longest: int, generator: torch.Generator, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Random segments i < j, their length log-uniform in 2..longest, then their place uniform: two [batch, pairs] int64."""
-    shape = (batch, pairs)
-    exponent = torch.rand(shape, generator=generator, device=generator.device)
+    """Random segments i < j, their length log-uniform in 2..longest, then their place uniform: two int64 of `shape`."""
+    exponent = draws.uniform(shape, generator, device)
     length = (2 * ((longest + 1) / 2) ** exponent).long()
-    i = (torch.rand(shape, generator=generator, device=generator.device) * (frames - length)).long()
+    i = (draws.uniform(shape, generator, device) * (frames - length)).long()
     return i, i + length
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.keyframes.losses import kl_to_uniform, path_negative_log_likelihood
+from interdiff.learning import draws
 from interdiff.learning.processes import share
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import Condition
@@ -49,13 +50,13 @@ class Paths:
 
     def draw(self, generator: torch.Generator, progress: float) -> PathBatch:
         """Rows, a level and Gumbel noise."""
-        settings, frames, device = self.settings, self.data.frames, generator.device
+        settings, frames, device = self.settings, self.data.frames, self.data.device
         drawn = self.data.random_rows(settings.training.batch_size, generator)
         condition = self.data.condition(*share(drawn))
-        k = self.levels[int(torch.randint(len(self.levels), (), generator=generator, device=device))]
+        k = self.levels[draws.integer(len(self.levels), generator)]
         noise = None
         if settings.gumbel:
-            exponential = torch.empty(len(drawn), frames, frames, device=device).exponential_(generator=generator)
+            exponential = draws.exponential((len(drawn), frames, frames), generator, device)
             noise = settings.gumbel * share(exponential.log())[0]
         temperature = settings.temperature + progress * (settings.final_temperature - settings.temperature)
         paths = distilled_labels(self.segment_cost, condition, k, self.gap_factor)

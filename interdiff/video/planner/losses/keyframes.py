@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interdiff.learning.processes import own_draws
+from interdiff.learning import draws
+from interdiff.learning.processes import of_batch, parts, share
 from interdiff.video.backbone.flow_matching import drop_prompts, shifted, take_frames
 from interdiff.video.backbone.losses import FlowBatch
 from interdiff.video.data.batches import TrainingClips
@@ -39,21 +40,20 @@ class ChosenFrames:
     def draw(self, generator: torch.Generator, progress: float) -> FlowBatch:
         """Clips, K, who chose each clip's frames, noise where it is not known, dropped prompts and levels."""
         batch, settings = self.clips.batch(progress), self.settings
-        generator = own_draws(generator)
         z, embed, rows = batch["latent"].float(), batch["embed"].float(), batch["row"].cpu()
-        device, counts = generator.device, sorted(self.best)
-        k = counts[int(torch.randint(len(counts), (), generator=generator, device=device))]
-        seed = int(torch.randint(2**31, (), generator=generator, device=device))
+        device, counts, stream = z.device, sorted(self.best), of_batch(generator)
+        k = counts[draws.integer(len(counts), generator)]
+        seed = draws.integer(2**31, generator)
         frames = self._frames(k, rows, z.shape[2], np.random.default_rng(seed)).to(device)
-        noise = batch["noise"].float() if "noise" in batch else torch.randn(z.shape, generator=generator, device=device)
-        embed = drop_prompts(embed, self.negative, settings.drop_prompt, generator)
-        sigma = shifted(torch.rand((len(z), 1), generator=generator, device=device), settings.shift)
+        noise = batch["noise"].float() if "noise" in batch else draws.normal(z.shape, stream, device)
+        embed = drop_prompts(embed, self.negative, settings.drop_prompt, stream)
+        sigma = shifted(draws.uniform((len(z), 1), stream, device), settings.shift)
         return FlowBatch(take_frames(z, frames), take_frames(noise, frames), sigma, embed, frames)
 
     def _frames(self, k: int, rows: Tensor, frames: int, rng: np.random.Generator) -> Tensor:
         """Keyframes [B, K], each clip's by a policy of the mix."""
-        policies, own = list(self.settings.mix), {k: self.best[k][rows]}
-        choices = torch.stack([policy_frames(policy, k, frames, own, rng) for policy in policies])
+        policies, best = list(self.settings.mix), {k: self.best[k][rows].repeat_interleave(parts(), 0)}
+        choices = torch.stack([policy_frames(policy, k, frames, best, rng) for policy in policies])
         weights = torch.tensor([self.settings.mix[policy] for policy in policies])
-        drawn = rng.choice(len(policies), len(rows), p=(weights / weights.sum()).double().numpy())
-        return choices[torch.from_numpy(drawn), torch.arange(len(rows))]
+        drawn = rng.choice(len(policies), len(best[k]), p=(weights / weights.sum()).double().numpy())
+        return share(choices[torch.from_numpy(drawn), torch.arange(len(drawn))])[0]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from interdiff.learning.processes import own_draws
+from interdiff.learning import draws
+from interdiff.learning.processes import of_batch
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.planner.preview import Preview
 
@@ -40,8 +41,7 @@ class Looks:
     def draw(self, generator: torch.Generator, progress: float) -> LookBatch:
         """Clips and noise."""
         embed = self.clips.batch(progress)["embed"].float()
-        generator = own_draws(generator)
-        noise = torch.randn((len(embed), *self.shape), generator=generator, device=generator.device)
+        noise = draws.normal((len(embed), *self.shape), of_batch(generator), embed.device)
         return LookBatch(noise, embed, self.whole(noise, embed))
 
 

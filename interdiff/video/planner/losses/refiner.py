@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from interdiff.keyframes.nested_masks import nested_ranks
-from interdiff.learning.processes import own_draws
+from interdiff.learning import draws
+from interdiff.learning.draws import Stream
+from interdiff.learning.processes import of_batch
 from interdiff.two_phase.corruption import with_anchor_errors, with_noise
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import TrainingClips
@@ -24,19 +26,19 @@ from interdiff.video.planner.settings import RefinerSettings
 
 def nested_masks(
     cost_nij: np.ndarray, levels: Sequence[int], max_gap_factor: float
-) -> Callable[[Tensor, Tensor, torch.Generator], Tensor]:
+) -> Callable[[Tensor, Tensor, Stream], Tensor]:
     """Masks of random nested levels that grow from given keyframes by the oracle's costs.
 
     Returns:
-        (rows [B], keyframes [B, K], generator) -> masks [B, T] bool, a level for each sample.
+        (rows [B], keyframes [B, K], stream) -> masks [B, T] bool, a level for each sample.
     """
 
-    def masks(rows: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
+    def masks(rows: Tensor, indices: Tensor, stream: Stream) -> Tensor:
         cost = cost_nij[rows.numpy(force=True)]
         counts = [indices.shape[1], *(level for level in levels if level > indices.shape[1])]
         ranks = nested_ranks(lambda k: cost, counts, max_gap_factor, indices.numpy(force=True))
-        level = torch.randint(len(counts), (len(rows), 1), generator=generator, device=generator.device)
-        return torch.from_numpy(ranks).to(generator.device) <= level
+        level = draws.integers(len(counts), (len(rows), 1), stream, indices.device)
+        return torch.from_numpy(ranks).to(indices.device) <= level
 
     return masks
 
@@ -65,11 +67,11 @@ class FilledClips:
     """Clips whose anchors carry phase 1's errors or none, filled by the interpolator, at a random nested level.
 
     clips: batches of `latent`, `embed`, and of anchors: `frames` [B, R, K] and phase 1's `keyframes` [B, R, C, K, H, W];
-    rank_masks: (rows [B], keyframes [B, K], generator) -> masks [B, T] of a random level, the keyframes among them.
+    rank_masks: (rows [B], keyframes [B, K], stream) -> masks [B, T] of a random level, the keyframes among them.
     """
 
     clips: TrainingClips
-    rank_masks: Callable[[Tensor, Tensor, torch.Generator], Tensor]
+    rank_masks: Callable[[Tensor, Tensor, Stream], Tensor]
     interpolator: Interpolator
     settings: RefinerSettings
 
@@ -77,21 +79,20 @@ class FilledClips:
     def draw(self, generator: torch.Generator, progress: float) -> RefinerBatch:
         """Clips, which of their anchors, errors, masks and noise."""
         batch, settings = self.clips.batch(progress), self.settings
-        generator = own_draws(generator)
         z, embed = batch["latent"].float(), batch["embed"].float()
-        count, device = len(z), generator.device
-        which = torch.randint(batch["frames"].shape[1], (count,), generator=generator, device=device)
-        each = torch.arange(count, device=device)
+        stream = of_batch(generator)
+        which = draws.integers(batch["frames"].shape[1], (len(z),), stream, z.device)
+        each = torch.arange(len(z), device=z.device)
         indices, cached = batch["frames"][each, which], batch["keyframes"][each, which].float()
         wrong, exact = with_anchor_errors(
-            flat(z), flat(cached), indices, "linear", settings.replace_probability, settings.jitter, generator
+            flat(z), flat(cached), indices, "linear", settings.replace_probability, settings.jitter, stream
         )
-        mask = self.rank_masks(batch["row"], indices, generator)
+        mask = self.rank_masks(batch["row"], indices, stream)
         shape = (z.shape[1], *z.shape[3:])
         filled, deviation = filling_with(self.interpolator, shape)(wrong, mask)
         level = noise_levels(deviation, mask, exact)
         filled, deviation, level, embed, truth = (torch.cat([x, x]) for x in (filled, deviation, level, embed, flat(z)))
-        degraded = with_noise(filled, deviation, settings.noise, generator, still=True)
+        degraded = with_noise(filled, deviation, settings.noise, stream, still=True)
         return RefinerBatch(degraded, level, embed, truth, shape)
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from interdiff.keyframes.losses import cost_regression_loss
-from interdiff.learning.processes import own_draws, processes
+from interdiff.learning import draws
+from interdiff.learning.processes import of_batch, parts
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.planner.segment_cost import VideoSegmentCost
 
@@ -60,11 +61,10 @@ class TeacherCosts:
 
     def draw(self, generator: torch.Generator, progress: float) -> CostBatch:
         """Segments, one of a clip."""
-        generator, device = own_draws(generator), generator.device
-        count = self.batch_size // processes()
-        drawn = torch.randint(len(self.row), (count,), generator=generator, device=device).cpu()
+        count, device = self.batch_size // parts(), self.embeds.device
+        drawn = draws.integers(len(self.row), (count,), of_batch(generator), "cpu")
         i, j, cost = (values[drawn, None].to(device) for values in (self.i, self.j, self.cost))
-        return CostBatch(self.embeds[self.row[drawn]].to(device), self.sigma[drawn].to(device), i, j, cost)
+        return CostBatch(self.embeds[self.row[drawn]], self.sigma[drawn].to(device), i, j, cost)
 
 
 def segment_cost_loss(model: VideoSegmentCost, batch: CostBatch) -> dict[str, Tensor]:

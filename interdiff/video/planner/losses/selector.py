@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from interdiff.keyframes.losses import cost_regression_loss, kl_to_uniform, path_negative_log_likelihood
+from interdiff.learning import draws
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.planner.selector import VideoSelector
 
@@ -54,7 +55,7 @@ class Paths:
         """Clips and K."""
         batch, counts = self.clips.batch(progress), sorted(self.labels)
         rows, embed = batch["row"].cpu(), batch["embed"].float()
-        k = counts[int(torch.randint(len(counts), (), generator=generator, device=generator.device))]
+        k = counts[draws.integer(len(counts), generator)]
         i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2)
         cost = self.cost[rows][:, i, j].to(embed)
         i, j = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))

@@ -1,0 +1,125 @@
+"""Several processes, and compiled blocks, around any network and its loss.
+
+A network's blocks are the members of its module lists named `blocks`: what is compiled, and sharded, as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from interdiff.learning.processes import processes
+
+
+def blocks(network: nn.Module) -> Iterator[nn.Module]:
+    """The repeated parts of a network."""
+    for name, module in network.named_modules():
+        if name.rpartition(".")[2] == "blocks" and isinstance(module, nn.ModuleList):
+            yield from module
+
+
+def compile_network(network: nn.Module, what: Literal["no", "blocks", "whole"]) -> None:
+    """Compile a network in place: each block, which takes seconds since all are alike, or all of it."""
+    for module in {"no": [], "blocks": list(blocks(network)), "whole": [network]}[what]:
+        module.compile()
+
+
+def uncompiled(network: nn.Module) -> nn.Module:
+    """The network without what `compile_network` added."""
+    for module in network.modules():
+        module._compiled_call_impl = None
+    return network
+
+
+@runtime_checkable
+class Sharded(Protocol):
+    """A tensor of which this process holds a part (`torch.distributed.tensor.DTensor`)."""
+
+    device_mesh: Any
+    placements: Any
+
+    def full_tensor(self) -> Tensor: ...
+
+
+class Parallel(nn.Module):
+    """A network and its loss as one module: whatever of the network a loss calls is part of one forward pass.
+
+    Of several processes each holds the whole network, and gradients are averaged while the backward pass goes on (DDP, Li
+    et al. 2020); or each holds a part of every block's weights (`fsdp`; Zhao et al. 2023).
+    """
+
+    def __init__(self, network: nn.Module, loss: Callable[[Any, Any], dict[str, Tensor]], fsdp: bool) -> None:
+        super().__init__()
+        both: nn.Module = _Loss(network, loss)
+        self.sharded: list[Any] = []
+        self.replicated: Any = None
+        if fsdp and processes() > 1:
+            self.sharded = _shard([*blocks(network), network])
+        elif processes() > 1:
+            from torch.nn.parallel import DistributedDataParallel
+
+            # Which parameters take part may depend on the batch; all processes start with the same ones.
+            both = self.replicated = DistributedDataParallel(both, find_unused_parameters=True, init_sync=False)
+        self.both = both
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        """The loss's scalars."""
+        return self.both(batch)
+
+    def last_pass(self, last: bool) -> AbstractContextManager[None]:
+        """Whether gradients are averaged over the processes in this backward pass, or kept for the next one to add to."""
+        for module in self.sharded:
+            module.set_requires_gradient_sync(last, recurse=False)
+        return nullcontext() if last or self.replicated is None else self.replicated.no_sync()
+
+
+def _shard(modules: list[nn.Module]) -> list[Any]:
+    # Here since this import takes seconds, which every other training can do without.
+    from torch.distributed.fsdp import fully_shard
+
+    return [fully_shard(module) for module in modules]
+
+
+class _Loss(nn.Module):
+    def __init__(self, network: nn.Module, loss: Callable[[Any, Any], dict[str, Tensor]]) -> None:
+        super().__init__()
+        self.network, self.loss = network, loss
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        return self.loss(self.network, batch)
+
+
+def whole(tree: Any) -> Any:
+    """A tree of dicts, lists and tensors, in which sharded tensors are whole; all processes must ask."""
+    if isinstance(tree, Sharded):
+        return tree.full_tensor()
+    if isinstance(tree, Mapping):
+        return {key: whole(value) for key, value in tree.items()}
+    return [whole(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def like(tensor: Tensor, other: Tensor) -> Tensor:
+    """A whole tensor where another is, and sharded as it is."""
+    tensor = tensor.to(other.device)
+    if not isinstance(other, Sharded):
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(tensor, other.device_mesh, other.placements)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """`optimizer.load_state_dict` of whole tensors, sharded as its parameters are."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state = {
+        number: {
+            name: like(value, parameters[number]) if value.shape == parameters[number].shape else value
+            for name, value in values.items()
+        }
+        for number, values in saved["state"].items()
+    }
+    optimizer.load_state_dict({**saved, "state": state})
