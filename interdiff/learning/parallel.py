@@ -5,14 +5,17 @@ A network's blocks are the members of its module lists named `blocks`: what is c
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from interdiff.learning.processes import processes
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def blocks(network: nn.Module) -> Iterator[nn.Module]:
@@ -94,12 +97,31 @@ class _Loss(nn.Module):
 
 
 def whole(tree: Any) -> Any:
-    """A tree of dicts, lists and tensors, in which sharded tensors are whole; all processes must ask."""
+    """A tree of dicts, lists and tensors, in which sharded tensors are whole, on the first process's CPU; all must ask."""
     if isinstance(tree, Sharded):
-        return tree.full_tensor()
+        tensor = tree.full_tensor().detach()
+        return tensor.new_empty(0) if torch.distributed.get_rank() else tensor.cpu()
     if isinstance(tree, Mapping):
         return {key: whole(value) for key, value in tree.items()}
     return [whole(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def without_weights(network: Network) -> Network:
+    """A copy that has its parameters' shapes alone (on the meta device), and buffers of its own."""
+    shapes = {
+        id(parameter): nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
+        for parameter in network.parameters()
+    }
+    return copy.deepcopy(network, shapes)
+
+
+def with_weights(copied: Network, sharded: nn.Module, device: torch.device) -> Network:
+    """What `without_weights` left of a network, with the weights that it has by now; all must ask, the first gets them."""
+    weights = whole(dict(sharded.named_parameters()))
+    if torch.distributed.get_rank():
+        return copied
+    copied.load_state_dict(weights, strict=False, assign=True)
+    return copied.to(device)
 
 
 def like(tensor: Tensor, other: Tensor) -> Tensor:

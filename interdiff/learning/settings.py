@@ -63,4 +63,15 @@ class TrainingSettings(Section):
     compile: Literal["no", "blocks", "whole"] = Field(
         "no", description="compile each of the network's blocks, or all of it (torch.compile); pays off on a GPU"
     )
+
+
+class BlockwiseTrainingSettings(TrainingSettings):
+    """Training of a network whose blocks are computed one after the other, each by one call."""
+
     fsdp: bool = Field(False, description="several GPUs share the network's weights (FSDP), where one cannot hold them")
+
+    @model_validator(mode="after")
+    def _whole_matrices(self) -> BlockwiseTrainingSettings:
+        if self.fsdp and self.muon_learning_rate is not None:
+            raise ValueError("fsdp: expected false with a muon_learning_rate, since Muon needs whole matrices")
+        return self

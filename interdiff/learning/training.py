@@ -16,9 +16,18 @@ from torch import Tensor, nn
 
 from interdiff.errors import InputError
 from interdiff.learning import draws
-from interdiff.learning.parallel import Parallel, compile_network, like, load_optimizer, uncompiled, whole
+from interdiff.learning.parallel import (
+    Parallel,
+    compile_network,
+    like,
+    load_optimizer,
+    uncompiled,
+    whole,
+    with_weights,
+    without_weights,
+)
 from interdiff.learning.processes import micro_batch, processes
-from interdiff.learning.settings import TrainingSettings
+from interdiff.learning.settings import BlockwiseTrainingSettings, TrainingSettings
 
 log = logging.getLogger(__name__)
 
@@ -136,9 +145,11 @@ def train(
     """
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=settings.mixed_precision)
     _check_shares(settings)
+    sharded = processes() > 1 and isinstance(settings, BlockwiseTrainingSettings) and settings.fsdp
+    result = without_weights(model) if sharded else model
     network = accelerator.prepare_model(model.to(device), evaluation_mode=True)
     compile_network(network, settings.compile)
-    parallel = Parallel(network, objective.loss, settings.fsdp)
+    parallel = Parallel(network, objective.loss, sharded)
     learned = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     optimizers = build_optimizers(learned, settings)
     peaks = [optimizer.defaults["lr"] for optimizer in optimizers]
@@ -178,9 +189,11 @@ def train(
             save(step + 1)
         if stop:
             raise Interrupted
-    final = whole(average)
+    _set(learned, average)
+    accelerator.unwrap_model(uncompiled(network), keep_fp32_wrapper=False)
+    trained = with_weights(result, model, device) if sharded else result
     accelerator.end_training()
-    return _with_weights(accelerator.unwrap_model(network, keep_fp32_wrapper=False), final), history
+    return trained.eval(), history
 
 
 def _check_shares(settings: TrainingSettings) -> None:
@@ -218,14 +231,10 @@ def _update_average(average: dict[str, Tensor], learned: dict[str, nn.Parameter]
     torch._foreach_lerp_(list(average.values()), list(learned.values()), 1 - decay)
 
 
-def _with_weights(model: Network, weights: dict[str, Tensor]) -> Network:
-    """The model as it is used after training, with these parameters."""
-    uncompiled(model)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name in weights:
-                parameter.copy_(weights[name])
-    return model.eval()
+@torch.no_grad()
+def _set(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        tensor.copy_(values[name])
 
 
 def _average_scalars(accelerator: Accelerator, scalars: dict[str, Tensor], stop: bool) -> tuple[dict[str, float], bool]:
@@ -250,10 +259,8 @@ def _resume(
     if saved is None:
         return 0, []
     tensors, meta = saved
-    for values, into in ((tensors["model"], learned), (tensors["average"], average)):
-        with torch.no_grad():
-            for name, tensor in into.items():
-                tensor.copy_(like(values[name], tensor))
+    for into, values in ((learned, tensors["model"]), (average, tensors["average"])):
+        _set(into, {name: like(values[name], tensor) for name, tensor in into.items()})
     for optimizer, saved_state in zip(optimizers, tensors["optimizers"], strict=True):
         load_optimizer(optimizer, saved_state)
     generator.set_state(tensors["generator"])

@@ -103,6 +103,59 @@ def test_micro_batches_learn_what_whole_batches_do(tmp_path, inputs, one, proces
     same((losses, weights), one)
 
 
+WAN = {"steps": 8, "batch_size": 4, "warmup_steps": 2, "log_every": 1, "save_every": 5, "learning_rate": 0.01}
+LORA, FULL = ({"kind": kind, "rank": 2} for kind in ("lora", "full"))
+WANS = {
+    1: {"full": (FULL, {}), "lora": (LORA, {}), "full accumulate": (FULL, {"accumulate": 4})},
+    2: {
+        "full ddp": (FULL, {}),
+        "full fsdp": (FULL, {"fsdp": True, "accumulate": 2}),
+        "full fsdp again": (FULL, {"fsdp": True, "accumulate": 2}),
+        "lora ddp": (LORA, {"accumulate": 2}),
+        "lora fsdp": (LORA, {"fsdp": True}),
+    },
+}
+"""Tiny Wans by the number of processes that train them."""
+
+
+@pytest.fixture(scope="module")
+def wans(tmp_path_factory):
+    """Losses and weights of each; those that are trained "again" go on from the state of those before them."""
+    folder, made = tmp_path_factory.mktemp("wan"), {}
+    for processes, named in WANS.items():
+        jobs = []
+        for name, (tuning, training) in named.items():
+            (folder / name).mkdir()
+            if name.endswith(" again"):
+                (folder / name / "state").symlink_to(folder / name.removesuffix(" again") / "state")
+            jobs.append([str(folder / name), tuning, WAN | training])
+        start = [sys.executable, "-m"] if processes == 1 else launcher(processes)
+        command = [*start, "tests.flow.train_tiny_wan", json.dumps(jobs)]
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        made |= {
+            name: (
+                json.loads((folder / name / "losses.json").read_text()),
+                load_file(folder / name / "model.safetensors"),
+            )
+            for name in named
+        }
+    return made
+
+
+@pytest.mark.parametrize("name", ["full accumulate", "full ddp", "full fsdp", "lora ddp", "lora fsdp"])
+def test_wan_learns_the_same_in_shards_in_copies_and_in_micro_batches(wans, name):
+    alone = wans[name.split()[0]]
+    np.testing.assert_allclose(wans[name][0][:5], alone[0][:5], rtol=0, atol=1e-5)
+    same(wans[name], alone)
+
+
+def test_a_sharded_training_goes_on_from_its_state(wans):
+    losses, weights = wans["full fsdp again"]
+    assert len(losses) == WAN["steps"] - WAN["save_every"]
+    same((losses, weights), (wans["full"][0][WAN["save_every"] :], wans["full"][1]))
+
+
 def test_the_first_process_alone_writes(two):
     rows = [line for line in (two / "log.txt").read_text().splitlines() if "  loss " in line]
     assert len(rows) == TRAINING["steps"]

@@ -46,6 +46,14 @@ from interdiff.workflow.variants import merge
             {"maze": {"layouts": {"caves": {"map": {"count": 3, "grid": 8}}}}},
             r"maze\.layouts\.caves\.map: grid=8 is smaller than sides=\[5, 12\]",
         ),
+        (
+            {"maze": {"base": {"refiner": {"training": {"fsdp": True}}}}},
+            r"maze\.base\.refiner\.training\.fsdp: unknown key",
+        ),
+        (
+            {"video": {"base": {"keyframes": {"training": {"fsdp": True, "muon_learning_rate": 0.01}}}}},
+            r"video\.base\.keyframes\.training: fsdp: expected false with a muon_learning_rate",
+        ),
         ({"maze": {"variants": {"Up": {}}}}, r"maze\.variants\.Up: String should match pattern"),
         ({"maze": {"variants": {"base": {}}}}, r"maze\.variants\.base: this name is taken"),
         ({"maze": {"variants": {"a": {"from": "b"}}}}, r"maze\.variants\.a\.from: unknown variant 'b'"),

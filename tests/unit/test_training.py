@@ -49,7 +49,6 @@ def settings(**changes):
         "mixed_precision": "no",
         "compile": "no",
         "accumulate": 1,
-        "fsdp": False,
         "batch_size": 4,
     }
     return SimpleNamespace(**(values | changes))

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
@@ -39,7 +41,7 @@ def inputs():
 def test_equal_levels_and_all_frames_give_the_stock_models_output(stock, inputs, columns):
     z, embed = inputs
     level = torch.tensor([0.3, 0.8])
-    ours = WanDenoiser(stock, preconditioned=False)(z, level[:, None].expand(-1, columns), embed, ALL)
+    ours = WanDenoiser(copy.deepcopy(stock), preconditioned=False)(z, level[:, None].expand(-1, columns), embed, ALL)
     torch.testing.assert_close(ours, stock(z, 1000 * level, embed).sample, atol=1e-5, rtol=1e-5)
 
 
@@ -48,7 +50,7 @@ def test_levels_by_frame_are_those_that_wan_takes_by_token(stock, inputs):
     z, embed = inputs
     level = torch.linspace(0, 1, T).repeat(B, 1)
     tokens = (1000 * level).repeat_interleave(H * W // 4, 1)
-    ours = WanDenoiser(stock, preconditioned=False)(z, level, embed, ALL)
+    ours = WanDenoiser(copy.deepcopy(stock), preconditioned=False)(z, level, embed, ALL)
     torch.testing.assert_close(ours, stock(z, tokens, embed).sample, atol=1e-5, rtol=1e-5)
 
 
@@ -56,7 +58,7 @@ def test_levels_by_frame_are_those_that_wan_takes_by_token(stock, inputs):
 def test_frames_keep_their_places(stock, inputs):
     """A frame's place matters, not its position in the batch: reversed frames give the reversed output."""
     z, embed = inputs
-    model, level = WanDenoiser(stock, preconditioned=False), torch.tensor([[0.5], [0.5]])
+    model, level = WanDenoiser(copy.deepcopy(stock), preconditioned=False), torch.tensor([[0.5], [0.5]])
     places = torch.tensor([[0, 3, 12, 20], [0, 6, 13, 20]])
     some = torch.stack([clip[:, at] for clip, at in zip(z, places, strict=True)])
     output = model(some, level, embed, places)
@@ -66,7 +68,7 @@ def test_frames_keep_their_places(stock, inputs):
 
 def test_cost_falls_with_the_number_of_frames(stock, inputs):
     z, embed = inputs
-    model, level = WanDenoiser(stock, preconditioned=False), torch.full((B, 1), 0.5)
+    model, level = WanDenoiser(copy.deepcopy(stock), preconditioned=False), torch.full((B, 1), 0.5)
     full = counted_flops(lambda: model(z, level, embed, ALL))
     few = counted_flops(lambda: model(z[:, :, :4], level, embed, ALL[:, :4]))
     assert few < 0.25 * full
@@ -89,7 +91,7 @@ def test_gradient_checkpointing_changes_no_gradient(stock, inputs):
     gradients = []
     for checkpointed in (False, True):
         model = tuned(
-            WanDenoiser(stock, preconditioned=False),
+            WanDenoiser(copy.deepcopy(stock), preconditioned=False),
             TuningSettings(kind="lora", rank=2, gradient_checkpointing=checkpointed),
         )
         assert model.transformer.gradient_checkpointing == checkpointed
@@ -104,7 +106,7 @@ def test_gradient_checkpointing_changes_no_gradient(stock, inputs):
 
 def test_lora_begins_as_the_backbone_and_learns_alone(stock, inputs):
     z, embed = inputs
-    backbone = WanDenoiser(stock, preconditioned=False)
+    backbone = WanDenoiser(copy.deepcopy(stock), preconditioned=False)
     model = tuned(backbone, TuningSettings(kind="lora", rank=2))
     level = torch.full((B, 1), 0.5)
     with torch.no_grad():
@@ -186,7 +188,7 @@ def test_a_diffusers_checkout_loads_in_bf16_with_what_wan_keeps_in_fp32(stock, i
     assert types["blocks.0.scale_shift_table"] == torch.float32
     assert types["condition_embedder.time_embedder.linear_1.weight"] == torch.float32
     level = torch.full((B, 1), 0.5)
-    exact = WanDenoiser(stock, preconditioned=False)(z, level, embed, ALL)
+    exact = WanDenoiser(copy.deepcopy(stock), preconditioned=False)(z, level, embed, ALL)
     assert (model(z, level, embed, ALL) - exact).abs().mean() < 0.03 * exact.abs().mean()
 
 

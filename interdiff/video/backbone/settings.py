@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from interdiff.learning.settings import TrainingSettings
+from interdiff.learning.settings import BlockwiseTrainingSettings
 from interdiff.settings import Count, Fraction, Section
 
 
@@ -33,7 +33,7 @@ class BackboneSettings(Section):
         [5, 9], description="numbers of random frames that batches have in the first part of training"
     )
     frames_until: Fraction = Field(0.8, description="where that part ends; from there on all frames")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+    training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
 
 
 class GeneratedSettings(Section):

@@ -1,8 +1,9 @@
 """Wan's video transformer over any frames of a clip, each with its own place in time and its own noise level.
 
-The network is diffusers' `WanTransformer3DModel`, weights and modules as they are. Stock Wan takes the frames 0..T-1; here
-each sample names its frames, so phase 1 computes K frames and no more. Stock Wan's noise levels by token are expanded to a
-modulation per token (1.2 GB a clip at the size of Wan2.1-1.3B); here they are by frame, and broadcast.
+The network is diffusers' `WanTransformer3DModel`, weights and modules as they are, with blocks that take a modulation per
+frame. Stock Wan takes the frames 0..T-1; here each sample names its frames, so phase 1 computes K frames and no more. Stock
+Wan's noise levels by token are expanded to a modulation per token (1.2 GB a clip at the size of Wan2.1-1.3B); here they are
+by frame, and broadcast.
 
 B clips, C channels, F frames, H x W latents or tokens of a frame (S = H W), D features.
 """
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -30,6 +32,23 @@ def over_frames(value_bf: Tensor) -> Tensor:
     return value_bf[:, None, :, None, None]
 
 
+class FramesBlock(WanTransformerBlock):
+    """Diffusers' block, with a modulation [B, F, 6, D] per frame."""
+
+    def forward(self, x: Tensor, text: Tensor, modulation: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+        """Tokens [B, F, S, D] of frames that attend to one another and to the text's rows [B, L, D]."""
+        parts = (self.scale_shift_table + modulation.float()).unsqueeze(3).unbind(2)
+        shift, scale, gate, shift_ff, scale_ff, gate_ff = parts
+        frames = x.shape[1]
+        hidden = (self.norm1(x.float()) * (1 + scale) + shift).type_as(x)
+        mixed = self.attn1(hidden.flatten(1, 2), None, None, rotary).unflatten(1, (frames, -1))
+        x = (x.float() + mixed * gate).type_as(x)
+        hidden = self.norm2(x.float()).type_as(x)
+        x = x + self.attn2(hidden.flatten(1, 2), text, None, None).unflatten(1, (frames, -1))
+        hidden = (self.norm3(x.float()) * (1 + scale_ff) + shift_ff).type_as(x)
+        return (x.float() + self.ffn(hidden).float() * gate_ff).type_as(x)
+
+
 class WanDenoiser(nn.Module):
     """Velocity, noise minus data, of noisy frames z = (1 - sigma) data + sigma noise (Lipman et al. 2023)."""
 
@@ -43,6 +62,8 @@ class WanDenoiser(nn.Module):
         self.preconditioned = preconditioned
         if transformer.config.patch_size[0] != 1:
             raise InputError(f"patch_size {tuple(transformer.config.patch_size)}: expected 1 latent frame in time")
+        for block in transformer.blocks:
+            block.__class__ = FramesBlock
         self.transformer = transformer
 
     def forward(self, z_bcfhw: Tensor, sigma_bf: Tensor, embed_bld: Tensor, frames_bf: Tensor) -> Tensor:
@@ -71,27 +92,13 @@ class WanDenoiser(nn.Module):
         )
         modulation = modulation.unflatten(2, (6, -1))
         for block in model.blocks:
-            arguments = (block, x, text, modulation, rotary)
+            arguments = (x, text, modulation, rotary)
             checkpointed = torch.is_grad_enabled() and model.gradient_checkpointing
-            x = model._gradient_checkpointing_func(_block, *arguments) if checkpointed else _block(*arguments)
+            x = model._gradient_checkpointing_func(block, *arguments) if checkpointed else block(*arguments)
         shift, scale = (model.scale_shift_table + time.float().unsqueeze(2)).unsqueeze(3).unbind(2)
         x = model.proj_out((model.norm_out(x.float()) * (1 + scale) + shift).type_as(x))
         _, p, q = model.config.patch_size
         return rearrange(x, "b f (h w) (p q c) -> b c f (h p) (w q)", h=height // p, p=p, q=q).float()
-
-
-def _block(block: Any, x: Tensor, text: Tensor, modulation: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    """One of diffusers' `WanTransformerBlock`, with a modulation [B, F, 6, D] per frame: tokens [B, F, S, D]."""
-    parts = (block.scale_shift_table + modulation.float()).unsqueeze(3).unbind(2)
-    shift, scale, gate, shift_ff, scale_ff, gate_ff = parts
-    frames = x.shape[1]
-    hidden = (block.norm1(x.float()) * (1 + scale) + shift).type_as(x)
-    mixed = block.attn1(hidden.flatten(1, 2), None, None, rotary).unflatten(1, (frames, -1))
-    x = (x.float() + mixed * gate).type_as(x)
-    hidden = block.norm2(x.float()).type_as(x)
-    x = x + block.attn2(hidden.flatten(1, 2), text, None, None).unflatten(1, (frames, -1))
-    hidden = (block.norm3(x.float()) * (1 + scale_ff) + shift_ff).type_as(x)
-    return (x.float() + block.ffn(hidden).float() * gate_ff).type_as(x)
 
 
 def _rotary(rope: Any, frames_bf: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from interdiff.learning.settings import NetworkSettings, TrainingSettings
+from interdiff.learning.settings import BlockwiseTrainingSettings, NetworkSettings, TrainingSettings
 from interdiff.settings import Count, Fraction, Name, Section, Weight
 from interdiff.video.backbone.settings import TuningSettings
 
@@ -20,7 +20,7 @@ class PreviewSettings(Section):
     layers: Count = Field(2, description="blocks, the backbone's first ones")
     ffn_dim: Count = Field(320, description="units of their feed-forward layers, the first ones")
     level: float = Field(0.9, gt=0, le=1, description="noise level that the noise is taken for")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+    training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
 
 
 class OracleSettings(Section):
@@ -103,7 +103,7 @@ class KeyframesSettings(Section):
         {"oracle": 0.5, "uniform": 0.1, "random": 0.4}, description="share of samples by who chose their frames"
     )
     drop_prompt: Fraction = Field(0.0, description="share of clips trained on without their prompt, for guidance")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+    training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
 
     @model_validator(mode="after")
     def _has_a_policy(self) -> KeyframesSettings:
@@ -141,7 +141,7 @@ class RefinerSettings(Section):
     jitter: Weight = Field(0.02, description="deviation of errors of exact anchors")
     noise: Weight = Field(0.5, description="on missing frames, in expected errors of the interpolator")
     levels: list[Count] = Field([4, 8, 12], min_length=1, description="keyframes of the nested masks, coarse to fine")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+    training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
 
 
 class SamplingSettings(Section):

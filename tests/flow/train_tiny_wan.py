@@ -1,0 +1,91 @@
+"""Trains tiny Wans on fixed clips, one after the other, in one process or in several that a launcher started.
+
+For each FOLDER it is told how the network is made of the backbone, and its training; it writes losses and weights there.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers import WanTransformer3DModel
+from safetensors.torch import save_file
+
+from interdiff.learning.devices import process_number
+from interdiff.learning.settings import BlockwiseTrainingSettings
+from interdiff.learning.state import TrainingState
+from interdiff.learning.training import Objective, train
+from interdiff.video.backbone.losses import RandomFrames, flow_matching_loss
+from interdiff.video.backbone.settings import BackboneSettings, TuningSettings
+from interdiff.video.backbone.tuning import learned, tuned
+from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.data.batches import TrainingClips
+from stages.training import Follower
+
+SIZE = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 16,
+    "text_dim": 8,
+    "freq_dim": 16,
+    "ffn_dim": 32,
+    "num_layers": 2,
+}
+
+
+class Clips:
+    """Forty clips of noise and their embeddings, in the place of shards."""
+
+    columns = ("latent", "embed")
+    keys = range(40)
+
+    def __init__(self):
+        numbers = torch.Generator().manual_seed(1)
+        shapes = {"latent": (16, 5, 4, 4), "embed": (3, 8)}
+        self.values = {name: torch.randn(40, *shape, generator=numbers) for name, shape in shapes.items()}
+
+    def __len__(self):
+        return len(self.keys)
+
+    def number(self, key):
+        return key
+
+    def batch(self, column, rows):
+        return self.values[column][rows]
+
+
+def main(folder, tuning, options):
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    backbone = WanDenoiser(WanTransformer3DModel(**SIZE), preconditioned=False)
+    if tuning["kind"] == "lora":
+        for name, parameter in backbone.named_parameters():
+            if "norm" not in name and "scale_shift" not in name:
+                parameter.data = parameter.data.bfloat16()
+    settings = BlockwiseTrainingSettings(**options)
+    model = tuned(backbone, TuningSettings(**tuning))
+    objective = RandomFrames(
+        TrainingClips([Clips()], settings, torch.device("cpu")),
+        torch.zeros(3, 8),
+        BackboneSettings(frames=[2, 3], frames_until=0.8, training=settings),
+    )
+    rows = []
+    with (Follower if process_number() else TrainingState)(folder / "state") as state:
+        model, _ = train(
+            model,
+            Objective(objective.draw, flow_matching_loss),
+            settings,
+            state,
+            torch.device("cpu"),
+            rows.append,
+            lambda left: left,
+        )
+    if process_number() == 0:
+        save_file({name: tensor.contiguous() for name, tensor in learned(model).items()}, folder / "model.safetensors")
+        (folder / "losses.json").write_text(json.dumps([row["loss"] for row in rows]))
+
+
+if __name__ == "__main__":
+    Accelerator.end_training = lambda self: None  # the processes go on together
+    for folder, tuning, options in json.loads(sys.argv[1]):
+        main(Path(folder), tuning, options)
