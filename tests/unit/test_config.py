@@ -52,7 +52,7 @@ from interdiff.workflow.variants import merge
         ),
         (
             {"video": {"base": {"keyframes": {"training": {"fsdp": True, "muon_learning_rate": 0.01}}}}},
-            r"video\.base\.keyframes\.training: fsdp: expected false with a muon_learning_rate",
+            r"video\.base\.keyframes\.training\.fsdp: expected false with a muon_learning_rate",
         ),
         ({"maze": {"variants": {"Up": {}}}}, r"maze\.variants\.Up: String should match pattern"),
         ({"maze": {"variants": {"base": {}}}}, r"maze\.variants\.base: this name is taken"),

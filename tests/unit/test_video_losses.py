@@ -10,6 +10,7 @@ from interdiff.video.interpolators.losses import (
     calibration,
     edges,
     flow_losses,
+    gap_weights,
     interpolator_loss,
     optical_flow_moments,
     random_moments,
@@ -80,8 +81,9 @@ def test_long_gaps_weigh_more_on_request():
     z = truth.clone()
     z[1] = 1.0
     gap = torch.tensor([2.0, 18.0])
-    assert float(absolute(between(z), truth, gap, 0.0)) == pytest.approx(0.5)
-    assert float(absolute(between(z), truth, gap, 1.0)) == pytest.approx(0.9)
+    assert float(absolute(between(z), truth, gap_weights(gap, 21, 0.0))) == pytest.approx(0.5)
+    assert float(absolute(between(z), truth, gap_weights(gap, 21, 1.0))) == pytest.approx(0.5 * 18 / 11)
+    assert gap_weights(torch.arange(2.0, 21), 21, 0.5).mean() == pytest.approx(1)
 
 
 def test_flows_that_lead_back_and_fit_cost_nothing():

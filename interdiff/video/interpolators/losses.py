@@ -117,20 +117,24 @@ def flow_losses(model: WithFlows, moments: Moments) -> Iterator[tuple[str, Tenso
     yield "consistency", there.abs().mean() + back.abs().mean()
 
 
-def absolute(between: Between, truth: Tensor, gap: Tensor, gap_power: float) -> Tensor:
-    """Mean absolute error; pairs weigh as the gap to `gap_power`, normalised to mean 1."""
-    weight = gap**gap_power
-    off = (between.z - truth).abs().mean((1, 2, 3, 4))
-    return (off * weight / weight.mean()).mean()
+def absolute(between: Between, truth: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute error, pairs weighted by [B]."""
+    return ((between.z - truth).abs().mean((1, 2, 3, 4)) * weight).mean()
+
+
+def gap_weights(gap: Tensor, frames: int, power: float) -> Tensor:
+    """Weights [B] of pairs as their gap to a power: of mean 1 where gaps from 2 to `frames` - 1 are equally likely."""
+    return gap**power / (torch.arange(2.0, frames) ** power).mean().item()
 
 
 @dataclass(frozen=True)
 class MomentsBatch:
-    """Moments of clips, those that optical flow filled where it is learned from, and the weights of the losses."""
+    """Moments of clips of so many frames, those that optical flow filled where it is learned from, and the losses' weights."""
 
     moments: Moments
     optical_flow: Moments | None
     weights: LossSettings
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -162,14 +166,18 @@ class WeightedMoments:
         moments = random_moments(batch["latent"], self.moments, generator)
         learned = self.weights.optical_flow
         filled = optical_flow_moments(batch["filled"], batch["mask"], generator) if learned else None
-        return MomentsBatch(moments, filled, self.weights)
+        return MomentsBatch(moments, filled, self.weights, batch["latent"].shape[2])
 
 
 def losses_by_name(model: Any, batch: MomentsBatch) -> Iterator[tuple[str, Tensor]]:
     """Each loss, before it is weighted."""
     moments, filled, weights = batch.moments, batch.optical_flow, batch.weights
+
+    def weighted(between: Between, moments: Moments) -> Tensor:
+        return absolute(between, moments.truth, gap_weights(moments.gap, batch.frames, weights.gap_power))
+
     between = model(moments.first, moments.last, moments.tau, moments.gap)
-    yield "absolute", absolute(between, moments.truth, moments.gap, weights.gap_power)
+    yield "absolute", weighted(between, moments)
     yield "likelihood", calibration(between, moments.truth)
     yield "edges", edges(between, moments.truth)
     yield "scales", scales(between, moments.truth)
@@ -177,7 +185,7 @@ def losses_by_name(model: Any, batch: MomentsBatch) -> Iterator[tuple[str, Tenso
         yield from flow_losses(model, moments)
     if filled is not None:
         between = model(filled.first, filled.last, filled.tau, filled.gap)
-        yield "optical_flow", absolute(between, filled.truth, filled.gap, weights.gap_power)
+        yield "optical_flow", weighted(between, filled)
 
 
 def interpolator_loss(model: nn.Module, batch: MomentsBatch) -> dict[str, Tensor]:

@@ -50,10 +50,13 @@ class MaskedAnchors:
 
 @dataclass(frozen=True)
 class RefinerBatch:
-    """Sequences [B, T, C], clean and corrupted, with the masks [B, T] of their anchors and whether these are exact [B]."""
+    """Sequences [B, T, C], clean and corrupted, with their weights [B, 1, 1], the masks [B, T] of their anchors and whether
+    these are exact [B].
+    """
 
     clean: Tensor
     degraded: Tensor
+    weights: Tensor
     mask: Tensor
     exact: Tensor
     condition: Condition
@@ -98,17 +101,17 @@ class CorruptedSequences:
             generator,
         )
         degraded, _ = degrade(wrong, mask, filling(corruption.interpolation), corruption.noise, generator)
-        rows, clean, mask, exact, degraded = share(rows, clean, mask, exact, degraded)
+        weights = sample_weights(degraded, clean)
+        rows, clean, mask, exact, degraded, weights = share(rows, clean, mask, exact, degraded, weights)
         condition = self.data.condition(rows)
         walls = settings.collision_weight, settings.collision_margin
-        return RefinerBatch(clean, degraded, mask, exact, condition, *walls)
+        return RefinerBatch(clean, degraded, weights, mask, exact, condition, *walls)
 
 
 def refiner_loss(model: Refiner, batch: RefinerBatch) -> dict[str, Tensor]:
     """Weighted squared error to the clean sequence (Bansal et al. 2022, equation 1) plus a penalty on points near walls."""
     refined = model(batch.degraded, batch.mask, batch.exact, batch.condition)
-    weights = sample_weights(batch.degraded, batch.clean)
-    error = weights * (to_network(refined) - to_network(batch.clean)).square()
+    error = batch.weights * (to_network(refined) - to_network(batch.clean)).square()
     penetration = wall_penetration(refined, batch.condition.sdf, batch.collision_margin)
     position, velocity = error[..., :2].mean(), error[..., 2:].mean()
     total = 10 * position + velocity + batch.collision_weight * penetration
