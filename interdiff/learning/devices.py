@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -71,12 +72,15 @@ def lease(count: int) -> list[str]:
 
 
 def devices() -> list[str]:
-    """The ids of the devices to choose from: CUDA_VISIBLE_DEVICES where it is set, else all that torch finds."""
+    """The ids of the devices to choose from: CUDA_VISIBLE_DEVICES where it is set, else all that torch finds.
+
+    Torch looks once, and would not see later that a lease hides some: another process asks it.
+    """
     if VISIBLE in os.environ:
         return [device.strip() for device in os.environ[VISIBLE].split(",") if device.strip()]
-    import torch
-
-    return [str(number) for number in range(torch.cuda.device_count())]
+    count = "import torch; print(torch.cuda.device_count())"
+    found = subprocess.run([sys.executable, "-c", count], check=True, capture_output=True, text=True).stdout
+    return [str(number) for number in range(int(found))]
 
 
 def _open(path: Path) -> int:

@@ -66,8 +66,8 @@ def _run(main: Callable[[Stage], None], settings_model: type[BaseModel], argumen
     stage = None
     try:
         stage = _stage(_stage_name(main), settings_model, arguments)
-        set_environment(stage.threads, stage.seed)
         _take_devices(stage, arguments.command)
+        set_environment(stage.threads, stage.seed, stage.gpus)
         if not stage.process:
             stage.claim()
         _ = stage.hashes  # of the inputs as they are before the stage reads them

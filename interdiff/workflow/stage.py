@@ -12,17 +12,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from interdiff.errors import InputError
 from interdiff.files import canonical_json, file_sha256, remove_temporaries, write_json
 from interdiff.learning.devices import VISIBLE, launched, process_number
-from interdiff.learning.environment import stream_seed
+from interdiff.learning.environment import numpy_generator, seed_of, stream_seed
 from interdiff.workflow.locks import claim_output
 from interdiff.workflow.manifest import Manifest, describe, manifest_path, relative_to
 from interdiff.workflow.progress import Progress
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from interdiff.learning.state import TrainingState
@@ -62,7 +61,7 @@ class Stage:
     @property
     def seed(self) -> int:
         """The seed of the settings, or of their training section."""
-        return getattr(self.settings, "seed", getattr(getattr(self.settings, "training", None), "seed", 0))
+        return seed_of(self.settings)
 
     @cached_property
     def device(self) -> torch.device:
@@ -89,7 +88,7 @@ class Stage:
 
     def rng(self, offset: int = 0) -> np.random.Generator:
         """The NumPy counterpart of `generator`."""
-        return np.random.default_rng([self.seed, offset])
+        return numpy_generator(self.seed, offset)
 
     def path(self, name: str) -> Path:
         """An input of one file."""

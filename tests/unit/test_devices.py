@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from interdiff.errors import InputError
 from interdiff.learning.devices import VISIBLE, devices, launcher, lease
@@ -71,6 +72,73 @@ def test_more_devices_than_there_are_is_bad_input(monkeypatch, ids, message):
 def test_devices_are_named_as_the_variable_names_them(monkeypatch):
     monkeypatch.setenv(VISIBLE, "GPU-a1, 3")
     assert devices() == ["GPU-a1", "3"]
+
+
+def test_torch_does_not_look_before_the_lease(monkeypatch):
+    monkeypatch.delenv(VISIBLE, raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: pytest.fail("asked in the process that leases"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked in the process that leases"))
+    assert devices() == []
+
+
+LOOKS = """
+import os, torch
+from pydantic import BaseModel
+
+looks = []
+
+def look(answer):
+    def record():
+        looks.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return answer
+    return record
+
+torch.cuda.is_available, torch.cuda.device_count = look(True), look(2)
+from interdiff.workflow.runner import run_stage
+
+class Settings(BaseModel):
+    seed: int = 0
+
+def main(stage):
+    "Says when torch looked for devices, and whether its algorithms are deterministic."
+    stage.outputs["text"].parent.mkdir(parents=True)
+    stage.outputs["text"].write_text(f"{stage.device} {looks} {torch.are_deterministic_algorithms_enabled()}")
+
+if __name__ == "__main__":
+    run_stage(main, Settings)
+"""
+
+
+@pytest.mark.parametrize(("gpus", "said"), [(1, "cuda ['5'] False"), (0, "cpu [] True")])
+def test_a_job_looks_for_devices_after_its_lease_and_a_cpu_job_not_at_all(tmp_path, gpus, said):
+    (tmp_path / "looks.py").write_text(LOOKS)
+    spec = '{"settings": {}, "threads": 1}'
+    command = [
+        sys.executable,
+        "-m",
+        "looks",
+        "--spec",
+        spec,
+        "--gpus",
+        str(gpus),
+        "--results",
+        "r",
+        "--out",
+        "text=r/a/b/t",
+    ]
+    environment = os.environ | {VISIBLE: "5,7", "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "r/a/b/t").read_text() == said
+
+
+@pytest.mark.parametrize("domain", ["maze", "video"])
+def test_no_stage_looks_for_devices_as_it_is_imported(domain):
+    stages = [f"stages.{domain}.{path.stem}" for path in (ROOT / "stages" / domain).glob("[a-z]*.py")]
+    look = "import sys, torch; torch.cuda.is_available = torch.cuda.device_count = lambda: sys.exit('looked')"
+    code = f"{look}\nimport importlib\nfor name in {stages!r}: importlib.import_module(name)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("gpus", "settings"), [(2, {"training": {}}), (1, {"training": {}}), (2, {"steps": 3})])
