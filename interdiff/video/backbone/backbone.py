@@ -91,7 +91,9 @@ def _attend_nearby(transformer: WanTransformer3DModel) -> None:
     a fifth more steps to the same loss.
     """
     rope, heads = transformer.rope, transformer.config.num_attention_heads
-    fastest = torch.cat([torch.arange(size) < 2 * FASTEST for size in (rope.t_dim, rope.h_dim, rope.w_dim)])
+    fastest = torch.cat(
+        [torch.arange(size, device=transformer.device) < 2 * FASTEST for size in (rope.t_dim, rope.h_dim, rope.w_dim)]
+    )
     for block in transformer.blocks:
         for project in (block.attn1.to_q, block.attn1.to_k):
             project.bias += NEARBY * fastest.repeat(heads)

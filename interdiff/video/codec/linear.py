@@ -59,7 +59,7 @@ class LinearCodec(nn.Module):
 def fit_linear_codec(videos: Iterable[Tensor], factor: int) -> LinearCodec:
     """The 16 principal components of all blocks of videos [B, T, H, W, 3], and their spread."""
     codec = LinearCodec(factor).double()
-    count, total, outer = 0, torch.zeros_like(codec.mean), torch.zeros(len(codec.mean), len(codec.mean)).double()
+    count, total, outer = 0, torch.zeros_like(codec.mean), codec.mean.new_zeros(len(codec.mean), len(codec.mean))
     for video in videos:
         blocks = codec._blocks(video).flatten(0, -2)
         count, total, outer = count + len(blocks), total + blocks.sum(0), outer + blocks.T @ blocks

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from interdiff.files import load_arrays
 from interdiff.keyframes.nested_masks import index_mask
+from interdiff.learning import draws
 from interdiff.learning.processes import part_slice
 from interdiff.learning.settings import TrainingSettings
 from interdiff.video.data.shard_dataset import ShardDataset, seeded_batches
@@ -71,7 +72,7 @@ def load_negative(path: Path, device: torch.device) -> Tensor:
 
 def clip_noise(key: str, shape: Sequence[int], seed: int) -> Tensor:
     """The noise that a clip is made of, bf16 of a shape, by key and seed; the same on every device."""
-    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(_key_seed(key, seed))).bfloat16()
+    return draws.normal(shape, draws.generator_of(_key_seed(key, seed)), "cpu").bfloat16()
 
 
 def clip_masks(key: str, frames: int, counts: Sequence[int], seed: int) -> np.ndarray:

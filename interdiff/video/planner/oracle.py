@@ -38,7 +38,7 @@ def interpolator_costs(z_cthw: Tensor, interpolator: Interpolator) -> np.ndarray
     """Costs [T, T] float32 of one clip [C, T, H, W] by filling every segment with an interpolator; infinite where j <= i."""
     z = z_cthw.movedim(1, 0)
     frames = len(z)
-    i, j, t = torch.combinations(torch.arange(frames), 3)[:, [0, 2, 1]].T
+    i, j, t = torch.combinations(torch.arange(frames, device="cpu"), 3)[:, [0, 2, 1]].T
     errors = []
     for first, last, at in zip(i.split(TOGETHER), j.split(TOGETHER), t.split(TOGETHER), strict=True):
         gap = (last - first).to(z)

@@ -44,7 +44,7 @@ def phase_correlation(first: Tensor, last: Tensor, mode: Literal["mean", "multi"
 def turn_of_places(degrees: float) -> Tensor:
     """Where `rotated` moves what is at a place (x, y) from the middle: [2, 2], to be multiplied with it."""
     angle = math.radians(degrees)
-    return torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    return torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]], device="cpu")
 
 
 def rotated(z: Tensor, degrees: float) -> Tensor:
@@ -144,7 +144,7 @@ class SinkhornInterpolator(nn.Module):
         turn, shift = self.global_motion(first, last)
         features = [F.normalize(self.project(z), dim=1) for z in (first, last)]
         height, width = features[0].shape[-2:]
-        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        y, x = torch.meshgrid(*(torch.arange(side, device=first.device) for side in (height, width)), indexing="ij")
         places = torch.stack([x, y], -1).flatten(0, 1).to(first)
         middle = places.mean(0)
         expected = (places - middle) @ turn.mT + middle + (shift / self.token)[:, None]

@@ -54,6 +54,6 @@ class ChosenFrames:
         """Keyframes [B, K], each clip's by a policy of the mix."""
         policies, best = list(self.settings.mix), {k: self.best[k][rows].repeat_interleave(parts(), 0)}
         choices = torch.stack([policy_frames(policy, k, frames, best, rng) for policy in policies])
-        weights = torch.tensor([self.settings.mix[policy] for policy in policies])
+        weights = torch.tensor([self.settings.mix[policy] for policy in policies], device="cpu")
         drawn = rng.choice(len(policies), len(best[k]), p=(weights / weights.sum()).double().numpy())
-        return share(choices[torch.from_numpy(drawn), torch.arange(len(drawn))])[0]
+        return share(choices[torch.from_numpy(drawn), torch.arange(len(drawn), device="cpu")])[0]

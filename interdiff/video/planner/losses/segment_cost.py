@@ -40,7 +40,7 @@ class LatentCosts:
         """Clips alone."""
         batch = self.clips.batch(progress)
         embed = batch["embed"].float()
-        i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2)
+        i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2, device="cpu")
         i, j = i[j - i <= self.longest], j[j - i <= self.longest]
         target = self.cost[batch["row"].cpu()].to(embed)[:, i, j]
         i, j = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))

@@ -56,7 +56,7 @@ class Paths:
         batch, counts = self.clips.batch(progress), sorted(self.labels)
         rows, embed = batch["row"].cpu(), batch["embed"].float()
         k = counts[draws.integer(len(counts), generator)]
-        i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2)
+        i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2, device="cpu")
         cost = self.cost[rows][:, i, j].to(embed)
         i, j = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))
         seen = None if self.seen is None else self.seen[rows].to(embed)
