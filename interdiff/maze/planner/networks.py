@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interdiff.learning.networks import Context, FourierFeatures, Transformer, mlp
+from interdiff.learning.precision import full_precision
 from interdiff.maze.world.layouts import FAR
 
 STATE_CHANNELS = 4
@@ -56,6 +57,7 @@ def from_network(z: Tensor) -> Tensor:
     return z / scale + z.new_tensor([0.5, 0.5, 0.0, 0.0])
 
 
+@full_precision
 def sample_sdf(sdf: Tensor, points: Tensor) -> Tensor:
     """Bilinear signed distance at normalised points: [G, R, R], [B, N, 2] with B a multiple of G -> [B, N]."""
     groups = sdf.shape[0]
@@ -123,6 +125,7 @@ class Waypoints(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor([1.0, 0.5]))
         self.times = nn.Parameter(torch.linspace(0, 1, ROUTE_TIMES))
 
+    @full_precision
     def forward(self, condition: Condition) -> tuple[Tensor, Tensor]:
         cells, groups = condition.cells, len(condition.occupancy)
         group = torch.arange(groups, device=condition.goal.device).repeat_interleave(len(condition.goal) // groups)

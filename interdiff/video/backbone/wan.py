@@ -20,6 +20,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from interdiff.errors import InputError
+from interdiff.learning.precision import without_autocast
 
 WAN_1_3B = {"num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960, "num_layers": 30}
 """What Wan2.1-T2V-1.3B changes in diffusers' defaults."""
@@ -87,9 +88,10 @@ class WanDenoiser(nn.Module):
         _, _, _, height, width = z_bcfhw.shape
         rotary = _rotary(model.rope, frames_bf, height, width)
         x = rearrange(model.patch_embedding(z_bcfhw.to(model.dtype)), "b d f h w -> b f (h w) d").contiguous()
-        time, modulation, text, _ = model.condition_embedder(
-            (TIMESTEPS * sigma_bf).flatten(), embed_bld.to(model.dtype), timestep_seq_len=sigma_bf.shape[1]
-        )
+        with without_autocast(x.device):
+            time, modulation, text, _ = model.condition_embedder(
+                (TIMESTEPS * sigma_bf).flatten(), embed_bld.to(model.dtype), timestep_seq_len=sigma_bf.shape[1]
+            )
         modulation = modulation.unflatten(2, (6, -1))
         for block in model.blocks:
             arguments = (x, text, modulation, rotary)

@@ -14,6 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from interdiff.learning.precision import full_precision
+
 
 @dataclass(frozen=True)
 class Between:
@@ -37,6 +39,7 @@ class Interpolator(Protocol):
         ...
 
 
+@full_precision
 def blend(first: Tensor, last: Tensor, share: Tensor) -> Tensor:
     """(1 - share) first + share last: [B, C, H, W] twice, [B, M] -> [B, M, C, H, W]."""
     return torch.lerp(first[:, None], last[:, None], share[..., None, None, None])
@@ -88,6 +91,6 @@ def fill(z_bcthw: Tensor, mask_bt: Tensor, interpolator: Interpolator) -> tuple[
         tau = (inside / width).to(filled).expand(len(rows), -1)
         between = interpolator(filled[rows, start], filled[rows, start + width], tau, tau.new_full((len(rows),), width))
         missing = rows[:, None], start[:, None] + inside
-        filled[missing] = between.z
+        filled[missing] = between.z.to(filled.dtype)
         error[missing] = between.error.to(error.dtype)
     return filled.movedim(1, 2), error

@@ -72,7 +72,7 @@ def _positions(height: int, width: int, like: Tensor) -> Tensor:
     """Sines and cosines of row and column: [height * width, D]."""
     quarter = like.shape[-1] // 4
     rates = torch.exp(-math.log(100.0) * torch.arange(quarter, device=like.device) / quarter)
-    places = torch.cartesian_prod(torch.arange(height), torch.arange(width)).to(like)
+    places = torch.cartesian_prod(torch.arange(height), torch.arange(width)).to(like.device)
     angles = (places[:, :, None] * rates).flatten(1)
     return torch.cat([angles.sin(), angles.cos()], -1)
 

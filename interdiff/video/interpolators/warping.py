@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from interdiff.learning.precision import full_precision
+
 
 @runtime_checkable
 class WithFlows(Protocol):
@@ -30,6 +32,7 @@ class WithFlows(Protocol):
         ...
 
 
+@full_precision
 def warp(z: Tensor, flow: Tensor) -> Tensor:
     """Samples z [N, C, H, W] bilinearly at each place plus flow [N, 2, H, W] (x, y in places); borders repeat."""
     height, width = z.shape[-2:]

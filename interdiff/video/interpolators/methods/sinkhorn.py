@@ -16,6 +16,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.learning.precision import full_precision
 from interdiff.video.interpolators.interpolator import Between, blend
 from interdiff.video.interpolators.warping import warp
 
@@ -139,6 +140,7 @@ class SinkhornInterpolator(nn.Module):
             rearrange(z, "(b m) c h w -> b m c h w", **shape), rearrange(error, "(b m) h w -> b m h w", **shape)
         )
 
+    @full_precision
     def matches(self, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Where each place of `first` is in `last`, and back, [B, 2, H, W] in latent places; how sure, [B, H, W] in [0, 1]."""
         turn, shift = self.global_motion(first, last)
