@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help maze video smoke show why verify test test-full test-slurm lint format docs ui tracking-rebuild
+.PHONY: help maze video smoke show why verify gpu test test-full test-slurm lint format docs ui tracking-rebuild
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ test-full: $(VENV)/stamp-video ## run the tests with their long versions
 test-slurm: $(VENV)/stamp-slurm ## run the pipeline through a SLURM of this machine alone
 	tests/slurm/install.sh
 	python -m pytest -m slurm tests/slurm
+
+gpu: $(VENV)/stamp-video ## on a GPU, in eight minutes: smoke run, resume, leases, speed and memory at Wan's size (OUT=gpu.json)
+	python -m benchmarks.gpu $(or $(OUT),gpu.json)
 
 lint: $(VENV)/stamp ## check style, types and workflow
 	ruff check .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,7 +16,8 @@ Result = TypeVar("Result")
 
 def without_autocast(device: torch.device) -> AbstractContextManager[None]:
     """Arithmetic in the types of the operands, whatever the autocast around it."""
-    return torch.autocast(device.type, enabled=False)
+    known = torch.amp.is_autocast_available(device.type)  # the meta device has none
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
 
 
 def full_precision(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,12 @@ NETWORK_PRESETS = {
     "log": {"d_model": 384, "depth": 12, "heads": 12},
 }
 """Sizes by name: `laptop` trains in minutes on two cores, `log` is the size of the research log."""
+
+
+CompiledBlocks = Annotated[
+    Literal["no", "blocks"],
+    Field(description="compile each block of the networks that sample (torch.compile); pays off on a GPU"),
+]
 
 
 class NetworkSettings(Section):

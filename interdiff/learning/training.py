@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from interdiff.errors import InputError
@@ -143,7 +144,7 @@ def train(
         InputError: the loss is not finite (names the step), or a batch cannot be shared.
         Interrupted: a stop was requested; the state is saved.
     """
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=settings.mixed_precision)
+    accelerator = _accelerator(settings, device)
     _check_shares(settings)
     sharded = processes() > 1 and isinstance(settings, BlockwiseTrainingSettings) and settings.fsdp
     result = without_weights(model) if sharded else model
@@ -194,6 +195,13 @@ def train(
     trained = with_weights(result, model, device) if sharded else result
     accelerator.end_training()
     return trained.eval(), history
+
+
+def _accelerator(settings: TrainingSettings, device: torch.device) -> Accelerator:
+    # It remembers the device and precision of the first training in a process, for whatever comes later.
+    if processes() == 1:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=settings.mixed_precision)
 
 
 def _check_shares(settings: TrainingSettings) -> None:

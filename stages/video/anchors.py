@@ -8,6 +8,7 @@ from torch import Tensor
 from interdiff.files import load_arrays
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.flow_matching import Guidance, even_levels
+from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.tuning import load_tuned
 from interdiff.video.data.batches import clip_noise, load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
@@ -31,7 +32,8 @@ def main(stage: Stage) -> None:
     known = sampled.source == "generated"
     data = ShardDataset(stage.path("index"), ["latent", "embed", *(["noise"] if known else [])])
     best = best_keyframes(load_arrays(stage.path("oracle")))
-    model = load_tuned(stage.folder("keyframes"), "keyframes", load_backbone(stage.folder("backbone"), stage.device))
+    backbone = load_backbone(stage.folder("backbone"), stage.device)
+    model = for_sampling(load_tuned(stage.folder("keyframes"), "keyframes", backbone), sampled.compile)
     rows = torch.tensor([data.number(key) for key in data.keys_in(settings.number)])
     own = {k: indices[rows] for k, indices in best.items()}
     rng = stage.rng(settings.number)

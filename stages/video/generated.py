@@ -7,6 +7,7 @@ from torch import Tensor
 
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.flow_matching import Guidance, unipc
+from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.data.batches import clip_noise, load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.data.shards import GENERATED_COLUMNS, write_shard
@@ -23,7 +24,7 @@ def main(stage: Stage) -> None:
     settings: GeneratedStageSettings = stage.settings
     sampled = settings.generated
     data = ShardDataset(stage.path("index"), ("latent", "embed", "prompt"))
-    model = load_backbone(stage.folder("backbone"), stage.device)
+    model = for_sampling(load_backbone(stage.folder("backbone"), stage.device), sampled.compile)
     guidance = Guidance(sampled.guidance, load_negative(stage.path("negative"), stage.device))
     keys = data.keys_in(settings.number)
     frames = torch.arange(data.shape("latent")[1], device=stage.device)

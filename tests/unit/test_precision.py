@@ -41,6 +41,7 @@ def test_full_precision_lasts_as_long_as_the_function():
         assert torch.equal(product(a, b=a), exact)
         assert product(a, a).dtype == product(a.bfloat16(), a).dtype == torch.float32
         assert (a @ a).dtype == torch.bfloat16
+    assert product(a.to("meta"), a.to("meta")).is_meta
 
 
 def test_waypoints_and_walls_are_where_they_are():

@@ -7,6 +7,7 @@ from diffusers import WanTransformer3DModel
 from interdiff.errors import InputError
 from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
 from interdiff.learning.flops import counted_flops
+from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.tuning import learned, load_tuned, tuned, tuned_config
 from interdiff.video.backbone.wan import WAN_1_3B, WanDenoiser, load_wan
@@ -197,3 +198,19 @@ def test_what_is_no_wan_is_named(tmp_path):
         load_wan(tmp_path, torch.device("cpu"))
     with pytest.raises(InputError, match="patch_size"):
         WanDenoiser(WanTransformer3DModel(**TINY, patch_size=(2, 2, 2)), preconditioned=False)
+
+
+@torch.no_grad()
+def test_queries_keys_and_values_are_one_product_for_sampling_on_a_gpu(stock, inputs, monkeypatch):
+    z, embed = inputs
+    level = torch.full((B, 1), 0.5)
+    model = WanDenoiser(copy.deepcopy(stock), preconditioned=False)
+    exact, products = model(z, level, embed, ALL), []
+    assert torch.equal(for_sampling(model, "no")(z, level, embed, ALL), exact)
+    monkeypatch.setattr(torch.nn.Parameter, "is_cuda", True, raising=False)
+    fused = for_sampling(model, "no")
+    for module in fused.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(lambda module, given, made: products.append(made.shape[-1]))
+    torch.testing.assert_close(fused(z, level, embed, ALL), exact, atol=1e-5, rtol=1e-5)
+    assert products.count(3 * 64) == len(stock.blocks)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from interdiff.learning.settings import BlockwiseTrainingSettings
+from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks
 from interdiff.settings import Count, Fraction, Section
 
 
@@ -44,6 +44,7 @@ class GeneratedSettings(Section):
     )
     steps: Count = Field(10, description="steps of UniPC (Zhao et al. 2023)")
     guidance: float = Field(3.0, ge=1, description="scale of classifier-free guidance")
+    compile: CompiledBlocks = "no"
     seed: int = Field(0, ge=0, description="of the noise, together with the key")
 
 

@@ -36,7 +36,9 @@ def over_frames(value_bf: Tensor) -> Tensor:
 class FramesBlock(WanTransformerBlock):
     """Diffusers' block, with a modulation [B, F, 6, D] per frame."""
 
-    def forward(self, x: Tensor, text: Tensor, modulation: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(  # type: ignore[override]
+        self, x: Tensor, text: Tensor, modulation: Tensor, rotary: tuple[Tensor, Tensor]
+    ) -> Tensor:
         """Tokens [B, F, S, D] of frames that attend to one another and to the text's rows [B, L, D]."""
         parts = (self.scale_shift_table + modulation.float()).unsqueeze(3).unbind(2)
         shift, scale, gate, shift_ff, scale_ff, gate_ff = parts

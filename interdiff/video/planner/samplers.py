@@ -14,6 +14,7 @@ from torch import Tensor
 from interdiff.files import load_arrays
 from interdiff.learning import draws
 from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels
+from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.tuning import load_tuned
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import load_negative
@@ -34,13 +35,18 @@ def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, set
     device = next(backbone.parameters()).device
     negative = load_negative(folder("negative") / "negative.npz", device)
     guidance = Guidance(settings.sampling.guidance, negative, settings.sampling.guided_below)
+    compiled = settings.sampling.compile
     if settings.sampling.method == "teacher":
-        return _teacher(backbone, guidance, settings)
+        return _teacher(for_sampling(backbone, compiled), guidance, settings)
+
+    def phase(name: str) -> WanDenoiser:
+        return for_sampling(load_tuned(folder(name), name, backbone), compiled)
+
     both = TwoPhase(
         choose=_chooser(folder, oracle, backbone, settings),
-        keyframes=load_tuned(folder("keyframes"), "keyframes", backbone),
+        keyframes=phase("keyframes"),
         interpolator=load_interpolator(folder("interpolator"), device),
-        refiner=load_tuned(folder("refiner"), "refiner", backbone) if settings.sampling.refiner_steps else None,
+        refiner=phase("refiner") if settings.sampling.refiner_steps else None,
         guidance=guidance,
         settings=settings.sampling,
         levels=settings.levels,

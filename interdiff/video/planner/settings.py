@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from interdiff.learning.settings import BlockwiseTrainingSettings, NetworkSettings, TrainingSettings
+from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks, NetworkSettings, TrainingSettings
 from interdiff.settings import Count, Fraction, Name, Section, Weight
 from interdiff.video.backbone.settings import TuningSettings
 
@@ -124,6 +124,7 @@ class AnchorsSettings(Section):
     )
     guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance")
     policies: list[Policy] = Field(["oracle", "random"], min_length=1, description="who chose the frames, one set each")
+    compile: CompiledBlocks = "no"
     partial: bool = Field(False, description="leave out samples that lack a column, and learn the others")
 
     @model_validator(mode="after")
@@ -160,6 +161,7 @@ class SamplingSettings(Section):
     noise: Fraction = Field(1.0, description="share of phase 2's training noise that is added")
     clips: Count = Field(64, description="test prompts, the first ones")
     batch: Count = Field(8, description="clips at once")
+    compile: CompiledBlocks = "no"
 
 
 class SamplesStageSettings(Section):
