@@ -16,6 +16,8 @@ from interdiff.errors import InputError
 log = logging.getLogger(__name__)
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+PATIENCE = 900
+"""Seconds that several processes have to save a training's state when they are asked to stop: it may be tens of gigabytes."""
 POLL = 0.2
 """Seconds between looks for a free device."""
 
@@ -27,7 +29,7 @@ def launched() -> bool:
 
 def launcher(count: int) -> list[str]:
     """The command that runs a module, to be named after it, in `count` processes: what `accelerate launch` runs too."""
-    options = ["--standalone", "--nproc_per_node", str(count), "-m", "--"]
+    options = ["--standalone", "--nproc_per_node", str(count), "--shutdown-timeout", str(PATIENCE), "-m", "--"]
     return [sys.executable, "-m", "torch.distributed.run", *options]
 
 
