@@ -10,6 +10,7 @@ from interdiff.maze.evaluation.contenders import (
     FEEDBACK,
     NO_COSTS,
     DrivenPlanner,
+    ShortestPathPlanner,
     costs,
     driven_fast,
     feedback_policies,
@@ -73,8 +74,15 @@ def _ours(stage: Stage) -> Iterator[TwoPhasePlanner]:
         yield load_two_phase(folders.__getitem__, data, settings, stage.settings.sampling[name], name)
 
 
+def _search(stage: Stage, ours: Sequence[TwoPhasePlanner]) -> Iterator[ShortestPathPlanner]:
+    """The search's path, retimed as the planner in the pictures does, if it does."""
+    for planner in ours:
+        if planner.name == stage.settings.drawn.planner and planner.settings.retiming:
+            yield ShortestPathPlanner(planner.prepared.frames, planner.settings.retiming)
+
+
 def _contenders(
-    stage: Stage, ours: Sequence[DrivenPlanner], baselines: Sequence[DrivenPlanner], layout: Layout, cases: Episodes
+    stage: Stage, ours: Sequence[TwoPhasePlanner], baselines: Sequence[DrivenPlanner], layout: Layout, cases: Episodes
 ) -> Iterator[tuple[str, list[Policy], dict[str, float]]]:
     """Names, a policy per episode, and what a plan costs.
 
@@ -83,7 +91,7 @@ def _contenders(
     settings: DriveSettings = stage.settings
     for name, policies in feedback_policies(layout, cases, lambda: stage.rng(1)).items():
         yield name, policies, NO_COSTS
-    for planner in stage.progress([*ours, *baselines], "planners", unit="planner"):
+    for planner in stage.progress([*_search(stage, ours), *ours, *baselines], "planners", unit="planner"):
         references = planner.plan(layout, cases.states, cases.goals, stage.generator(2))
         cost = costs(planner, layout, cases, stage.generator(3))
         others = {f"{planner.name}/{name}": gains for name, gains in settings.other_trackers.items()}

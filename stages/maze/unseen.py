@@ -3,7 +3,7 @@
 import numpy as np
 
 from interdiff.files import write_csv
-from interdiff.maze.evaluation.contenders import NO_COSTS, costs, feedback_policies, tracked
+from interdiff.maze.evaluation.contenders import NO_COSTS, ShortestPathPlanner, costs, feedback_policies, tracked
 from interdiff.maze.evaluation.settings import UnseenStageSettings
 from interdiff.maze.evaluation.unseen import drive, share_through_walls, summary
 from interdiff.maze.planner.data import load_prepared
@@ -36,6 +36,10 @@ def main(stage: Stage) -> None:
             references = planner.plan(layout, cases.states, cases.goals, stage.generator(2))
             crossed.append(share_through_walls(layout, references))
             policies = feedback_policies(layout, cases, lambda: stage.rng(1))
+            if settings.planner.retiming:
+                search = ShortestPathPlanner(data.frames, settings.planner.retiming)
+                planned = search.plan(layout, cases.states, cases.goals, stage.generator(2))
+                policies |= tracked(planned, {search.name: settings.tracker})
             policies |= tracked(references, {OURS: settings.tracker})
             driven.append({name: drive(layout, cases, own, settings.steps) for name, own in policies.items()})
         ours = {"crossed": float(np.mean(crossed))} | costs(planner, *cells[0], stage.generator(3))

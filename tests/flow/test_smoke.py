@@ -107,7 +107,7 @@ def test_pictures_and_tables_are_there(smoke, config):
     assert table(smoke, "selection.csv")[1]
     assert {row["variant"] for row in table(smoke, "ablations.csv")[1]} == {"k4", "identity"}
     unseen = [(row["planner"], row["family"]) for row in table(smoke, "unseen.csv")[1]]
-    planners = ("shortest_path", "controller", "two_phase")
+    planners = ("shortest_path_chase", "controller", "shortest_path_planned", "two_phase")
     assert unseen == [(name, family) for family in sorted(config.maze.report.unseen.families) for name in planners]
     for name in ("levels", "indices", "failures"):
         assert table(smoke, f"diagnostics/base/{name}.csv")[1]
@@ -153,7 +153,8 @@ def test_every_planner_drives_on_every_map(smoke, config):
     rollouts = config.maze.report.rollouts
     cells = [(task, name) for task, maps in rollouts.tasks.items() for name in maps]
     planners = {row["planner"] for row in rows}
-    assert {*rollouts.planners, "full_sequence", "full_sequence_few_steps", "hierarchical", "shortest_path"} < planners
+    learned = {"full_sequence", "full_sequence_few_steps", "hierarchical"}
+    assert {*rollouts.planners, *learned, "shortest_path_chase", "shortest_path_planned"} < planners
     assert sorted((row["planner"], row["task"], row["layout"]) for row in rows) == sorted(
         (planner, *cell) for planner in planners for cell in cells
     )

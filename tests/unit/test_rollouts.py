@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from interdiff.maze.evaluation.rollouts import controller_policy, roll, shortest_path_policy
+from interdiff.maze.evaluation.contenders import ShortestPathPlanner, tracked
+from interdiff.maze.evaluation.rollouts import controller_policy, roll, shortest_path, shortest_path_policy
+from interdiff.maze.planner.settings import RetimingSettings
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.settings import TrackerSettings
 from interdiff.maze.world.tasks import STEPS, at_goal, episodes, scores
@@ -53,3 +55,25 @@ def test_known_planners_score_as_measured_elsewhere(name, policy, expected):
     figures = scores(at_goal(positions, cases.goals), name)
     assert figures["success"] == 1
     assert abs(figures["score"] - expected[name]) < 4 * figures["score_se"]
+
+
+def test_the_searchs_path_is_evenly_spaced_from_the_ball_to_the_goal_around_the_walls():
+    path = shortest_path(load_layout("umaze"), np.array([1.1, 0.9, 0, 0]), np.array([3.0, 1.0]), 50)
+    np.testing.assert_allclose(path[[0, -1]], [[1.1, 0.9], [3.0, 1.0]])
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    assert steps.max() / steps.min() < 1.5  # shorter across corners
+    assert path[:, 1].max() == pytest.approx(2.8)  # the way around
+    same = shortest_path(load_layout("umaze"), np.array([1.1, 0.9, 0, 0]), np.array([1.0, 1.2]), 50)
+    np.testing.assert_allclose(same[[0, -1]], [[1.1, 0.9], [1.0, 1.2]])
+
+
+def test_the_searchs_path_driven_as_ours_scores_as_measured_elsewhere():
+    """242.8 +- 2.1 over 200 episodes of the task multi on large."""
+    planner, layout = ShortestPathPlanner(128, RetimingSettings()), load_layout("large")
+    cases = episodes(layout, "multi", 30, 0)
+    plans = planner.plan(layout, cases.states, cases.goals, None)
+    (policies,) = tracked(plans, {"planner": TrackerSettings()}).values()
+    figures = scores(at_goal(roll(layout, cases, policies, STEPS["large"]), cases.goals), "large")
+    assert figures["success"] == 1
+    assert abs(figures["score"] - 242.8) < 3 * figures["score_se"]
+    assert (planner.evaluations(layout), planner.parameters) == (0, 0)

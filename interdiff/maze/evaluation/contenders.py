@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 
 from interdiff.learning.timing import median_milliseconds
-from interdiff.maze.evaluation.rollouts import controller_policy, shortest_path_policy
+from interdiff.maze.evaluation.rollouts import controller_policy, shortest_path, shortest_path_policy
 from interdiff.maze.planner.retiming import fastest_clear, timings
 from interdiff.maze.planner.settings import RetimingSettings
 from interdiff.maze.world.layouts import Layout, signed_distance
@@ -17,7 +18,7 @@ from interdiff.maze.world.settings import TrackerSettings
 from interdiff.maze.world.tasks import Episodes
 from interdiff.maze.world.tracker import Policy, Reference, tracker
 
-FEEDBACK = {"shortest_path": shortest_path_policy, "controller": controller_policy}
+FEEDBACK = {"shortest_path_chase": shortest_path_policy, "controller": controller_policy}
 NO_COSTS = {"token_evals": 0.0, "params_m": 0.0}
 """Of policies that make no plan."""
 SDF_RESOLUTION = 8
@@ -71,6 +72,31 @@ def driven_fast(
         options = timings(reference.positions, state[2:], settings)
         fast.append(options[fastest_clear(options, distance, cells, settings.clearance)])
     return fast
+
+
+@dataclass(frozen=True)
+class ShortestPathPlanner:
+    """The search's path in the place of a learned one, driven as ours are: what learning to plan must be worth.
+
+    frames: points of the path, spaced evenly along it.
+    """
+
+    frames: int
+    retiming: RetimingSettings
+    name: str = "shortest_path_planned"
+    parameters: int = 0
+
+    def evaluations(self, layout: Layout) -> int:
+        """None."""
+        return 0
+
+    def plan(
+        self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
+    ) -> list[Reference]:
+        """References from states [N, 4] to goals [N, 2], in joint coordinates."""
+        paths = [shortest_path(layout, state, goal, self.frames) for state, goal in zip(states, goals, strict=True)]
+        references = [Reference(path, np.zeros_like(path)) for path in paths]
+        return driven_fast(references, layout, Episodes(states, goals), self.retiming)
 
 
 def costs(planner: DrivenPlanner, layout: Layout, cases: Episodes, generator: torch.Generator) -> dict[str, float]:
