@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from interdiff.maze.evaluation.contenders import costs
 from interdiff.maze.planner.keyframes import KeyframeDenoiser
 from interdiff.maze.planner.phase1 import Phase1
 from interdiff.maze.planner.plans import Planner
@@ -31,9 +32,9 @@ def make(prepared_data):
         keyframe_scheduler(),
     )
     refiner = Refiner(FRAMES, 2, "linear", 0.0, **SIZE).eval()
-    sampling = SamplingSettings(k=4, keyframe_steps=3, refiner_steps=2, noise="none")
 
-    def planner(**settings):
+    def planner(policy="selector", **settings):
+        sampling = SamplingSettings(policy=policy, k=4, keyframe_steps=3, refiner_steps=2, noise="none")
         return TwoPhasePlanner(
             Planner(phase1, refiner, sampling), prepared_data(FRAMES), TwoPhaseSettings(**settings), "x"
         )
@@ -67,11 +68,16 @@ def test_smoothing_may_only_save_time(make):
     assert total([0.02, 0.3]) <= total([0.02])
 
 
-def test_candidates_are_paid_for_but_their_keyframes_chosen_once(make):
-    one, three = (make(candidates=count).evaluations(LAYOUT) for count in (1, 3))
-    each = 4 * 3 + 2 * FRAMES // 2
-    assert three - one == 2 * each
-    assert one - each == 3 * FRAMES // 8
+@pytest.mark.parametrize("policy", ["selector", "uniform"])
+def test_token_evaluations_are_those_of_the_networks_that_run(make, policy):
+    """Keyframes are chosen once; D_phi says to each candidate how hard its segments are, and phase 1 steps three times."""
+    one, three = (make(policy, candidates=count) for count in (1, 3))
+    evaluations = [costs(planner, LAYOUT, CASES, torch.Generator())["token_evals"] for planner in (one, three)]
+    candidate = FRAMES // 8 + 3 * 4 + 2 * FRAMES // 2
+    chosen = 2 * FRAMES // 8 if policy == "selector" else 0
+    assert evaluations == [chosen + candidate, chosen + 3 * candidate]
+    selector = sum(parameter.numel() for parameter in one.planner.phase1.selector.parameters())
+    assert make("selector").parameters - one.parameters == (selector if policy == "uniform" else 0)
 
 
 def test_the_trace_is_that_of_the_plan(make):

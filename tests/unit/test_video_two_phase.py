@@ -9,7 +9,7 @@ from interdiff.errors import InputError
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
 from interdiff.learning.flops import counted_flops
-from interdiff.learning.settings import TrainingSettings
+from interdiff.learning.settings import BlockwiseTrainingSettings
 from interdiff.learning.training import Objective
 from interdiff.two_phase.interpolation import place_keyframes
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
@@ -144,7 +144,7 @@ class Clips:
 
 def test_phase_1_learns_the_way_from_the_noise_that_clips_came_from():
     """A network that knows both has no loss with the kept noise, and has one without."""
-    settings = KeyframesSettings(training=TrainingSettings(batch_size=B))
+    settings = KeyframesSettings(training=BlockwiseTrainingSettings(batch_size=B))
 
     def model(z, sigma, embed, frames):
         return take_frames(NOISE - CLIPS, frames)

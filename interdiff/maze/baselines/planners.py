@@ -76,11 +76,6 @@ class FullSequencePlanner:
     def parameters(self) -> int:
         return _parameters(self.model)
 
-    def evaluations(self, layout: Layout) -> int:
-        """Tokens times denoising steps of one plan."""
-        own = trained_layout(self.model, layout)
-        return _steps(self.steps, own) * self.model.tokens(own)
-
     def plan(
         self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
     ) -> list[Reference]:
@@ -112,12 +107,6 @@ class HierarchicalPlanner:
     @property
     def parameters(self) -> int:
         return _parameters(self.subgoals) + _parameters(self.segments)
-
-    def evaluations(self, layout: Layout) -> int:
-        """Tokens times denoising steps of one plan, both levels together."""
-        own = trained_layout(self.subgoals, layout)
-        tokens = self.subgoals.tokens(own)
-        return _steps(self.steps, own) * tokens + self.fill_steps * (tokens - 1) * self.segments.frames
 
     def plan(
         self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from interdiff.learning.flops import counted_tokens
 from interdiff.learning.timing import median_milliseconds
 from interdiff.maze.evaluation.rollouts import controller_policy, shortest_path, shortest_path_policy
 from interdiff.maze.planner.retiming import fastest_clear, timings
@@ -33,10 +34,6 @@ class DrivenPlanner(Protocol):
 
     @property
     def parameters(self) -> int: ...
-
-    def evaluations(self, layout: Layout) -> int:
-        """Tokens through all networks for one plan."""
-        ...
 
     def plan(
         self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
@@ -86,10 +83,6 @@ class ShortestPathPlanner:
     name: str = "shortest_path_planned"
     parameters: int = 0
 
-    def evaluations(self, layout: Layout) -> int:
-        """None."""
-        return 0
-
     def plan(
         self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
     ) -> list[Reference]:
@@ -108,6 +101,6 @@ def costs(planner: DrivenPlanner, layout: Layout, cases: Episodes, generator: to
 
     return {
         "plan_ms": median_milliseconds(one),
-        "token_evals": planner.evaluations(layout),
+        "token_evals": counted_tokens(lambda: one(0)),
         "params_m": planner.parameters / 1e6,
     }

@@ -47,17 +47,9 @@ class TwoPhasePlanner:
     @property
     def parameters(self) -> int:
         phase1 = self.planner.phase1
-        networks = (phase1.segment_cost, phase1.selector, phase1.keyframes, self.planner.refiner)
+        chooser = [phase1.selector] if self.planner.settings.policy == "selector" else []
+        networks = (phase1.segment_cost, *chooser, phase1.keyframes, self.planner.refiner)
         return sum(parameter.numel() for network in networks for parameter in network.parameters())
-
-    def evaluations(self, layout: Layout) -> int:
-        """Tokens through all networks for one plan: the indices are chosen once for all candidates."""
-        planner, frames = self.planner, self.prepared.frames
-        levels, per_token = len(planner.levels()), planner.phase1.segment_cost.size["frames_per_token"]
-        shared = (1 + levels) * frames // per_token
-        phase2 = levels * frames // planner.refiner.frames_per_token
-        phase1 = planner.settings.k * planner.settings.keyframe_steps
-        return shared + self.settings.candidates * (phase1 + phase2)
 
     def plan(
         self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
