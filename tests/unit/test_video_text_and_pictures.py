@@ -56,19 +56,43 @@ def test_a_folder_without_an_encoder_is_named(tmp_path):
         load_text_encoder(tmp_path, 64, CPU)
 
 
-def test_umt5_loads_from_a_folder(tmp_path):
-    words = {"<pad>": 0, "</s>": 1, "<unk>": 2, "red": 3, "circle": 4}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+def make_umt5(text_encoder, tokenizer, words=("red", "circle")):
+    """A tiny UMT5 in transformers' layout, and a tokenizer that knows these words."""
+    known = {word: number for number, word in enumerate(("<pad>", "</s>", "<unk>", *words))}
+    made = Tokenizer(models.WordLevel(known, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
     transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    ).save_pretrained(tmp_path)
+        tokenizer_object=made, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(tokenizer)
     config = transformers.UMT5Config(vocab_size=8, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
     torch.manual_seed(0)
-    transformers.UMT5EncoderModel(config).save_pretrained(tmp_path)
-    embed = load_text_encoder(tmp_path, 12, CPU)(["red circle", "red"])
+    transformers.UMT5EncoderModel(config).save_pretrained(text_encoder)
+
+
+@pytest.mark.parametrize("tokenizer", ["text_encoder", "tokenizer"])
+def test_umt5_loads_in_bf16_with_the_tokenizer_beside_it_or_in_its_folder(tmp_path, tokenizer):
+    make_umt5(tmp_path / "text_encoder", tmp_path / tokenizer)
+    encoder = load_text_encoder(tmp_path / "text_encoder", 12, CPU)
+    embed = encoder(["red circle", "red"])
     assert embed.shape == (2, 12, 16)
     assert (embed != 0).any(-1).sum(1).tolist() == [2, 1]
+    assert embed.dtype == torch.bfloat16
+    assert {parameter.dtype for parameter in encoder.model.parameters()} == {torch.bfloat16}
+    exact = transformers.UMT5EncoderModel.from_pretrained(tmp_path / "text_encoder")(torch.tensor([[3, 4]]))
+    torch.testing.assert_close(embed[0, :2].float(), exact.last_hidden_state[0], atol=0.05, rtol=0.05)
+
+
+def test_the_tokenizer_beside_comes_first(tmp_path, monkeypatch):
+    make_umt5(tmp_path / "text_encoder", tmp_path / "text_encoder", words=["circle", "red"])
+    make_umt5(tmp_path / "text_encoder", tmp_path / "tokenizer")
+    monkeypatch.chdir(tmp_path)
+    assert load_text_encoder("text_encoder", 4, CPU).tokenizer("red").input_ids == [3]
+
+
+def test_a_folder_without_a_tokenizer_is_named(tmp_path):
+    make_umt5(tmp_path / "text_encoder", tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="text_encoder: not a tokenizer in transformers' layout"):
+        load_text_encoder(tmp_path / "text_encoder", 12, CPU)
 
 
 def test_contact_sheets_show_each_video_at_the_same_frames(tmp_path, video):

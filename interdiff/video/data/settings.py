@@ -67,7 +67,8 @@ class TextSettings(Section):
     """The text encoder of prompts."""
 
     folder: str | None = Field(
-        None, description="encoder in transformers' layout, such as Wan's text_encoder; null: MiniLM's package"
+        None,
+        description="encoder in transformers' layout, such as Wan's text_encoder beside its tokenizer; null: MiniLM's package",
     )
     rows: Count = Field(64, description="rows of an embedding; longer prompts are cut")
 

@@ -41,17 +41,29 @@ class TextEncoder:
 def load_text_encoder(folder: str | Path | None, rows: int, device: torch.device) -> TextEncoder:
     """An encoder from a folder in transformers' layout, such as a Wan checkout's text_encoder; None is MiniLM's package.
 
+    UMT5 is loaded in bf16, as Wan uses it. The tokenizer is in `tokenizer` beside the folder, as in diffusers' layout, or
+    in the folder itself.
+
     Raises:
-        InputError: the folder, or the package, is not there.
+        InputError: the folder, or the package, is not there, or there is no tokenizer.
     """
     folder = Path(folder or minilm_folder())
     try:
-        kind = UMT5EncoderModel if AutoConfig.from_pretrained(folder).model_type == "umt5" else AutoModel
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = kind.from_pretrained(folder, local_files_only=True)
+        umt5 = AutoConfig.from_pretrained(folder, local_files_only=True).model_type == "umt5"
+        kind, dtype = (UMT5EncoderModel, torch.bfloat16) if umt5 else (AutoModel, None)
+        model = kind.from_pretrained(folder, local_files_only=True, dtype=dtype)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: not a text encoder in transformers' layout ({error})") from error
+    beside = folder.absolute().parent / "tokenizer"
+    tokenizer = _load_tokenizer(beside if beside.is_dir() else folder)
     return TextEncoder(tokenizer, model.to(device).eval(), rows)
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: not a tokenizer in transformers' layout ({error})") from error
 
 
 def minilm_folder() -> Path:
