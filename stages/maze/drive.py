@@ -21,7 +21,7 @@ from interdiff.maze.evaluation.settings import DriveSettings
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.timed_planner import TwoPhasePlanner, load_two_phase
 from interdiff.maze.world.layouts import Layout, load_layout
-from interdiff.maze.world.tasks import STEPS, Episodes, at_goal, episodes, scores
+from interdiff.maze.world.tasks import STEPS, Episodes, at_goal, d4rl_name, episodes, scores
 from interdiff.maze.world.tracker import Policy, tracker
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -41,14 +41,16 @@ def main(stage: Stage) -> None:
     settings: DriveSettings = stage.settings
     ours = list(_ours(stage))
     baselines = load_baselines(settings.baselines, stage.folder, stage.device)
-    layout = load_layout(settings.layout)
+    layout = load_layout(settings.map, settings.layout)
+    known = d4rl_name(layout)
+    steps = STEPS[known] if known else settings.steps
     cases = episodes(layout, settings.task, settings.episodes, stage.seed)
     shown = {settings.drawn.planner, *FEEDBACK, *(baseline.name for baseline in baselines)}
     rows, drawn = [], {}
     for name, policies, cost in _contenders(stage, ours, baselines, layout, cases):
-        positions = roll(layout, cases, policies, STEPS[layout.name])
+        positions = roll(layout, cases, policies, steps)
         cell = {"planner": name, "task": settings.task, "layout": layout.name, "seed": stage.seed}
-        rows.append(cell | scores(at_goal(positions, cases.goals), layout.name) | cost)
+        rows.append(cell | scores(at_goal(positions, cases.goals), known) | cost)
         if name in shown:
             drawn[name] = positions[: settings.drawn.episodes].astype(np.float32)
     (animated,) = (planner for planner in ours if planner.name == settings.drawn.planner)

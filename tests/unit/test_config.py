@@ -11,6 +11,8 @@ from interdiff.workflow.config import Config, load_config
 from interdiff.workflow.pipelines import maze as maze_settings
 from interdiff.workflow.variants import merge
 
+ROOM = "####\\#OO#\\#OO#\\####"
+
 
 @pytest.mark.parametrize(
     ("values", "message"),
@@ -77,6 +79,24 @@ from interdiff.workflow.variants import merge
         (
             {"maze": {"report": {"rollouts": {"tasks": {"single": ["umaze"]}}}}},
             r"maze\.report\.rollouts\.drawn_task: 'multi' has no maps among tasks",
+        ),
+        (
+            {"maze": {"report": {"rollouts": {"tasks": {"multi": ["umaze", "cave"]}}}}},
+            r"maze\.report\.rollouts\.tasks\.multi: unknown layout 'cave'; expected one of umaze, medium, large, umaze_eval",
+        ),
+        (
+            {"maze": {"layouts": {"umaze": {"map": ROOM}}, "base": {"data": {"layouts": ["umaze"]}}}},
+            r"maze\.report\.rollouts\.tasks\.single: layout 'umaze' has no goal 'G' in its map",
+        ),
+        (
+            {
+                "maze": {
+                    "layouts": {"a": {"map": {"count": 3}}},
+                    "base": {"data": {"layouts": ["a"]}},
+                    "report": {"rollouts": {"tasks": {"multi": ["a"]}}},
+                }
+            },
+            r"maze\.report\.rollouts\.tasks\.multi: 'a' is a family of mazes",
         ),
         (
             {

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,10 @@ from interdiff.maze.evaluation.rollouts import controller_policy, roll, shortest
 from interdiff.maze.planner.settings import RetimingSettings
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.settings import TrackerSettings
-from interdiff.maze.world.tasks import STEPS, at_goal, episodes, scores
+from interdiff.maze.world.tasks import STEPS, at_goal, d4rl_name, episodes, scores
 from interdiff.maze.world.tracker import Reference, tracker
+from interdiff.workflow.config import load_config
+from interdiff.workflow.pipelines.maze_pipeline import MazePipeline
 
 GAINS = TrackerSettings(p_gain=2.0, d_gain=0.5, feed_forward=False)
 
@@ -32,6 +36,21 @@ def test_scores_count_only_steps_at_the_goal():
     assert figures["score"] == pytest.approx(100 * (5 - 23.85) / (161.86 - 23.85))
     assert figures["success"] == 0.5
     assert figures["first_reach"] == 10
+
+
+def test_a_map_is_d4rls_by_its_walls_and_goal_not_by_its_name():
+    assert d4rl_name(load_layout("umaze", "cave")) == "umaze"
+    own = load_layout("#####\\#OOG#\\#OOO#\\#OOO#\\#####", "umaze")
+    assert d4rl_name(own) is None
+    assert set(scores(np.ones((2, 3), dtype=bool), None)) == {"n", "return_mean", "success", "first_reach"}
+
+
+def test_the_balls_are_driven_in_the_configured_maze():
+    own = "#####\\#OOG#\\#OOO#\\#OOO#\\#####"
+    config = load_config({"maze": {"layouts": {"umaze": {"map": own}}, "base": {"data": {"layouts": ["umaze"]}}}}).maze
+    pipeline = MazePipeline(config, "results", ".")
+    told = {name: pipeline.drive(SimpleNamespace(task="single", map=name))["map"] for name in ("umaze", "umaze_eval")}
+    assert told == {"umaze": own, "umaze_eval": "umaze_eval"}
 
 
 def test_tracker_looks_ahead_feeds_velocity_forward_and_holds():

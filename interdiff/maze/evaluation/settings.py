@@ -44,6 +44,9 @@ class DrivingSettings(Section):
     """Planners that drive the ball, all from the same starts to the same goals."""
 
     episodes: int = Field(200, ge=2, description="episodes per planner, task and layout")
+    steps: Count = Field(
+        800, description="steps of 0.01 s per episode on maps that are not D4RL's, which have their own"
+    )
     seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
     planners: dict[Name, TwoPhaseSettings] = Field(
         default_factory=lambda: {"two_phase": TwoPhaseSettings()}, description="our planners by name"
@@ -75,7 +78,7 @@ class RolloutsSettings(DrivingSettings):
             "multi": ["umaze", "medium", "large"],
             "heldout": ["umaze_eval", "medium_eval", "large_eval"],
         },
-        description="D4RL's maps by task: the map's goal, random goals, and the goal of maps never trained on",
+        description="layouts, or else D4RL's maps, by task: the map's goal, random goals, and the goal of maps never trained on",
     )
     drawn_task: Task = Field("multi", description="task whose episodes are drawn")
 
@@ -90,7 +93,8 @@ class DriveSettings(DrivingSettings):
     """What the stage of one task and map is told: also how each of our planners samples, and the baselines."""
 
     task: Task = Field(description="what the goals are")
-    layout: Name = Field(description="D4RL's map")
+    layout: Name = Field(description="name of the map")
+    map: str = Field(description="as in layouts")
     sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
     baselines: BaselinesSettings = Field(description="learned planners to compare with")
 

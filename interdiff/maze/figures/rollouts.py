@@ -80,7 +80,7 @@ def compute_picture(rollouts: DataFrame, path: Path) -> None:
         for n, name in enumerate(names):
             color = plt.get_cmap("tab20")(n % 20)
             own = shown[(shown["planner"] == name) & (shown["task"] == task)]
-            mean, spread = own["score"].mean(), np.sqrt(own["score_se"].pow(2).sum()) / len(own)
+            mean, spread = own["score"].mean(), np.sqrt(own["score_se"].pow(2).sum()) / max(1, own["score"].count())
             if own["token_evals"].any():
                 panel.errorbar(
                     own["token_evals"].mean(),

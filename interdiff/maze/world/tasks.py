@@ -8,7 +8,7 @@ import numpy as np
 
 from interdiff.errors import InputError
 from interdiff.maze.world import d4rl_package
-from interdiff.maze.world.layouts import Layout
+from interdiff.maze.world.layouts import MAPS, Layout
 
 GOAL_RADIUS = 0.5
 STEPS = {"umaze": 300, "medium": 600, "large": 800, "umaze_eval": 300, "medium_eval": 600, "large_eval": 800}
@@ -53,22 +53,26 @@ def at_goal(positions: np.ndarray, goals: np.ndarray) -> np.ndarray:
     return np.linalg.norm(positions - goals[:, None], axis=-1) <= GOAL_RADIUS
 
 
+def d4rl_name(layout: Layout) -> str | None:
+    """The D4RL map that a layout is, whatever its name; None where it is another."""
+    return next((name for name, ascii_map in MAPS.items() if ascii_map == layout.ascii), None)
+
+
 def reference_scores(name: str) -> tuple[float, float]:
     """The returns between which D4RL normalises a map's: of its random policy and of its reference controller."""
     return d4rl_package.reference_scores(name) or REFERENCE_SCORES[name]
 
 
-def scores(rewards: np.ndarray, name: str) -> dict[str, float]:
-    """Figures of rewards [N, steps] on a D4RL map: every step at the goal counts once, none after leaving it."""
-    low, high = reference_scores(name)
-    returns = rewards.sum(axis=1)
-    score = 100 * (returns - low) / (high - low)
-    reached = rewards.any(axis=1)
-    return {
-        "n": len(rewards),
-        "return_mean": float(returns.mean()),
-        "score": float(score.mean()),
-        "score_se": float(score.std(ddof=1) / np.sqrt(len(score))),
-        "success": float(reached.mean()),
-        "first_reach": float(rewards.argmax(axis=1)[reached].mean()) if reached.any() else float("nan"),
-    }
+def scores(rewards: np.ndarray, name: str | None) -> dict[str, float]:
+    """Figures of rewards [N, steps]: every step at the goal counts once, none after leaving it.
+
+    name: the D4RL map; None for others, which have no score.
+    """
+    returns, reached = rewards.sum(axis=1), rewards.any(axis=1)
+    figures = {"n": len(rewards), "return_mean": float(returns.mean())}
+    if name is not None:
+        low, high = reference_scores(name)
+        score = 100 * (returns - low) / (high - low)
+        figures |= {"score": float(score.mean()), "score_se": float(score.std(ddof=1) / np.sqrt(len(score)))}
+    first = float(rewards.argmax(axis=1)[reached].mean()) if reached.any() else float("nan")
+    return figures | {"success": float(reached.mean()), "first_reach": first}

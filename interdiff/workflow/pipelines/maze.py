@@ -20,8 +20,8 @@ from interdiff.maze.planner.settings import (
     SegmentCostSettings,
     SelectorSettings,
 )
-from interdiff.maze.world.layouts import load_layout
-from interdiff.maze.world.settings import DataSettings, LayoutSettings
+from interdiff.maze.world.layouts import MAPS, load_layout
+from interdiff.maze.world.settings import DataSettings, LayoutSettings, RandomMapsSettings
 from interdiff.settings import BASE, Count, Name, Section
 from interdiff.workflow.variants import Node, WithVariants, resolve
 
@@ -186,10 +186,27 @@ class MazeConfig(WithVariants):
         for key, name in self.report.driven_variants():
             if settings[name]["sampling"]["policy"] == "dp":
                 raise InputError(f"report.{key}: {name} takes keyframes from the ground truth (policy dp)")
+        for task, names in self.report.rollouts.tasks.items():
+            for name in names:
+                self._check_task(task, name)
         for k in self.report.selection.counts:
             if k not in self.base.masks.levels:
                 raise InputError(f"report.selection.counts: K={k} is not among base.masks.levels")
         return self
+
+    def map_of(self, name: str) -> str | RandomMapsSettings:
+        """The map of a task: that of a layout of this name, else D4RL's."""
+        return self.layouts[name].map if name in self.layouts else name
+
+    def _check_task(self, task: str, name: str) -> None:
+        key, drawn = f"report.rollouts.tasks.{task}", self.map_of(name)
+        if not isinstance(drawn, str):
+            raise InputError(f"{key}: {name!r} is a family of mazes, expected single ones")
+        if drawn == name and name not in MAPS:
+            known = ", ".join(dict.fromkeys([*self.layouts, *MAPS]))
+            raise InputError(f"{key}: unknown layout {name!r}; expected one of {known}")
+        if task != "multi" and load_layout(drawn, name).goal is None:
+            raise InputError(f"{key}: layout {name!r} has no goal 'G' in its map")
 
 
 def _check_layout(name: str, layout: LayoutSettings) -> None:

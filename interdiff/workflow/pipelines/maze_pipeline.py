@@ -124,6 +124,7 @@ class MazePipeline(Pipeline):
         return rollouts.model_dump(exclude={"tasks", "drawn_task"}) | {
             "task": wildcards.task,
             "layout": wildcards.map,
+            "map": self.config.map_of(wildcards.map),
             "sampling": {
                 name: self.resolved.section("samples", item.variant) for name, item in rollouts.planners.items()
             },
