@@ -18,6 +18,7 @@ use rule maze_stage as prepare with:
         train="<results>/maze/prepared/{variant}/train.npz",
         val="<results>/maze/prepared/{variant}/val.npz",
         test="<results>/maze/prepared/{variant}/test.npz",
+        counts="<results>/maze/prepared/{variant}/counts.csv",
     pathvars:
         job="prepare/{variant}",
     wildcard_constraints:

@@ -193,6 +193,20 @@ def test_flip_y_mirrors_everything_and_back(streams, prepared):
             np.testing.assert_allclose(again[key], values, atol=1e-7)
 
 
+def test_a_few_colliding_sequences_are_dropped_and_counted(streams):
+    layout, stream = streams[0]
+    arrays = dict(stream.arrays) | {"infos/qpos": stream.arrays["infos/qpos"].copy()}
+    spans = segment_spans(stream, 16)
+    middle = int(spans.first[3] + spans.last[3]) // 2
+    arrays["infos/qpos"][middle] = (0, 0)  # in a wall
+    splits, counts = prepare([(layout, Stream(arrays, layout))], frames=2000)
+    assert counts["umaze"]["leaving free space"] == 1
+    assert spans.first[3] not in joined(splits, "first_row")
+    assert sum(counts["umaze"].values()) == stream.ends.sum()
+    with pytest.raises(InputError, match=r"1 of \d+ demonstrations .*data\.colliding_fraction=0\.001"):
+        prepare([(layout, Stream(arrays, layout))], frames=2000, colliding_fraction=0.001)
+
+
 def test_data_of_another_map_is_refused(streams):
     with pytest.raises(
         InputError,

@@ -78,7 +78,7 @@ class RolloutsSettings(DrivingSettings):
             "multi": ["umaze", "medium", "large"],
             "heldout": ["umaze_eval", "medium_eval", "large_eval"],
         },
-        description="layouts, or else D4RL's maps, by task: the map's goal, random goals, and the goal of maps never trained on",
+        description="layouts or D4RL's maps by task: the map's goal, random goals, and the goal of maps never trained on",
     )
     drawn_task: Task = Field("multi", description="task whose episodes are drawn")
 

@@ -96,6 +96,7 @@ def prepare(
     blocks: int = 20,
     hold_out: str = "blocks",
     seed: int = 0,
+    colliding_fraction: float = 0.1,
     flip_y: bool = False,
     sdf_resolution: int = 8,
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, int]]]:
@@ -109,7 +110,8 @@ def prepare(
     "segments" (goal to goal, `min_steps` or longer) or "windows" (of `horizon` steps, one number or one
     for each layout by its name, every `stride` rows). The splits are shares of every layout's time blocks, or with
     `hold_out` "mazes" of the layouts.
-    Raises InputError where a split is empty or a sequence collides with its own map.
+    Sequences that leave their map's free space are dropped. Raises InputError where a split is empty or more than
+    `colliding_fraction` of a layout's sequences do so.
     """
     if mode not in ("segments", "windows"):
         raise InputError(f"mode={mode!r}: expected 'segments' or 'windows'")
@@ -129,7 +131,9 @@ def prepare(
             spans = window_spans(stream, steps[layout.name], stride, cross_goals)
         else:
             spans = segment_spans(stream, min_steps)
-        part, counts[layout.name] = _sequences(layout, stream, spans, frames, grid, splits_of[number])
+        part, counts[layout.name] = _sequences(
+            layout, stream, spans, frames, grid, splits_of[number], colliding_fraction
+        )
         parts.append({**part, "layout": np.full(len(part["goal"]), number, dtype=np.int16)})
     merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     split = merged.pop("split")
@@ -147,14 +151,21 @@ def prepare(
 
 
 def _sequences(
-    layout: Layout, stream: Stream, spans: Spans, frames: int, grid: int, split_of_block: np.ndarray
+    layout: Layout,
+    stream: Stream,
+    spans: Spans,
+    frames: int,
+    grid: int,
+    split_of_block: np.ndarray,
+    colliding_fraction: float,
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """One stream's resampled sequences with their split (index into SPLITS), and the counts of `prepare`."""
     blocks = len(split_of_block)
     first_block, last_block = (rows * blocks // len(stream.ends) for rows in (spans.first, spans.last))
     spans = spans.keep(first_block == last_block, "straddling a block border")
     sequences = resample(stream, spans, frames, grid)
-    _check_free(layout, sequences, occupancy(layout, grid))
+    free = _free(layout, sequences, occupancy(layout, grid), colliding_fraction)
+    sequences, spans = {key: values[free] for key, values in sequences.items()}, spans.keep(free, "leaving free space")
     split = split_of_block[spans.first * blocks // len(stream.ends)]
     counts = {name: int((split == index).sum()) for index, name in enumerate(SPLITS)}
     return {**sequences, "split": split}, counts | spans.dropped
@@ -207,13 +218,16 @@ def _map_arrays(layouts: Sequence[Layout], grid: int, resolution: int) -> dict[s
     }
 
 
-def _check_free(layout: Layout, sequences: dict[str, np.ndarray], walls: np.ndarray) -> None:
+def _free(layout: Layout, sequences: dict[str, np.ndarray], walls: np.ndarray, colliding: float) -> np.ndarray:
+    """Which sequences stay in free space, bool [n]; InputError where more than the share `colliding` do not."""
     collides = piece_collisions(sequences["positions"], walls)
-    if collides.any():
+    free: np.ndarray = ~np.any(collides, axis=1)
+    if (bad := int((~free).sum())) > colliding * len(free):
         sequence, piece = np.argwhere(collides)[0]
-        bad, row = int(collides.any(axis=1).sum()), sequences["first_row"][sequence]
+        row = sequences["first_row"][sequence]
         raise InputError(
             f"layout {layout.name!r}: {bad} of {len(collides)} demonstrations leave free space, first that "
             f"from row {row}, between frames {piece} and {piece + 1}; expected data of this very map, and "
-            "frames dense enough to follow it"
+            f"frames dense enough to follow it (data.colliding_fraction={colliding} of them may be dropped)"
         )
+    return free

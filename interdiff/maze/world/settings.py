@@ -89,6 +89,9 @@ class DataSettings(Section):
         "blocks", description="what the splits are made of: time blocks of every maze, or whole mazes (the same shares)"
     )
     seed: int = Field(0, ge=0, description="seed of that draw")
+    colliding_fraction: Fraction = Field(
+        0.1, description="share of a layout's sequences that may be dropped for leaving free space; more is an error"
+    )
     flip_y: bool = Field(False, description="mirror everything along y")
     sdf_resolution: Count = Field(8, description="signed-distance samples per cell and axis")
 

@@ -30,9 +30,9 @@ SECTIONS: Sections = {
         "Planners in the simulator",
         {
             "rollouts.csv": "Every planner drives the ball from the same starts to the same goals with the same tracker; from "
-            "rollouts.csv. score: D4RL's normalised score with its standard error, of its maps alone; success: share of episodes that touch the "
-            "goal; first_reach: their first step there; plan_ms: median time of a plan at batch 1; token_evals: tokens "
-            "through all networks per plan. name/tracker: the same plans with another tracker; "
+            "rollouts.csv. score: D4RL's normalised score, on its maps, with its standard error; success: share of "
+            "episodes that touch the goal; first_reach: their first step there; plan_ms: median time of a plan at batch 1; "
+            "token_evals: tokens through all networks per plan. name/tracker: the same plans with another tracker; "
             "name_retimed: a baseline's paths driven as fast as the motors allow.",
             "driven.png": "What each planner drove in the first episodes of a task, not picked; a row per layout. Dot: start. "
             "Star: goal.",
