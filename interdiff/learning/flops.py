@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from interdiff.learning.networks import Transformer
+from interdiff.learning.parallel import without_weights
+
+
+def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+FUSED_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten._scaled_dot_product_fused_attention_overrideable: _attention_flops,
+}
+"""Kernels whose formula torch's counter does not know; it knows those of CUDA."""
+COUNTED: WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], int]] = WeakKeyDictionary()
 
 
 def counted_tokens(run: Callable[[], object]) -> int:
@@ -28,8 +41,18 @@ def counted_tokens(run: Callable[[], object]) -> int:
 
 
 def counted_flops(run: Callable[[], object]) -> int:
-    """Floating point operations of the products and convolutions in a call."""
-    # The fused attention kernels are not counted: the plain one does the same products.
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+    """Floating point operations of the products, convolutions and attention in a call."""
+    with FlopCounterMode(display=False, custom_mapping=FUSED_ATTENTION) as counter, torch.no_grad():
         run()
     return counter.get_total_flops()
+
+
+def forward_flops(network: nn.Module, *inputs: Tensor) -> int:
+    """Of a network's answer to inputs, from their shapes alone: counted on the meta device, once for each set of shapes."""
+    shapes = tuple((given.shape, given.dtype) for given in inputs)
+    counted = COUNTED.setdefault(network, {})
+    if shapes not in counted:
+        # A copy is not compiled: what compiled code does is not seen by the counter.
+        copied = without_weights(network).to("meta")
+        counted[shapes] = counted_flops(lambda: copied(*(given.to("meta") for given in inputs)))
+    return counted[shapes]

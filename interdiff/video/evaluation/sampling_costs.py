@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from interdiff.learning.flops import counted_flops
+from interdiff.learning.flops import counted_flops, forward_flops
 from interdiff.learning.timing import median_milliseconds
 from interdiff.video.backbone.wan import WanDenoiser
 
@@ -23,12 +24,36 @@ def sampling_costs(
     """
     frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
     level = noise.new_full((len(noise), 1), 0.5)
-    flops = counted_flops(lambda: sample(noise[:1], embed[:1]))
+    flops = sampling_flops(sample, noise[:1], embed[:1])
     with torch.no_grad():
         step_seconds = median_milliseconds(lambda n: model(noise, level, embed, frames)) / 1e3
     return {
         "flops": flops,
         "seconds": seconds / len(noise),
-        "full_step_units": flops / counted_flops(lambda: model(noise[:1], level[:1], embed[:1], frames[:1])),
+        "full_step_units": flops / forward_flops(model, noise[:1], level[:1], embed[:1], frames[:1]),
         "full_step_seconds": seconds / step_seconds,
     }
+
+
+def sampling_flops(sample: Callable[[Tensor, Tensor], object], noise: Tensor, embed: Tensor) -> int:
+    """Of sampling a batch. Denoisers do not run: they answer zeros, and are counted from the shapes of what they are given."""
+    asked: list[tuple[WanDenoiser, list[Tensor]]] = []
+
+    def answer(network: WanDenoiser, *inputs: Tensor) -> Tensor:
+        asked.append((network, [given.to("meta") for given in inputs]))
+        return torch.zeros_like(inputs[0])
+
+    with _answering(answer):
+        others = counted_flops(lambda: sample(noise, embed))
+    return others + sum(forward_flops(network, *inputs) for network, inputs in asked)
+
+
+@contextmanager
+def _answering(answer: Callable[..., Tensor]) -> Iterator[None]:
+    """Denoisers answer by a function."""
+    forward = WanDenoiser.forward
+    WanDenoiser.forward = answer  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        WanDenoiser.forward = forward  # type: ignore[method-assign]

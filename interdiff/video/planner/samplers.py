@@ -31,7 +31,10 @@ Folder = Callable[[str], Path]
 
 
 def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
-    """A method of metrics.csv; `oracle`, of training clips, is read where neither prompt nor noise choose keyframes."""
+    """A method of metrics.csv; from here on the backbone, too, is one that samples (`for_sampling`).
+
+    oracle: of training clips, read where neither prompt nor noise choose keyframes.
+    """
     device = next(backbone.parameters()).device
     negative = load_negative(folder("negative") / "negative.npz", device)
     guidance = Guidance(settings.sampling.guidance, negative, settings.sampling.guided_below)
@@ -53,6 +56,8 @@ def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, set
         max_gap_factor=settings.max_gap_factor,
         trained_noise=settings.trained_noise,
     )
+    # Last, since the networks of both phases are copies of it.
+    for_sampling(backbone, compiled)
     generator = draws.generator_of(settings.seed)
     return lambda noise, embed: both.sample(noise, embed, generator)
 
