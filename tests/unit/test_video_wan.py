@@ -180,6 +180,31 @@ def test_what_is_made_of_a_backbone_in_bf16_samples_as_it_does(stock, inputs, tm
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_low_rank_changes_are_part_of_the_weights_that_sample(stock, inputs, tmp_path, monkeypatch, precision):
+    z, embed = inputs
+    settings, level = TuningSettings(kind="lora", rank=2), torch.full((B, 1), 0.5)
+    backbone = WanDenoiser(copy.deepcopy(stock), preconditioned=False).to(precision)
+    model = tuned(backbone, settings)
+    torch.manual_seed(0)
+    for parameter in learned(model).values():
+        torch.nn.init.normal_(parameter, std=0.4)
+    files = {"model": tmp_path / MODEL, "config": tmp_path / CONFIG, "history": tmp_path / "history.csv"}
+    save_checkpoint(files, learned(model), {"kind": "keyframes", "model": dict(tuned_config(settings))}, [])
+    loaded = load_tuned(tmp_path, "keyframes", backbone)
+    assert {name: p.dtype for name, p in loaded.named_parameters()} == {
+        name: p.dtype for name, p in backbone.named_parameters()
+    }
+    assert not [module for module in loaded.modules() if "peft" in type(module).__module__]
+    expected, rounding = model(z, level, embed, ALL), {torch.float32: 1e-5, torch.bfloat16: 0.02}[precision]
+    assert (backbone(z, level, embed, ALL) - expected).abs().mean() > 0.1 * expected.abs().mean()
+    monkeypatch.setattr(torch.nn.Parameter, "is_cuda", True, raising=False)
+    for network in (loaded, for_sampling(loaded, "no")):
+        off = (network(z, level, embed, ALL) - expected).abs().mean()
+        assert off < rounding * expected.abs().mean()
+
+
+@torch.no_grad()
 def test_a_diffusers_checkout_loads_in_bf16_with_what_wan_keeps_in_fp32(stock, inputs, tmp_path):
     z, embed = inputs
     stock.save_pretrained(tmp_path)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from interdiff.learning.checkpoints import CONFIG, MODEL, load_weights, model_config
@@ -49,13 +51,27 @@ def tuned_config(settings: TuningSettings) -> Mapping[str, Any]:
 def load_tuned(folder: Path, kind: str, backbone: WanDenoiser) -> WanDenoiser:
     """A checkpoint of a network made of this backbone, in evaluation mode and in the backbone's own precision.
 
+    It has the backbone's layers and no others: low-rank changes are part of their weights.
+
     Raises:
         InputError: it is of another kind, or of a backbone of another size.
     """
     model = tuned(backbone, validated(TuningSettings, model_config(folder / CONFIG, kind), str(folder / CONFIG)))
     load_weights(folder / MODEL, model, learned(model))
+    _merge(model)
     match_precision(model, backbone)
     return model.requires_grad_(False).to(next(backbone.parameters()).device).eval()
+
+
+@torch.no_grad()
+def _merge(model: WanDenoiser) -> None:
+    """Add low-rank changes to the weights that they change, in fp32, layer by layer, and take their layers away."""
+    layers: list[Any] = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    for layer in layers:
+        weight = layer.get_base_layer().weight
+        (change,) = map(layer.get_delta_weight, layer.active_adapters)
+        weight.copy_(weight.float() + change)
+    model.transformer.unload_lora()
 
 
 def match_precision(model: WanDenoiser, backbone: WanDenoiser) -> None:
