@@ -104,7 +104,8 @@ def _no_data(frames: int, cells: int, resolution: int, device: torch.device) -> 
         layout=nothing.long(),
         occupancy=torch.zeros(1, cells, cells, device=device),
         sdf=torch.zeros(1, cells * resolution, cells * resolution, device=device),
-        steps=torch.zeros(1, cells**2, cells**2, device=device),
+        steps=nothing.view(0, 1).expand(0, cells**2),
+        ends=nothing.long().view(0, 1).expand(0, 2),
         layouts=[],
     )
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from interdiff.maze.planner.conditions import steps_from_ends
 from interdiff.maze.planner.data import Prepared
-from interdiff.maze.world.layouts import cell_steps, load_layout, occupancy, signed_distance
+from interdiff.maze.world.layouts import load_layout, occupancy, signed_distance
 
 CELLS = 5
 
@@ -21,14 +22,18 @@ def prepared_data() -> Callable[[int], Prepared]:
         walks = torch.randn(6, frames, 2, generator=generator).cumsum(1) / 50
         states = torch.cat([0.5 + walks, walks], dim=-1)
         layouts = [load_layout(name) for name in ("umaze", "umaze_eval")]
+        walls = torch.tensor(np.stack([occupancy(layout, CELLS) for layout in layouts])).float()
+        numbers, start, goal = torch.arange(2).repeat_interleave(3), states[:, 0], states[:, -1, :2]
+        steps, ends = steps_from_ends(walls, numbers, start, goal)
         return Prepared(
             states=states,
-            start=states[:, 0],
-            goal=states[:, -1, :2],
-            layout=torch.arange(2).repeat_interleave(3),
-            occupancy=torch.tensor(np.stack([occupancy(layout, CELLS) for layout in layouts])).float(),
+            start=start,
+            goal=goal,
+            layout=numbers,
+            occupancy=walls,
             sdf=torch.tensor(np.stack([signed_distance(layout, CELLS, 8) for layout in layouts])).float(),
-            steps=torch.tensor(np.stack([cell_steps(occupancy(layout, CELLS)) for layout in layouts])),
+            steps=steps,
+            ends=ends,
             layouts=["umaze", "umaze_eval"],
         )
 

@@ -3,10 +3,10 @@ import pytest
 
 from interdiff.errors import InputError
 from interdiff.maze.world.layouts import (
-    FAR,
     MAPS,
     cell_distances,
     cell_steps,
+    far,
     load_layout,
     occupancy,
     parse_layout,
@@ -116,8 +116,19 @@ def test_cell_distances_follow_corridors():
 def test_steps_between_cells_are_those_of_a_search_from_each(name):
     layout, grid = load_layout(name), 13
     walls = occupancy(layout, grid)
-    steps = cell_steps(walls).reshape(grid, grid, grid, grid)
+    steps = cell_steps(walls, np.arange(grid * grid)).reshape(grid, grid, grid, grid)
     for cell in layout.free_cells:
-        distances = np.minimum(cell_distances(walls.astype(bool), cell), FAR)
+        distances = np.minimum(cell_distances(walls.astype(bool), cell), far(grid))
         np.testing.assert_array_equal(steps[cell], distances)
-    assert (steps[0, 0].ravel()[1:] == FAR).all()
+    assert (steps[0, 0] == far(grid)).all()
+
+
+def test_ways_longer_than_a_byte_are_counted_from_the_cells_asked_alone():
+    walls = np.ones((101, 101), dtype=np.uint8)
+    walls[1:-1:2, 1:-1] = 0
+    walls[2:-1:4, -2] = walls[4:-1:4, 1] = 0  # one corridor, back and forth
+    steps = cell_steps(walls, np.array([1 * 101 + 1, 0]))
+    assert steps.shape == (2, 101 * 101)
+    assert steps[0].reshape(101, 101)[99, 1] == 50 * 98 + 49 * 2
+    assert (steps[1] == far(101)).all()
+    assert far(101) > 50 * 100

@@ -18,7 +18,7 @@ from interdiff.maze.planner.networks import Condition, Waypoints, from_network, 
 from interdiff.maze.planner.refiner import Refiner, project_out_of_walls
 from interdiff.maze.planner.segment_cost import SegmentCostModel
 from interdiff.maze.planner.selector import KeyframeSelector, level_costs
-from interdiff.maze.world.layouts import cell_steps, load_layout, occupancy, signed_distance
+from interdiff.maze.world.layouts import load_layout, occupancy, signed_distance
 from interdiff.two_phase.interpolation import interpolate
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 
@@ -51,12 +51,11 @@ def condition_of(samples=range(B)):
     """The condition of samples of two layouts: the first three are of one, the others of the other."""
     layouts = [load_layout(name) for name in ("umaze", "umaze_eval")]
     groups = sorted({sample // PER_LAYOUT for sample in samples})
-    walls = np.stack([occupancy(layout, CELLS) for layout in layouts])[groups]
-    sdf = np.stack([signed_distance(layout, CELLS, 8) for layout in layouts])[groups]
+    walls = torch.tensor(np.stack([occupancy(layout, CELLS) for layout in layouts])[groups]).float()
+    sdf = torch.tensor(np.stack([signed_distance(layout, CELLS, 8) for layout in layouts])[groups]).float()
     rows = list(samples)
-    steps = np.stack([cell_steps(w) for w in walls])
-    maps = (torch.tensor(values).float() for values in (walls, sdf, steps))
-    return Condition(*maps, STATES[rows, 0], STATES[rows, -1, :2])
+    start, goal = STATES[rows, 0], STATES[rows, -1, :2]
+    return Condition(walls, sdf, conditions.route_steps(walls, start, goal), start, goal)
 
 
 def in_double(condition):

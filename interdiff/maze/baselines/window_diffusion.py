@@ -8,7 +8,6 @@ other tokens, one model for all layouts, so that methods are compared and not ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from interdiff.errors import InputError
 from interdiff.files import load_arrays
+from interdiff.maze.planner.conditions import route_steps
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, denoised, known_entries
 from interdiff.maze.planner.networks import ROUTE_WIDTH, TOP_SPEED, Condition, from_network, to_network
@@ -138,8 +138,8 @@ def no_difficulty(z_bkc: Tensor) -> Tensor:
 
 def segment_condition(maps: Condition, start: Tensor, end: Tensor) -> Condition:
     """The condition of segments between world states [B, 4], on the maps of another condition."""
-    cells = maps.cells
-    return replace(maps, start=torch.cat([start[:, :2] / cells, start[:, 2:]], dim=-1), goal=end[:, :2] / cells)
+    own = torch.cat([start[:, :2] / maps.cells, start[:, 2:]], dim=-1), end[:, :2] / maps.cells
+    return Condition(maps.occupancy, maps.sdf, route_steps(maps.occupancy, *own), *own)
 
 
 @torch.no_grad()

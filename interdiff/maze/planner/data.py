@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,8 +12,8 @@ from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.learning import draws
 from interdiff.learning.processes import parts
+from interdiff.maze.planner.conditions import steps_from_ends
 from interdiff.maze.planner.networks import Condition
-from interdiff.maze.world.layouts import cell_steps
 
 FEWEST_PER_LAYOUT = 2
 """Sequences of a layout in a training batch, if there are more layouts than that leaves room for."""
@@ -26,7 +25,8 @@ class Prepared:
     """A split of prepared data on one device.
 
     states [N, T, 4] normalised positions and d position / d tau, start [N, 4], goal [N, 2], layout [N] int64 (sorted),
-    occupancy [L, G, G], sdf [L, R, R], steps [L, G * G, G * G] between cells, layouts: their names.
+    occupancy [L, G, G], sdf [L, R, R], steps [P, G * G] to every cell from those where sequences begin or end, ends [N, 2]:
+    rows of `steps` for start and goal, layouts: their names.
     """
 
     states: Tensor
@@ -36,6 +36,7 @@ class Prepared:
     occupancy: Tensor
     sdf: Tensor
     steps: Tensor
+    ends: Tensor
     layouts: list[str]
 
     @property
@@ -60,9 +61,8 @@ class Prepared:
 
     def subset(self, rows: Tensor) -> Prepared:
         """The given rows alone; the maps stay."""
-        return replace(
-            self, states=self.states[rows], start=self.start[rows], goal=self.goal[rows], layout=self.layout[rows]
-        )
+        of_rows = ("states", "start", "goal", "layout", "ends")
+        return replace(self, **{name: getattr(self, name)[rows] for name in of_rows})
 
     @property
     def occurring(self) -> list[int]:
@@ -97,9 +97,8 @@ class Prepared:
     def condition(self, rows: Tensor) -> Condition:
         """The condition of rows that are ordered by layout, equally many of each layout that occurs."""
         layouts = torch.unique_consecutive(self.layout[rows])
-        return Condition(
-            self.occupancy[layouts], self.sdf[layouts], self.steps[layouts], self.start[rows], self.goal[rows]
-        )
+        steps = self.steps[self.ends[rows]]
+        return Condition(self.occupancy[layouts], self.sdf[layouts], steps, self.start[rows], self.goal[rows])
 
     def chunks(self, size: int) -> list[Tensor]:
         """All rows in order, in chunks of one layout each."""
@@ -113,13 +112,16 @@ def load_prepared(path: Path, device: torch.device) -> Prepared:
     def tensor(name: str, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.as_tensor(arrays[name], dtype=dtype, device=device)
 
+    walls, layout, start, goal = tensor("occupancy"), tensor("layout", torch.int64), tensor("start"), tensor("goal")
+    steps, ends = steps_from_ends(walls, layout, start, goal)
     return Prepared(
         states=torch.cat([tensor("positions"), tensor("velocities")], dim=-1),
-        start=tensor("start"),
-        goal=tensor("goal"),
-        layout=tensor("layout", torch.int64),
-        occupancy=tensor("occupancy"),
+        start=start,
+        goal=goal,
+        layout=layout,
+        occupancy=walls,
         sdf=tensor("sdf"),
-        steps=torch.as_tensor(np.stack([cell_steps(walls) for walls in arrays["occupancy"]]), device=device),
+        steps=steps,
+        ends=ends,
         layouts=[str(name) for name in arrays["layouts"]],
     )

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from interdiff.learning.networks import Context, FourierFeatures, Transformer, mlp
 from interdiff.learning.precision import full_precision
-from interdiff.maze.world.layouts import FAR
+from interdiff.maze.world.layouts import far
 
 STATE_CHANNELS = 4
 # Sequences hold positions in [0, 1] and d position / d tau; networks see them with a spread of about one.
@@ -30,8 +30,8 @@ ROUTE_SCALE = 3.0
 class Condition:
     """What a plan is conditioned on; B samples ordered by group, B / G of each group.
 
-    occupancy [G, cells, cells] float, sdf [G, R, R] world units, steps [G, cells^2, cells^2] between cells, start [B, 4]
-    (normalised position, world velocity), goal [B, 2] normalised.
+    occupancy [G, cells, cells] float, sdf [G, R, R] world units, steps [B, 2, cells^2] to every cell from start and
+    goal, start [B, 4] (normalised position, world velocity), goal [B, 2] normalised.
     """
 
     occupancy: Tensor
@@ -129,15 +129,10 @@ class Waypoints(nn.Module):
     def forward(self, condition: Condition) -> tuple[Tensor, Tensor]:
         cells, groups = condition.cells, len(condition.occupancy)
         group = torch.arange(groups, device=condition.goal.device).repeat_interleave(len(condition.goal) // groups)
-
-        def steps_to(points: Tensor) -> Tensor:
-            row, col = (points * cells).long().clamp(0, cells - 1).unbind(-1)
-            return condition.steps[group, row * cells + col].to(points.dtype)
-
-        from_start, to_goal = steps_to(condition.start[:, :2]), steps_to(condition.goal)
+        from_start, to_goal = condition.steps.to(condition.goal.dtype).unbind(1)
         free = condition.occupancy.flatten(1)[group] == 0
         total = from_start + to_goal
-        length = total.masked_fill(~free, 2.0 * FAR).amin(1, keepdim=True)
+        length = total.masked_fill(~free, 2.0 * far(cells)).amin(1, keepdim=True)
         detour, progress = (total - length)[:, None], from_start / total.clamp_min(1)
         lag = (progress[:, None] - self.times[:, None]) * (length[:, None] + 1)
         sharpness = F.softplus(self.sharpness) * 2

@@ -92,7 +92,8 @@ class TwoPhasePlanner:
             layout=torch.zeros(count, dtype=torch.int64, device=like.device),
             occupancy=condition.occupancy,
             sdf=condition.sdf,
-            steps=condition.steps,
+            steps=condition.steps.flatten(0, 1),
+            ends=torch.arange(2 * count, device=like.device).view(count, 2),
             layouts=[layout.name],
         )
 

@@ -14,8 +14,6 @@ import numpy as np
 
 from interdiff.errors import InputError
 
-FAR = 255
-"""Steps between cells that no way joins."""
 OFFSET = 0.7
 """Grid coordinates minus joint positions (qpos), in cells, which are world units."""
 
@@ -105,23 +103,29 @@ def occupancy(layout: Layout, grid: int) -> np.ndarray:
     return padded
 
 
-def cell_steps(walls: np.ndarray) -> np.ndarray:
-    """Steps over adjoining free cells between all pairs: walls [G, G] -> uint8 [G * G, G * G], FAR where there is no way."""
-    free = walls == 0
-    rows, cols = np.nonzero(free)
-    reached = np.full((len(rows), *walls.shape), FAR, dtype=np.uint8)
+def far(grid: int) -> int:
+    """Steps between cells of a square grid that no way joins: more than any way has.
+
+    Trained networks know 255 from grids of up to 16 x 16.
+    """
+    return max(255, grid**2 - 1)
+
+
+def cell_steps(walls: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Steps over adjoining free cells: walls [G, G], cells [N] as row * G + column -> int32 [N, G * G], `far` without a way."""
+    free, none = walls == 0, far(len(walls))
+    rows, cols = np.divmod(cells, len(walls))
+    reached = np.full((len(rows), *walls.shape), none, dtype=np.int32)
     front = np.zeros((len(rows), *(side + 2 for side in walls.shape)), dtype=bool)
-    front[np.arange(len(rows)), rows + 1, cols + 1] = True
+    front[np.arange(len(rows)), rows + 1, cols + 1] = free[rows, cols]
     inner = front[:, 1:-1, 1:-1]
-    for distance in range(FAR):
+    for distance in range(none):
         if not inner.any():
             break
         reached[inner] = distance
         beside = front[:, :-2, 1:-1] | front[:, 2:, 1:-1] | front[:, 1:-1, :-2] | front[:, 1:-1, 2:]
-        inner[:] = beside & free & (reached == FAR)
-    steps = np.full((*walls.shape, *walls.shape), FAR, dtype=np.uint8)
-    steps[rows, cols] = reached
-    return steps.reshape(walls.size, walls.size)
+        inner[:] = beside & free & (reached == none)
+    return reached.reshape(len(rows), walls.size)
 
 
 def signed_distance(layout: Layout, grid: int, resolution: int) -> np.ndarray:
