@@ -1,3 +1,4 @@
+from interdiff.workflow.engine.adoption import adopt
 from interdiff.workflow.config import load_config
 from interdiff.workflow.locks import claim_results
 from interdiff.workflow.tracking.connection import configure
@@ -11,6 +12,7 @@ configfile: "config.yaml"
 
 CONFIG = load_config(config)
 configure(**CONFIG.tracking.model_dump(), results=CONFIG.results)
+adopt(CONFIG.results, workflow)
 
 
 pathvars:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from interdiff.errors import InputError
 from interdiff.files import file_sha256
+from interdiff.workflow.engine.dry_run import Job, parse, snakemake
 from interdiff.workflow.manifest import (
     FOLDER,
     Manifest,
@@ -22,14 +23,17 @@ from interdiff.workflow.manifest import (
     relative_to,
     shapes,
 )
+from interdiff.workflow.why import differences
 
 UNRECORDED = ("logs", "benchmarks", FOLDER)
 """Folders of runs, not of what they make; so are hidden folders and MLflow's at the root."""
 
 HELP = """
 Named are files that are missing, damaged, edited by hand or copied from elsewhere, that were made from other inputs
-than those there are now, and that no stage has recorded. Run it while nothing writes there. Exit code: 0 if all is
-well, 1 if there is anything to name, 2 if there is no such folder.
+than those there are now or by other settings or code than those of now, and that no stage has recorded. Artifacts of
+variants that the configuration no longer has are not compared with it. Options go to snakemake and say what the
+configuration is, such as --workflow-profile profiles/smoke beside results-smoke. Run it while nothing writes there.
+Exit code: 0 if all is well, 1 if there is anything to name, 2 if there is no such folder or no such configuration.
 """
 
 
@@ -102,6 +106,34 @@ def _outdated(records: list[Manifest], inputs: dict[str, str]) -> Iterator[tuple
             yield record.first, f"made from another {', another '.join(others)}"
 
 
+def compare(results: Path, options: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """First output and what differs for each record that was made by other settings or code than those of now.
+
+    options: of snakemake, where the configuration of now is not config.yaml alone.
+
+    Raises:
+        InputError: Snakemake refuses the configuration or misses an input (its message).
+    """
+    records = {record.first: record for record in _records(results)[0]}
+    for name, job in _jobs(results, list(records), options).items():
+        if name in records and (found := differences(job, records[name].spec)):
+            yield name, f"outdated: {'; '.join(found)}"
+
+
+def _jobs(results: Path, names: list[str], options: Sequence[str]) -> dict[str, Job]:
+    """The jobs that would make files and all that they follow, by first output, but for files that no rule makes now."""
+    options = options or ["--config", f"results={results}"]
+    while names:
+        code, text = snakemake(*(f"{results}/{name}" for name in names), "--forceall", *options)
+        if code == 0:
+            return {job.paths("output")[0]: job for job in parse(text)}
+        gone = re.search(r"No rule to produce (.*) \(if you use input functions", text)
+        if gone is None:
+            raise InputError(text.strip())
+        names = [name for name in names if Path(name).parent != Path(relative_to(results, Path(gone[1]))).parent]
+    return {}
+
+
 def _unlisted(results: Path, listed: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for path in sorted(path for path in results.rglob("*") if path.is_file()):
         name = path.relative_to(results)
@@ -115,13 +147,21 @@ def _unlisted(results: Path, listed: dict[str, Any]) -> Iterator[tuple[str, str]
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m interdiff.workflow.verify", description=__doc__, epilog=HELP)
+    parser = argparse.ArgumentParser(
+        prog="python -m interdiff.workflow.verify",
+        usage="%(prog)s [-h] [results] [OPTION OF SNAKEMAKE ...]",
+        description=__doc__,
+        epilog=HELP,
+        allow_abbrev=False,
+    )
     parser.add_argument(
         "results", nargs="?", type=Path, default=Path("results"), help="results root (default: results)"
     )
-    results = parser.parse_args().results
+    arguments, options = parser.parse_known_args()
+    results = arguments.results
     try:
         count, problems = verify(results)
+        problems += compare(results, options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

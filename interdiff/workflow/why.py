@@ -16,7 +16,7 @@ from typing import Any
 from interdiff.errors import InputError
 from interdiff.files import canonical_json
 from interdiff.tables import read_table
-from interdiff.workflow.dry_run import Job, dry_run, listed, snakemake
+from interdiff.workflow.engine.dry_run import Job, dry_run, listed, snakemake
 from interdiff.workflow.manifest import Manifest, manifest_files, read_manifest
 from interdiff.workflow.pipelines.maze import MAZE_STAGES
 from interdiff.workflow.tracking.connection import flat

@@ -224,12 +224,12 @@ def test_a_second_run_does_nothing(smoke):
 
 
 def test_verify_passes_and_names_a_damaged_file(smoke):
-    code, text = run(smoke, "interdiff.workflow.verify", "results-smoke")
+    code, text = run(smoke, "interdiff.workflow.verify", "results-smoke", *PROFILE)
     assert code == 0, text
     path = RESULTS / "refiner/base/model.safetensors"
     content, status = (smoke / path).read_bytes(), (smoke / path).stat()
     (smoke / path).write_bytes(content[:-100])
-    code, text = run(smoke, "interdiff.workflow.verify", "results-smoke")
+    code, text = run(smoke, "interdiff.workflow.verify", "results-smoke", *PROFILE)
     (smoke / path).write_bytes(content)
     os.utime(smoke / path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert code == 1

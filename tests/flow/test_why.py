@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import pytest
 from conftest import SOURCE, Repository, append
 from test_rebuilds import PREPARED_TRAIN, configured, older_with_other_content, package, rename, setting
 
@@ -184,3 +185,43 @@ def test_an_unknown_variant_is_one_error(repository):
     code, text = repository.run("interdiff.workflow.show", "nobody")
     assert code == 2
     assert text.startswith("error: variant 'nobody': unknown; expected base, ")
+
+
+MOVES = {
+    "times kept, without Snakemake's memory": lambda copy: shutil.rmtree(copy.folder / ".snakemake"),
+    "other times, without Snakemake's memory": lambda copy: (
+        shutil.rmtree(copy.folder / ".snakemake"),
+        [os.utime(path) for path in sorted((copy.folder / "results").rglob("*"), reverse=True)],
+    ),
+    "into another root": lambda copy: (
+        os.rename(copy.folder / "results", copy.folder / "elsewhere"),
+        copy.edit("config.yaml", lambda text: f"{text}\nresults: elsewhere\n"),
+    ),
+    "over others": lambda copy: (
+        setting("base", "refiner", "training", "steps", to=7)(copy),
+        os.rename(copy.folder / "results", copy.folder / "kept"),
+        copy.snakemake("--quiet", "all"),
+        shutil.rmtree(copy.folder / "results"),
+        os.rename(copy.folder / "kept", copy.folder / "results"),
+        copy.restore(),
+    ),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_moved_results_are_taken_where_they_match_and_remade_where_they_do_not(built, tmp_path, move):
+    shutil.copytree(built.folder, tmp_path / "repo", symlinks=True)
+    copy = Repository(tmp_path / "repo")
+    MOVES[move](copy)
+    assert copy.jobs() == set()
+    setting("base", "refiner", "collision_weight", to=5.0)(copy)
+    assert copy.jobs() & {"keyframes base", "refiner base"} == {"refiner base"}
+    if "root" not in move:
+        return
+    assert explained(why(copy))["refiner base"] == ["refiner.collision_weight: 50.0 -> 5.0"]
+    code, text = copy.run("interdiff.workflow.verify", "elsewhere")
+    assert code == 1
+    assert (
+        text.splitlines()[0]
+        == "elsewhere/maze/refiner/base/model.safetensors: outdated: refiner.collision_weight: 50.0 -> 5.0"
+    )

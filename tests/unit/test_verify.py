@@ -1,8 +1,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -12,6 +10,7 @@ from safetensors.numpy import save_file
 
 from interdiff.errors import InputError
 from interdiff.files import write_arrays, write_csv, write_json
+from interdiff.workflow import verify as command_line
 from interdiff.workflow.manifest import Manifest, describe, manifest_path, read_manifest, shapes
 from interdiff.workflow.verify import verify
 
@@ -155,17 +154,16 @@ def test_a_record_reads_back(results):
     assert values["outputs"][WEIGHTS]["arrays"] == {"w": "F32[3, 4]"}
 
 
-def command(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "interdiff.workflow.verify", *map(str, words)], cwd=ROOT, capture_output=True, text=True
-    )
+def test_the_command_line_names_and_counts(results, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "compare", lambda results, options: [])
 
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["verify", *map(str, words)])
+        return command_line.main(), *capsys.readouterr()
 
-def test_the_command_line_names_and_counts(results, tmp_path):
-    assert command(results).returncode == 0
+    assert run(results)[0] == 0
     (results / CONFIG).unlink()
-    done = command(results)
-    assert done.returncode == 1
-    assert done.stdout.splitlines() == [f"{results / CONFIG}: missing", f"{results}: recorded files: 5, problems: 1"]
-    done = command(tmp_path / "none")
-    assert (done.returncode, done.stderr) == (2, f"error: {tmp_path / 'none'}: no such folder of results\n")
+    code, out, _ = run(results)
+    assert code == 1
+    assert out.splitlines() == [f"{results / CONFIG}: missing", f"{results}: recorded files: 5, problems: 1"]
+    assert run(tmp_path / "none") == (2, "", f"error: {tmp_path / 'none'}: no such folder of results\n")
