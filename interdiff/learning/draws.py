@@ -74,6 +74,13 @@ def _drawn(
     draw: Callable[[tuple[int, ...], torch.Generator], Tensor], shape: Sequence[int], stream: Stream, device: Device
 ) -> Tensor:
     if not isinstance(stream, PartOfBatch):
-        return draw(tuple(shape), stream).to(device)
+        return moved(draw(tuple(shape), stream), device)
     whole = draw((shape[0] * stream.rows.step, *shape[1:]), stream.generator)
-    return whole[stream.rows].to(device)
+    return moved(whole[stream.rows], device)
+
+
+def moved(tensor: Tensor, device: Device) -> Tensor:
+    """A tensor on a device, on its way to which nobody waits for what the device still has to do."""
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

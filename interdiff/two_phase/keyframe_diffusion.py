@@ -52,10 +52,10 @@ def sample_keyframes(
     Returns:
         [B, K, C].
     """
-    scheduler.set_timesteps(steps, device=values.device)
+    scheduler.set_timesteps(steps)
     z = torch.where(known, values, draws.normal(values.shape, generator, values.device))
-    for t in scheduler.timesteps:
-        level = torch.full((len(z),), (int(t) + 1) / scheduler.config.num_train_timesteps, device=z.device)
+    for t in scheduler.timesteps.tolist():
+        level = torch.full((len(z),), (t + 1) / scheduler.config.num_train_timesteps, device=z.device)
         clean = torch.where(known, values, denoise(z, level))
         z = torch.where(known, values, scheduler.step(clean, t, z).prev_sample)
     return clean

@@ -1,12 +1,14 @@
 """What the teacher says that filling costs: random segments of some clips, at random noise levels."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from interdiff.files import write_arrays
 from interdiff.learning import draws
 from interdiff.video.backbone.backbone import load_backbone
-from interdiff.video.backbone.flow_matching import Guidance, shifted
+from interdiff.video.backbone.flow_matching import shifted
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.planner.segment_cost import teacher_costs
 from interdiff.workflow.pipelines.video_stages import CostTargetsStageSettings
@@ -22,7 +24,6 @@ def main(stage: Stage) -> None:
     settings: CostTargetsStageSettings = stage.settings
     data = ShardDataset(stage.path("index"), ["latent", "embed"])
     model = load_backbone(stage.folder("backbone"), stage.device)
-    unguided = Guidance(1, torch.zeros(0))
     rng, generator = stage.rng(), stage.generator()
     frames = torch.arange(data.shape("latent")[1], device=stage.device)
     longest = min(settings.longest, len(frames) - 1)
@@ -39,7 +40,7 @@ def main(stage: Stage) -> None:
         sigma = shifted(0.02 + 0.96 * u, settings.shift)
         noise = draws.normal(z.shape, generator, stage.device)
         first, last = (torch.from_numpy(index).to(stage.device) for index in (i, i + gap))
-        velocity = unguided.velocity(model, embed, frames.expand(settings.pairs, -1))
+        velocity = partial(model, embed_bld=embed, frames_bf=frames.expand(settings.pairs, -1))
         cost = teacher_costs(velocity, z, noise, first, last, sigma)
         parts.append([np.full(settings.pairs, row), i, i + gap, sigma.numpy(force=True), cost.numpy(force=True)])
     names = ("row", "i", "j", "sigma", "cost")

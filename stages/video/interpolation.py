@@ -36,7 +36,7 @@ def main(stage: Stage) -> None:
         sample = data[number]
         latent = sample["latent"].float().to(stage.device)
         masks = clip_masks(sample["key"], latent.shape[1], settings.masks.counts, settings.masks.seed)
-        mask = torch.from_numpy(masks).to(stage.device)
+        mask = torch.from_numpy(masks)
         known = latent.expand(len(mask), *latent.shape)
         figures.append(frame_figures(latent, *filled(sample["key"], known, mask), mask, codec))
     write_arrays(stage.outputs["figures"], {name: np.stack([f[name] for f in figures]) for name in figures[0]})

@@ -86,8 +86,8 @@ def test_solvers_follow_a_straight_flow_to_its_end(solve):
 
 
 def test_solvers_are_told_the_level_that_frames_are_at():
-    def velocity(z, sigma):
-        torch.testing.assert_close(z, noisy(CLIPS, NOISE, sigma), atol=1e-4, rtol=1e-3)
+    def velocity(z, level):
+        torch.testing.assert_close(z, noisy(CLIPS, NOISE, torch.full((B, 1), level)), atol=1e-4, rtol=1e-3)
         return NOISE - CLIPS
 
     euler(velocity, NOISE, even_levels(5, 3.0))
@@ -108,10 +108,10 @@ def test_guidance_leads_away_from_the_negative_prompt():
 
     negative = torch.full((5, DIM), -1.0)
     velocity = Guidance(3.0, negative).velocity(model, torch.full((B, 5, DIM), 2.0), ALL)
-    assert (velocity(NOISE, torch.ones(B, 1)) == -1 + 3 * 3).all()
+    assert (velocity(NOISE, 1.0) == -1 + 3 * 3).all()
     velocity = Guidance(3.0, negative, below=0.9).velocity(model, torch.full((B, 5, DIM), 2.0), ALL)
-    assert (velocity(NOISE, torch.full((B, 1), 0.95)) == 2).all()
-    assert (velocity(NOISE, torch.full((B, 1), 0.85)) == -1 + 3 * 3).all()
+    assert (velocity(NOISE, 0.95) == 2).all()
+    assert (velocity(NOISE, 0.85) == -1 + 3 * 3).all()
 
 
 def test_phase_1_samples_the_frames_it_is_asked_for():

@@ -20,8 +20,8 @@ from interdiff.learning import draws
 from interdiff.learning.draws import Stream
 from interdiff.video.backbone.wan import TIMESTEPS, WanDenoiser, over_frames
 
-Velocity = Callable[[Tensor, Tensor], Tensor]
-"""(noisy frames [B, C, F, H, W], level [B, F] or [B, 1]) -> velocity."""
+Velocity = Callable[[Tensor, float], Tensor]
+"""(noisy frames [B, C, F, H, W], the level of all of them) -> velocity."""
 
 
 def shifted(u: Tensor, shift: float) -> Tensor:
@@ -67,15 +67,20 @@ class Guidance:
 
     def velocity(self, model: WanDenoiser, embed_bld: Tensor, frames_bf: Tensor) -> Velocity:
         """The guided velocity of frames, of one level for all of them; a guided step takes two passes."""
+
+        def unguided(z: Tensor, level: float) -> Tensor:
+            return model(z, z.new_full((len(z), 1), level), embed_bld, frames_bf)
+
         if self.scale == 1:
-            return lambda z, sigma: model(z, sigma, embed_bld, frames_bf)
+            return unguided
         both = torch.cat([embed_bld, self.negative.to(embed_bld).expand_as(embed_bld)])
         frames = torch.cat([frames_bf, frames_bf])
 
-        def guided(z: Tensor, sigma: Tensor) -> Tensor:
-            if sigma.flatten()[0] > self.below:
-                return model(z, sigma, embed_bld, frames_bf)
-            with_prompt, without = model(torch.cat([z, z]), torch.cat([sigma, sigma]), both, frames).chunk(2)
+        def guided(z: Tensor, level: float) -> Tensor:
+            if level > self.below:
+                return unguided(z, level)
+            sigma = z.new_full((2 * len(z), 1), level)
+            with_prompt, without = model(torch.cat([z, z]), sigma, both, frames).chunk(2)
             return without + self.scale * (with_prompt - without)
 
         return guided
@@ -92,8 +97,9 @@ def euler(velocity: Velocity, z: Tensor, levels: Sequence[float]) -> Tensor:
     """Follow the flow from frames [B, C, F, H, W] at levels[0] to levels[-1] = 0, by diffusers' scheduler."""
     scheduler = FlowMatchEulerDiscreteScheduler()
     scheduler.set_timesteps(sigmas=list(levels[:-1]), device=z.device)
-    for t, sigma in zip(scheduler.timesteps, levels, strict=False):
-        z = scheduler.step(velocity(z, z.new_full((len(z), 1), sigma)), t, z).prev_sample
+    scheduler.set_begin_index(0)  # or it looks for its place, and waits for the device
+    for t, level in zip(scheduler.timesteps, levels, strict=False):
+        z = scheduler.step(velocity(z, level), t, z).prev_sample
     return z
 
 
@@ -104,7 +110,8 @@ def unipc(velocity: Velocity, noise: Tensor, steps: int, shift: float) -> Tensor
         prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift, num_train_timesteps=TIMESTEPS
     )
     scheduler.set_timesteps(steps, device=noise.device)
+    scheduler.set_begin_index(0)
     z = noise
-    for t, sigma in zip(scheduler.timesteps, scheduler.sigmas[:-1].tolist(), strict=True):
-        z = scheduler.step(velocity(z, z.new_full((len(z), 1), sigma)), t, z).prev_sample
+    for t, level in zip(scheduler.timesteps, scheduler.sigmas[:-1].tolist(), strict=True):
+        z = scheduler.step(velocity(z, level), t, z).prev_sample
     return z

@@ -47,7 +47,7 @@ def fill_flops(interpolator: nn.Module) -> int:
 def costs(interpolator: nn.Module, z_cthw: Tensor) -> dict[str, float]:
     """Parameters in millions, milliseconds per missing frame of a clip [C, T, H, W] at 4 keyframes, and the share of a step."""
     frames = z_cthw.shape[1]
-    mask = torch.zeros(1, frames, dtype=torch.bool, device=z_cthw.device)
+    mask = torch.zeros(1, frames, dtype=torch.bool)
     mask[0, torch.linspace(0, frames - 1, KEYFRAMES).round().long()] = True
 
     @torch.no_grad()

@@ -58,6 +58,7 @@ def frame_figures(
 
     `expected` are the sums over places of x, y, xx, yy and xy, x the expected and y the true error: [R, T, 5].
     """
+    mask_rt = mask_rt.to(truth_cthw.device)
     off = (filled_rcthw - truth_cthw).abs()
     truth, filled = (pixels_by_latent(codec.decode(z)) for z in (truth_cthw[None], filled_rcthw))
     pictures = truth.expand_as(filled), filled

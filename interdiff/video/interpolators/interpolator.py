@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from interdiff.learning.draws import moved
 from interdiff.learning.precision import full_precision
 
 
@@ -75,7 +76,7 @@ def fill(z_bcthw: Tensor, mask_bt: Tensor, interpolator: Interpolator) -> tuple[
 
     Args:
         z_bcthw: [B, C, T, H, W]; only the frames in the mask are read.
-        mask_bt: [B, T] bool; both ends set.
+        mask_bt: [B, T] bool; both ends set. On the CPU, since it decides what runs: elsewhere it would be waited for.
 
     Returns:
         [B, C, T, H, W], and the expected absolute error [B, T, H, W], zero at anchors.
@@ -86,8 +87,8 @@ def fill(z_bcthw: Tensor, mask_bt: Tensor, interpolator: Interpolator) -> tuple[
     # Gaps of one width together: an interpolator looks at each pair once, whatever lies between.
     for width in (right - left).unique().tolist():
         alike = right - left == width
-        rows, start = clip[alike], left[alike]
-        inside = torch.arange(1, width, device=mask_bt.device)
+        rows, start = moved(torch.stack([clip[alike], left[alike]]), filled.device)
+        inside = torch.arange(1, width, device=filled.device)
         tau = (inside / width).to(filled).expand(len(rows), -1)
         between = interpolator(filled[rows, start], filled[rows, start + width], tau, tau.new_full((len(rows),), width))
         missing = rows[:, None], start[:, None] + inside

@@ -40,7 +40,7 @@ def without_looking(policy: str, cost_nij: np.ndarray, k: int, max_gap_factor: f
     def choose(noise: Tensor, embed: Tensor) -> Choice:
         count = len(noise)
         indices = random_indices(count, frames, k, rng) if policy == "random" else np.tile(one, (count, 1))
-        chosen = torch.from_numpy(indices.astype(np.int64)).to(noise.device)
+        chosen = torch.from_numpy(indices.astype(np.int64))
         return Choice(chosen, lambda keyframes: np.repeat(mean, count, 0))
 
     return choose
@@ -74,7 +74,7 @@ def by_selector(selector: VideoSelector, preview: Preview | None, k: int) -> Cho
 
     def choose(noise: Tensor, embed: Tensor) -> Choice:
         seen = seen_costs(preview, noise, embed) if preview else None
-        chosen = torch.from_numpy(selector.select(embed, seen, k).astype(np.int64)).to(noise.device)
+        chosen = torch.from_numpy(selector.select(embed, seen, k).astype(np.int64))
         return Choice(chosen, lambda count: selector.path_costs(embed, seen, count))
 
     return choose

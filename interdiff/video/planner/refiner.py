@@ -11,6 +11,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
+from interdiff.learning.draws import moved
 from interdiff.two_phase.interpolation import Fill
 from interdiff.two_phase.sampler import Refine
 from interdiff.video.backbone.wan import WanDenoiser
@@ -41,7 +42,7 @@ def filling_with(interpolator: Interpolator, shape: Sequence[int]) -> Fill:
 def noise_levels(deviation_btc: Tensor, mask_bt: Tensor, exact_b: Tensor) -> Tensor:
     """What noise level each place counts as, [B, T, C]: its expected error, or what its kind of anchor is trusted with."""
     anchors = torch.where(exact_b, EXACT, INEXACT)[:, None, None]
-    return torch.where(mask_bt[..., None], anchors, deviation_btc.clamp(EXACT, LARGEST))
+    return torch.where(moved(mask_bt, anchors.device)[..., None], anchors, deviation_btc.clamp(EXACT, LARGEST))
 
 
 def refined(

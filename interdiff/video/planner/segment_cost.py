@@ -5,7 +5,7 @@ B or N clips, T frames of which i < j bound a segment, L rows of text, D feature
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from interdiff.keyframes.predicted_cost import PairCosts
 from interdiff.learning.checkpoints import load_checkpoint
 from interdiff.learning.networks import FourierFeatures, Transformer, mlp
-from interdiff.video.backbone.flow_matching import Velocity, noisy
+from interdiff.video.backbone.flow_matching import noisy
 
 
 def masked_mean(embed_bld: Tensor) -> Tensor:
@@ -100,12 +100,19 @@ def costs_of_prompts(model: VideoSegmentCost, embeds_nld: Tensor, levels: Sequen
 
 @torch.no_grad()
 def teacher_costs(
-    velocity: Velocity, z_bcthw: Tensor, noise_bcthw: Tensor, i_b: Tensor, j_b: Tensor, sigma_b: Tensor
+    velocity: Callable[[Tensor, Tensor], Tensor],
+    z_bcthw: Tensor,
+    noise_bcthw: Tensor,
+    i_b: Tensor,
+    j_b: Tensor,
+    sigma_b: Tensor,
 ) -> Tensor:
     """How much the teacher's prediction changes when it sees the line from i to j in place of the clip: costs [B].
 
     The teacher sees the same noise on both; squared differences of its velocities are averaged over latents and summed over
     the frames between.
+
+    velocity: of noisy clips at levels [B, 1].
     """
     t = torch.arange(z_bcthw.shape[2], device=z_bcthw.device)
     inside = (t > i_b[:, None]) & (t < j_b[:, None])

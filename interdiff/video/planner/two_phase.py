@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from interdiff.keyframes.nested_masks import levels_of_steps, nested_ranks
+from interdiff.learning.draws import moved
 from interdiff.two_phase.interpolation import place_keyframes
 from interdiff.two_phase.sampler import refine_over_levels
 from interdiff.video.backbone.flow_matching import Guidance, even_levels, take_frames
@@ -24,7 +25,7 @@ from interdiff.video.planner.settings import SamplingSettings
 
 @dataclass(frozen=True)
 class Choice:
-    """Keyframes [B, K] int64, and costs [B, T, T] by number of keyframes, by which more of them are added."""
+    """Keyframes [B, K] int64 on the CPU, and costs [B, T, T] by number of keyframes, by which more of them are added."""
 
     indices: Tensor
     costs: Callable[[int], np.ndarray]
@@ -62,19 +63,19 @@ class TwoPhase:
         """Clips of prompts [B, L, D] from noise [B, C, T, H, W]."""
         settings = self.settings
         choice = self.choose(noise, embed)
+        masks, indices = self._masks(choice), moved(choice.indices, noise.device)
         made = sample_keyframes(
             self.keyframes,
-            take_frames(noise, choice.indices),
+            take_frames(noise, indices),
             embed,
-            choice.indices,
+            indices,
             even_levels(settings.steps, settings.shift),
             self.guidance,
         )
         frames, shape = noise.shape[2], (noise.shape[1], *noise.shape[3:])
-        anchors, known = place_keyframes(flat(made), choice.indices, frames)
+        anchors, _ = place_keyframes(flat(made), indices, frames)
         fill = filling_with(self.interpolator, shape)
         if self.refiner is not None:
-            masks = self._masks(choice, noise.device)
             sequences = refine_over_levels(
                 refine(self.refiner, embed, shape),
                 anchors,
@@ -86,12 +87,12 @@ class TwoPhase:
                 still=True,
             )
         else:
-            sequences = (fill(anchors, known)[0],) * 2
+            sequences = (fill(anchors, masks[0])[0],) * 2
         interpolated, refined = (x.unflatten(2, shape).movedim(2, 1) for x in sequences)
         return Sampled(choice.indices, interpolated, refined)
 
-    def _masks(self, choice: Choice, device: torch.device) -> list[Tensor]:
-        """The masks [B, T] of phase 2's steps, nested."""
-        counts = levels_of_steps(self.levels, self.settings.k, self.settings.refiner_steps)
-        ranks = nested_ranks(choice.costs, counts, self.max_gap_factor, choice.indices.numpy(force=True))
-        return [torch.from_numpy(ranks).to(device) <= level for level in range(len(counts))]
+    def _masks(self, choice: Choice) -> list[Tensor]:
+        """The masks [B, T] of phase 2's steps, nested, on the CPU; the first is that of the keyframes."""
+        counts = levels_of_steps(self.levels, self.settings.k, max(1, self.settings.refiner_steps))
+        ranks = nested_ranks(choice.costs, counts, self.max_gap_factor, choice.indices.numpy())
+        return [torch.from_numpy(ranks) <= level for level in range(len(counts))]
