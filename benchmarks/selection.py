@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import numba
 import numpy as np
 
-from interdiff.keyframes.dynamic_programming import max_gap, optimal_indices
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.segment_cost import all_segment_costs, sampled_segment_costs
 
 FRAMES = 128

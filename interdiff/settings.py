@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from interdiff.errors import InputError
@@ -42,6 +50,17 @@ class OneOfModules:
         if name not in self.names:
             raise ValueError(f"{name!r} is none of {', '.join(self.names)}, the modules of {self.package}")
         return name
+
+
+def some_share(mix: Mapping[str, float]) -> Mapping[str, float]:
+    """Validates shares to draw from: one of them must be above 0."""
+    if not any(mix.values()):
+        raise ValueError("expected a share above 0")
+    return mix
+
+
+Mix = AfterValidator(some_share)
+"""Marks a mapping of names to shares."""
 
 
 class Section(BaseModel):

@@ -6,17 +6,11 @@ at: it carries both the bound on the gap and the frames that a nested mask must 
 
 from __future__ import annotations
 
-import math
-
 import numba
 import numpy as np
 
 from interdiff.errors import InputError
-
-
-def max_gap(frames: int, k: int, factor: float) -> int:
-    """Longest segment allowed for K keyframes of T: `factor` times the uniform gap, at most T - 1."""
-    return min(frames - 1, math.ceil(factor * (frames - 1) / (k - 1)))
+from interdiff.keyframes.gaps import max_gap
 
 
 @numba.njit(cache=True)

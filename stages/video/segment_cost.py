@@ -3,7 +3,7 @@
 import torch
 
 from interdiff.files import load_arrays
-from interdiff.keyframes.dynamic_programming import max_gap
+from interdiff.keyframes.gaps import max_gap
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.training import Objective
 from interdiff.video.data.batches import TrainingClips

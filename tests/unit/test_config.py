@@ -13,6 +13,8 @@ from interdiff.workflow.variants import merge
 
 ROOM = "####\\#OO#\\#OO#\\####"
 
+FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"medium": 2}}}}}
+
 
 @pytest.mark.parametrize(
     ("values", "message"),
@@ -112,7 +114,53 @@ ROOM = "####\\#OO#\\#OO#\\####"
             r"maze\.base\.refiner\.network: unknown preset 'huge'",
         ),
         ({"video": {"base": {"anchors": {"k": 5}}}}, r"video\.base\.anchors\.k: 5 is not in oracle\.k"),
-        ({"video": {"base": {"sampling": {"k": 5}}}}, r"video\.base\.sampling\.k: 5 is not in base\.oracle\.k"),
+        ({"video": {"base": {"sampling": {"k": 5}}}}, r"video\.base\.sampling\.k: 5 is not in oracle\.k=\[4, 6, 8\]"),
+        (
+            {"video": {"variants": {"x": {"sampling": {"k": 5}}}, "report": {"methods": ["base", "x"]}}},
+            r"video\.variants\.x\.sampling\.k: 5 is not in oracle\.k",
+        ),
+        ({"video": {"base": {"refiner": {"levels": [12, 8]}}}}, r"refiner\.levels: \[12, 8\] must increase"),
+        (
+            {"video": {"base": {"refiner": {"levels": [30]}}}},
+            r"refiner\.levels: 30 exceeds T, the 21 frames of latents",
+        ),
+        (
+            {"video": {"base": {"refiner": {"levels": [5, 12]}, "oracle": {"max_gap_factor": 1.0}}}},
+            r"video\.base\.refiner\.levels: 5 follows 4, from anchors\.k, too closely",
+        ),
+        (
+            {"maze": {"base": {"masks": {"nested_levels": [8, 9]}, "anchors": {"counts": [8]}}}},
+            r"maze\.base\.masks\.nested_levels: 9 follows 8 too closely",
+        ),
+        (
+            {"maze": {"base": {"sampling": {"k": 16}}}},
+            r"maze\.base\.sampling\.k: 16 is not among keyframes\.counts=\[4, 8\]",
+        ),
+        (
+            {"maze": {"base": {"anchors": {"counts": [4, 16]}}}},
+            r"maze\.base\.anchors\.counts: 16 is not among keyframes\.counts",
+        ),
+        (
+            {"maze": {"base": {"data": {"blocks": 3, "val_fraction": 0.6}}}},
+            r"maze\.base\.data: blocks=3, .* no block left to train on",
+        ),
+        (
+            {"maze": {"variants": {"a": {"data": {"mode": "windows", "horizon": 130}}}}},
+            r"maze\.variants\.a\.window_diffusion\.interval: 4 does not divide data\.horizon=130",
+        ),
+        (
+            {"maze": {"variants": {"full_sequence": {"data": {"layouts": ["umaze"]}}}, **FEW_STEPS}},
+            r"maze\.report\.baselines\.full_sequence\.steps: no number for layout 'umaze'",
+        ),
+        (
+            {"maze": {"variants": {"hierarchical": {}}}},
+            r"maze\.variants\.hierarchical\.segment_fill\.interval: expected that of window_diffusion",
+        ),
+        (
+            {"maze": {"base": {"keyframes": {"mix": {"selector": 0, "uniform": 0.0}}}}},
+            r"maze\.base\.keyframes\.mix: expected a share above 0",
+        ),
+        ({"maze": {"base": {"refiner": {"mix": {}}}}}, r"maze\.base\.refiner\.mix: expected a share above 0"),
         ({"video": {"base": {"keyframes": {"mix": {"random": 0}}}}}, r"keyframes\.mix: expected a share above 0"),
         ({"video": {"base": {"selector": {"path_weight": 0}}}}, r"selector\.path_weight: expected above 0"),
         (

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.keyframes.dynamic_programming import max_gap, optimal_indices
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.path_distribution import log_partition, marginals, path_potential
 
 T, FACTOR = 8, 1.5

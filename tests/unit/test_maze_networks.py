@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from interdiff.errors import InputError
-from interdiff.keyframes.dynamic_programming import max_gap, optimal_indices
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.path_distribution import log_partition, marginals, path_potential
 from interdiff.learning.checkpoints import load_checkpoint, save_checkpoint
 from interdiff.learning.networks import initialise_from

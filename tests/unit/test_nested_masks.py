@@ -1,7 +1,10 @@
+import itertools
+
 import numpy as np
 import pytest
 
 from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.gaps import max_gap, nests
 from interdiff.keyframes.nested_masks import index_mask, nested_ranks, random_nested_ranks
 from interdiff.keyframes.segment_cost import all_segment_costs
 
@@ -64,3 +67,14 @@ def test_random_order_is_drawn_per_sequence_and_from_the_generator():
     assert np.array_equal(ranks[0], ranks[1])
     assert not np.array_equal(ranks[0], ranks[2])
     assert len(np.unique(ranks[0], axis=0)) > 40
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5, 2.5])
+def test_levels_that_nest_do_so_from_any_mask_and_others_do_not(factor):
+    frames = 17
+    for coarse, fine in itertools.combinations(range(2, 13), 2):
+        masks = [(0, *inner, frames - 1) for inner in itertools.combinations(range(1, frames - 1), coarse - 2)]
+        longest = max_gap(frames, coarse, factor)
+        masks = np.array([mask for mask in masks if max(np.diff(mask)) <= longest])
+        needed = np.ceil(np.diff(masks) / max_gap(frames, fine, factor)).sum(1).max()
+        assert nests(frames, coarse, fine, factor) == (needed < fine), (coarse, fine)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from interdiff.keyframes.dynamic_programming import max_gap, optimal_indices, path_cost
+from interdiff.keyframes.dynamic_programming import optimal_indices, path_cost
+from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.segment_cost import COST_FLOOR
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.masks import Masks

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from interdiff.keyframes.dynamic_programming import max_gap, optimal_indices
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.predicted_cost import path_potentials
 from interdiff.learning.networks import last_linear, mlp, zero
 from interdiff.maze.planner.data import Prepared

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from interdiff.learning.settings import NetworkSettings, TrainingSettings
-from interdiff.settings import BASE, Count, Fraction, Name, OneOfModules, Section
+from interdiff.settings import BASE, Count, Fraction, Mix, Name, OneOfModules, Section
 
 Policy = Literal["selector", "uniform", "random", "dp"]
 RankPolicy = Literal["selector", "uniform", "random_nested", "dp"]
@@ -85,7 +85,7 @@ class KeyframesSettings(Section):
     counts: list[Annotated[int, Field(ge=2)]] = Field(
         [4, 8], min_length=1, description="numbers of keyframes K to train with"
     )
-    mix: dict[Policy, Fraction] = Field(
+    mix: Annotated[dict[Policy, Fraction], Mix] = Field(
         {"selector": 0.5, "dp": 0.1, "uniform": 0.3, "random": 0.1},
         description="where the indices come from in training, with the share of each",
     )
@@ -119,7 +119,7 @@ class RefinerSettings(Section):
 
     network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
     frames_per_token: Count = Field(2, description="frames that one token stands for; divides T")
-    mix: dict[RankPolicy, Fraction] = Field(
+    mix: Annotated[dict[RankPolicy, Fraction], Mix] = Field(
         {"selector": 0.5, "uniform": 0.5},
         description="where the nested masks come from in training, with the share of each",
     )

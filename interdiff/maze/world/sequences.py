@@ -19,6 +19,7 @@ from interdiff.maze.world.collisions import piece_collisions
 from interdiff.maze.world.d4rl import Stream
 from interdiff.maze.world.layouts import OFFSET, Layout, occupancy, signed_distance
 from interdiff.maze.world.simulator import TIMESTEP
+from interdiff.maze.world.splits import held_out
 
 SPLITS = ("train", "val", "test")
 _REACHED = 0.1 + 1e-4
@@ -71,11 +72,7 @@ def window_spans(stream: Stream, horizon: int, stride: int, cross_goals: bool) -
 
 def block_splits(blocks: int, val_fraction: float, test_fraction: float, seed: int) -> np.ndarray:
     """The split (index into SPLITS) of each contiguous time block, int64 [blocks]: one or more for each."""
-    val, test = max(1, round(blocks * val_fraction)), max(1, round(blocks * test_fraction))
-    if val + test >= blocks:
-        raise InputError(
-            f"blocks={blocks}, val_fraction={val_fraction}, test_fraction={test_fraction}: no block left to train on"
-        )
+    val, test = held_out(blocks, val_fraction, test_fraction)
     splits = np.zeros(blocks, dtype=np.int64)
     order = np.random.default_rng(seed).permutation(blocks)
     splits[order[:val]], splits[order[val : val + test]] = 1, 2

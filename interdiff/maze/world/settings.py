@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from interdiff.maze.world.d4rl_package import PREFIX, dataset_path
+from interdiff.maze.world.splits import held_out
 from interdiff.settings import Count, Fraction, Name, Section
 
 
@@ -101,6 +102,12 @@ class DataSettings(Section):
             for layout in self.layouts:
                 if layout not in self.horizon:
                     raise ValueError(f"horizon: no number of steps for layout {layout!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _some_to_train_on(self) -> DataSettings:
+        if self.hold_out == "blocks":
+            held_out(self.blocks, self.val_fraction, self.test_fraction)
         return self
 
 

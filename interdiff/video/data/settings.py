@@ -22,6 +22,11 @@ class ClipsSettings(Section):
     per_shard: Count = Field(200, description="clips per shard")
     seed: int = Field(0, ge=0, description="seed of the scenes")
 
+    @property
+    def latent_frames(self) -> int:
+        """T, frames of latents."""
+        return 1 + (self.frames - 1) // 4
+
     @field_validator("frames")
     @classmethod
     def _whole_latents(cls, frames: int) -> int:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from interdiff.keyframes.dynamic_programming import max_gap, optimal_indices
+from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.predicted_cost import PairCosts, path_potentials
 from interdiff.video.planner.segment_cost import FrameFeatures
 

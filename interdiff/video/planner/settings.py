@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks, NetworkSettings, TrainingSettings
-from interdiff.settings import Count, Fraction, Name, Section, Weight
+from interdiff.settings import Count, Fraction, Mix, Name, Section, Weight
 from interdiff.video.backbone.settings import TuningSettings
 
 SELECTED = "selector"
@@ -99,17 +99,11 @@ class KeyframesSettings(Section):
         "generated", description="clips to learn from: the backbone's with the noise they came from, or the data's"
     )
     shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
-    mix: dict[Policy, Weight] = Field(
+    mix: Annotated[dict[Policy, Weight], Mix] = Field(
         {"oracle": 0.5, "uniform": 0.1, "random": 0.4}, description="share of samples by who chose their frames"
     )
     drop_prompt: Fraction = Field(0.0, description="share of clips trained on without their prompt, for guidance")
     training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
-
-    @model_validator(mode="after")
-    def _has_a_policy(self) -> KeyframesSettings:
-        if not any(self.mix.values()):
-            raise ValueError("mix: expected a share above 0")
-        return self
 
 
 class AnchorsSettings(Section):
@@ -143,6 +137,12 @@ class RefinerSettings(Section):
     noise: Weight = Field(0.5, description="on missing frames, in expected errors of the interpolator")
     levels: list[Count] = Field([4, 8, 12], min_length=1, description="keyframes of the nested masks, coarse to fine")
     training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
+
+    @model_validator(mode="after")
+    def _increasing(self) -> RefinerSettings:
+        if self.levels != sorted(set(self.levels)):
+            raise ValueError(f"levels: {self.levels} must increase")
+        return self
 
 
 class SamplingSettings(Section):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from interdiff.errors import InputError
+from interdiff.keyframes.gaps import nests
 from interdiff.maze.baselines.settings import BaselinesSettings, SegmentFillSettings, WindowDiffusionSettings
 from interdiff.maze.evaluation.settings import DiagnosticsSettings, RolloutsSettings, SelectionSettings, UnseenSettings
 from interdiff.maze.planner.masks import RANKED
@@ -53,16 +56,30 @@ class MazeSettings(Section):
         for key, counts, allowed in (
             ("keyframes.counts", self.keyframes.counts, "masks.levels"),
             ("anchors.counts", self.anchors.counts, "masks.nested_levels"),
+            ("anchors.counts", self.anchors.counts, "keyframes.counts"),
             ("sampling.k", [self.sampling.k], "masks.levels"),
             ("sampling.k", [self.sampling.k], "masks.nested_levels"),
+            ("sampling.k", [self.sampling.k], "keyframes.counts"),
         ):
-            known = getattr(self.masks, allowed.removeprefix("masks."))
+            section, name = allowed.split(".")
+            known = getattr(getattr(self, section), name)
             for count in counts:
                 if count not in known:
                     raise ValueError(f"{key}: {count} is not among {allowed}={known}")
+        for coarse, fine in pairwise(self.masks.nested_levels):
+            if not nests(self.data.frames, coarse, fine, self.masks.max_gap_factor):
+                raise ValueError(
+                    f"masks.nested_levels: {fine} follows {coarse} too closely for the largest gaps of its masks,"
+                    f" masks.max_gap_factor={self.masks.max_gap_factor}; about double each time"
+                )
         for policy in self.refiner.mix:
             if RANKED[policy] not in self.anchors.policies:
                 raise ValueError(f"refiner.mix: {policy} needs {RANKED[policy]!r} among anchors.policies")
+        if self.data.mode == "windows":
+            horizon, interval = self.data.horizon, self.window_diffusion.interval
+            for steps in horizon.values() if isinstance(horizon, dict) else [horizon]:
+                if steps % interval:
+                    raise ValueError(f"window_diffusion.interval: {interval} does not divide data.horizon={steps}")
         for stage in ("segment_cost", "refiner"):
             per_token = getattr(self, stage).frames_per_token
             if self.data.frames % per_token:
@@ -186,6 +203,7 @@ class MazeConfig(WithVariants):
         for key, name in self.report.driven_variants():
             if settings[name]["sampling"]["policy"] == "dp":
                 raise InputError(f"report.{key}: {name} takes keyframes from the ground truth (policy dp)")
+        self._check_baselines(settings)
         for task, names in self.report.rollouts.tasks.items():
             for name in names:
                 self._check_task(task, name)
@@ -197,6 +215,20 @@ class MazeConfig(WithVariants):
     def map_of(self, name: str) -> str | RandomMapsSettings:
         """The map of a task: that of a layout of this name, else D4RL's."""
         return self.layouts[name].map if name in self.layouts else name
+
+    def _check_baselines(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Where their variants are there: a configuration may do without."""
+        baselines = self.report.baselines
+        for key in ("full_sequence", "few_steps", "hierarchical"):
+            variant, steps = getattr(baselines, key).variant, getattr(baselines, key).steps
+            for layout in settings[variant]["data"]["layouts"] if variant in settings else []:
+                if isinstance(steps, dict) and layout not in steps:
+                    raise InputError(f"report.baselines.{key}.steps: no number for layout {layout!r}")
+        high = settings.get(baselines.hierarchical.variant)
+        if high and high["window_diffusion"]["interval"] != high["segment_fill"]["interval"]:
+            raise InputError(
+                f"variants.{baselines.hierarchical.variant}.segment_fill.interval: expected that of window_diffusion"
+            )
 
     def _check_task(self, task: str, name: str) -> None:
         key, drawn = f"report.rollouts.tasks.{task}", self.map_of(name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from interdiff.errors import InputError
+from interdiff.keyframes.gaps import nests
 from interdiff.settings import BASE, RENAMED, Count, Name, Section
 from interdiff.video.backbone.settings import BackboneSettings, GeneratedSettings
 from interdiff.video.data.settings import DataSettings
@@ -46,12 +48,6 @@ class VideoSettings(Section):
     anchors: AnchorsSettings = Field(default_factory=AnchorsSettings, description="phase 1's outputs")
     refiner: RefinerSettings = Field(default_factory=RefinerSettings, description="phase 2")
     sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="samples of metrics.csv")
-
-    @model_validator(mode="after")
-    def _has_keyframes(self) -> VideoSettings:
-        if self.anchors.k not in self.oracle.k:
-            raise ValueError(f"anchors.k: {self.anchors.k} is not in oracle.k")
-        return self
 
 
 VIDEO_STAGES = {
@@ -135,6 +131,30 @@ class VideoConfig(WithVariants):
                 )
         if BASE not in self.report.methods:
             raise InputError(f"report.methods: expected {BASE!r} among them, whose keyframes are drawn")
-        if self.base.sampling.k not in self.base.oracle.k:
-            raise InputError(f"base.sampling.k: {self.base.sampling.k} is not in base.oracle.k, and drawn beside it")
+        for name in dict.fromkeys([BASE, *self.report.methods]):
+            self._check_keyframes(name, VideoSettings(**self._resolved.settings[name]))
         return self
+
+    def _check_keyframes(self, name: str, settings: VideoSettings) -> None:
+        """Numbers of keyframes fit the clips, phase 1 learns them, and nested masks can grow from them."""
+        prefix, frames = name if name == BASE else f"variants.{name}", self.data.clips.latent_frames
+        for key, counts in (("oracle.k", settings.oracle.k), ("refiner.levels", settings.refiner.levels)):
+            if max(counts) > frames:
+                raise InputError(f"{prefix}.{key}: {max(counts)} exceeds T, the {frames} frames of latents")
+        grown = {"anchors.k": (settings.anchors.k, "random" in settings.anchors.policies)}
+        if settings.sampling.method == "two_phase":
+            grown["sampling.k"] = settings.sampling.k, settings.sampling.selector == "random"
+        for key, (k, anywhere) in grown.items():
+            if k not in settings.oracle.k:
+                raise InputError(f"{prefix}.{key}: {k} is not in oracle.k={settings.oracle.k}, which phase 1 learns")
+            counts, factor = (
+                [k, *(level for level in settings.refiner.levels if level > k)],
+                settings.oracle.max_gap_factor,
+            )
+            for coarse, fine in pairwise(counts):
+                longest = frames - 1 if anywhere and coarse == k else None
+                if not nests(frames, coarse, fine, factor, longest):
+                    raise InputError(
+                        f"{prefix}.refiner.levels: {fine} follows {coarse}, from {key}, too closely for the largest gaps"
+                        f" of its masks, oracle.max_gap_factor={factor}"
+                    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from interdiff.keyframes.dynamic_programming import max_gap
+from interdiff.keyframes.gaps import max_gap
 from interdiff.settings import BASE
 from interdiff.video.data.settings import SPLITS
 from interdiff.video.interpolators.settings import OPTICAL_FLOW
@@ -168,11 +168,10 @@ class VideoPipeline(Pipeline):
     def cost_targets(self, wildcards: Any) -> Mapping[str, Any]:
         costs = self.section("segment_cost", wildcards.variant)
         oracle = self.section("oracle", wildcards.variant)
-        frames = 1 + (self.data.clips.frames - 1) // 4
         return {
             "clips": costs["clips"],
             "pairs": costs["pairs"],
-            "longest": max_gap(frames, min(oracle["k"]), oracle["max_gap_factor"]),
+            "longest": max_gap(self.data.clips.latent_frames, min(oracle["k"]), oracle["max_gap_factor"]),
             "shift": self.section("backbone", wildcards.variant)["shift"],
             "seed": costs["training"]["seed"],
         }

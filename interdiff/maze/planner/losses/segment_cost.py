@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from interdiff.keyframes.dynamic_programming import max_gap
+from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.losses import cost_regression_loss
 from interdiff.keyframes.segment_cost import pair_costs
 from interdiff.learning import draws
