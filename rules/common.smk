@@ -1,4 +1,5 @@
 import shlex
+from pathlib import Path
 
 from interdiff.workflow.pipelines.maze_pipeline import MazePipeline
 from interdiff.workflow.pipelines.pipeline import WEIGHTS
@@ -30,9 +31,27 @@ def files(wildcards, input, output):
     return shlex.join(words)
 
 
-def memory(megabytes):
-    """Resource function: memory that grows with each attempt of a job."""
-    return lambda wildcards, attempt: megabytes * attempt
+def needs(pipeline):
+    """Resource functions by resource: what a rule's job is estimated to need; more with each attempt."""
+
+    def asked(resource):
+        def value(wildcards, attempt, rulename):
+            gpu = workflow.get_rule(rulename).resources["gpu"]
+            gpus = gpu.constrain(workflow.global_resources.get("gpu")).value
+            stage = rulename.removeprefix(f"{pipeline.domain}_")
+            return pipeline.need(stage, wildcards, gpus).resources(gpus, attempt).get(resource)
+
+        return value
+
+    return {name: asked(name) for name in ("mem_mb", "gpu_mb", "runtime", "minutes")}
+
+
+def from_outside(paths):
+    """Files that no rule makes; a dry run says what it would do without those that are not there yet."""
+    missing = [path for path in paths if not Path(path).exists()]
+    if not (missing and workflow.dryrun):
+        return paths
+    return [path for path in paths if path not in missing]
 
 
 def checkpoint_in(folder):

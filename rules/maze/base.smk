@@ -10,9 +10,8 @@ rule maze_stage:
         "../../envs/torch.yaml"
     threads: 1
     resources:
+        **needs(MAZE),
         gpu=0,
-        mem_mb=memory(4000),
-        runtime="1h",
     params:
         results=results_root,
         files=files,
@@ -24,6 +23,5 @@ rule maze_stage:
 use rule maze_stage as maze_network with:
     threads: CONFIG.maze.threads
     resources:
+        **needs(MAZE),
         gpu=1,
-        mem_mb=memory(4000),
-        runtime="4h",

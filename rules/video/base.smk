@@ -5,18 +5,13 @@ use rule maze_stage as video_stage with:
         "<results>/video/benchmarks/<job>.tsv"
     conda:
         "../../envs/video.yaml"
+    resources:
+        **needs(VIDEO),
+        gpu=0,
 
 
 use rule video_stage as video_network with:
     threads: CONFIG.video.threads
     resources:
+        **needs(VIDEO),
         gpu=1,
-        mem_mb=memory(4000),
-        runtime="4h",
-
-
-use rule video_network as video_training with:
-    resources:
-        gpu=1,
-        mem_mb=memory(4000),
-        runtime="24h",

@@ -28,10 +28,6 @@ use rule video_stage as download with:
         job="download/{split}.{number}",
     wildcard_constraints:
         number=from_source("hub"),
-    resources:
-        gpu=0,
-        mem_mb=memory(4000),
-        runtime="4h",
     params:
         spec=VIDEO.spec("download"),
 

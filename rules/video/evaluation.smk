@@ -57,7 +57,7 @@ use rule video_network as video_selection with:
         oracle=oracles_of_both_kinds("test"),
         train_index=both_kinds("train"),
         train_oracle=oracles_of_both_kinds("train"),
-        backbone=VIDEO.backbone_of(BASE),
+        backbone=lambda wildcards: backbone_of(BASE),
         preview=preview_of_base(),
         selectors=compared_models("selector", "selectors"),
         segment_costs=compared_models("segment_cost", "segment_costs"),

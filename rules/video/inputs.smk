@@ -18,13 +18,14 @@ def codec_files(wildcards):
     """Input function: the codec's checkpoint, or the VAE's folder."""
     codec = CONFIG.video.data.codec
     if codec.kind == "wan_vae":
-        return [f"{codec.folder}/{name}" for name in ("diffusion_pytorch_model.safetensors", "config.json")]
+        names = "diffusion_pytorch_model.safetensors", "config.json"
+        return from_outside([f"{codec.folder}/{name}" for name in names])
     return [VIDEO.path(f"codec/{name}") for name in WEIGHTS]
 
 
 def annotations(wildcards):
     """Input function: the annotation file of a split of film clips."""
-    return CONFIG.video.data.lsmdc.annotations[wildcards.split]
+    return from_outside([CONFIG.video.data.lsmdc.annotations[wildcards.split]])
 
 
 def straightener_checkpoint(wildcards):
@@ -63,7 +64,13 @@ def interpolation_files(methods, name):
 
 def backbone_files(wildcards):
     """Input function: the backbone's checkpoint, or a folder of Wan in diffusers' layout."""
-    return VIDEO.backbone_of(wildcards.variant)
+    return backbone_of(wildcards.variant)
+
+
+def backbone_of(variant):
+    """The files of a variant's backbone."""
+    files = VIDEO.backbone_of(variant)
+    return from_outside(files) if VIDEO.section("backbone", variant)["pretrained"] else files
 
 
 def oracle_network(kind):

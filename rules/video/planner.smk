@@ -1,4 +1,4 @@
-use rule video_training as backbone with:
+use rule video_network as backbone with:
     input:
         index="<results>/video/index/train.npz",
         negative="<results>/video/negative.npz",
@@ -13,7 +13,7 @@ use rule video_training as backbone with:
         spec=VIDEO.spec("backbone", CONFIG.video.backbone_threads),
 
 
-use rule video_training as generated with:
+use rule video_network as generated with:
     input:
         index="<results>/video/index/{split}.npz",
         backbone=backbone_files,
@@ -118,7 +118,7 @@ use rule video_network as video_selector with:
         spec=VIDEO.spec("selector", CONFIG.video.threads),
 
 
-use rule video_training as video_keyframes with:
+use rule video_network as video_keyframes with:
     input:
         index=VIDEO.learned_index("keyframes"),
         oracle=VIDEO.learned_oracle("keyframes"),
@@ -168,7 +168,7 @@ use rule video_stage as anchors_index with:
         spec=VIDEO.spec("anchors_index", shared="index"),
 
 
-use rule video_training as video_refiner with:
+use rule video_network as video_refiner with:
     input:
         index=VIDEO.learned_index("anchors"),
         oracle=VIDEO.learned_oracle("anchors"),

@@ -18,9 +18,6 @@ from interdiff.workflow.pipelines.video_stages import AnchorsStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 
-TOGETHER = 20
-"""Clips that are sampled at once."""
-
 
 def main(stage: Stage) -> None:
     """Reads an `index` of clips, their `oracle`, the `backbone`, the `negative` embedding and phase 1's `keyframes`.
@@ -43,7 +40,7 @@ def main(stage: Stage) -> None:
     levels = even_levels(sampled.steps, settings.shift, sampled.start)
 
     def samples() -> Iterator[tuple[str, dict[str, Tensor]]]:
-        for chunk in stage.progress(list(torch.arange(len(rows)).split(TOGETHER)), "clips", unit="batch"):
+        for chunk in stage.progress(list(torch.arange(len(rows)).split(sampled.batch)), "clips", unit="batch"):
             batch = [data[row] for row in rows[chunk].tolist()]
             z, embed = (torch.stack([s[n] for s in batch]).float().to(stage.device) for n in ("latent", "embed"))
             noise = torch.stack(

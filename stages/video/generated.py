@@ -15,9 +15,6 @@ from interdiff.workflow.pipelines.video_stages import GeneratedStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 
-TOGETHER = 10
-"""Clips that are sampled at once."""
-
 
 def main(stage: Stage) -> None:
     """Reads a split's `index`, the `backbone` and the `negative` embedding; writes `shard`, of the prompts of its namesake."""
@@ -31,8 +28,8 @@ def main(stage: Stage) -> None:
 
     def samples() -> Iterator[tuple[str, dict[str, Tensor | str]]]:
         with stage.progress(len(keys), "clips", unit="clip") as progress:
-            for first in range(0, len(keys), TOGETHER):
-                batch = [data.by_key(key) for key in keys[first : first + TOGETHER]]
+            for first in range(0, len(keys), sampled.batch):
+                batch = [data.by_key(key) for key in keys[first : first + sampled.batch]]
                 named = [(f"{settings.split}/{sample['key']}", sample["latent"].shape) for sample in batch]
                 noise = torch.stack([clip_noise(name, shape, sampled.seed) for name, shape in named])
                 embed = torch.stack([sample["embed"] for sample in batch]).float().to(stage.device)

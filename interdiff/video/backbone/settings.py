@@ -44,6 +44,7 @@ class GeneratedSettings(Section):
     )
     steps: Count = Field(10, description="steps of UniPC (Zhao et al. 2023)")
     guidance: float = Field(3.0, ge=1, description="scale of classifier-free guidance")
+    batch: Count = Field(10, description="clips at once")
     compile: CompiledBlocks = "no"
     seed: int = Field(0, ge=0, description="of the noise, together with the key")
 

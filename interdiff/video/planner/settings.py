@@ -118,6 +118,7 @@ class AnchorsSettings(Section):
     )
     guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance")
     policies: list[Policy] = Field(["oracle", "random"], min_length=1, description="who chose the frames, one set each")
+    batch: Count = Field(20, description="clips at once")
     compile: CompiledBlocks = "no"
     partial: bool = Field(False, description="leave out samples that lack a column, and learn the others")
 

@@ -10,6 +10,7 @@ from typing import Any
 from interdiff.settings import BASE
 from interdiff.workflow.identity import spec
 from interdiff.workflow.pipelines.maze import MazeConfig
+from interdiff.workflow.pipelines.needs import Need
 from interdiff.workflow.pipelines.pipeline import Pipeline
 from interdiff.workflow.variants import difference
 
@@ -35,6 +36,10 @@ class MazePipeline(Pipeline):
     def __init__(self, config: MazeConfig, results: str, root: str | Path) -> None:
         super().__init__(config.resolved(), results, root)
         self.config, self.reported = config, config.report
+
+    def need(self, stage: str, wildcards: Any, gpus: int) -> Need:
+        """Small networks: an hour and a half."""
+        return Need(seconds=5400)
 
     def sources(self, stage: str, wildcards: Any) -> Sequence[str]:
         """The layout's D4RL file, if it names one."""

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from interdiff.settings import Section
 from interdiff.workflow.identity import spec
+from interdiff.workflow.pipelines.needs import Need
 from interdiff.workflow.variants import Variants
 
 WEIGHTS = ("model.safetensors", "config.json")
@@ -57,6 +58,10 @@ class Pipeline:
         """Modules that the settings choose by name, of the stages that a job is of or reads, and of all that these follow."""
         uses = self.uses(stage, wildcards)
         return sorted({module for use in uses for module in self.resolved.implementations(*use)})
+
+    def need(self, stage: str, wildcards: Any, gpus: int) -> Need:
+        """What a job is estimated to need; by default a quarter of an hour."""
+        return Need(seconds=900)
 
     def spec(self, stage: str, threads: int = 1, shared: str | None = None) -> Callable[[Any], str]:
         """Params function: the identity text of a stage's job, which is all that it depends on beside its inputs.

@@ -11,8 +11,10 @@ from interdiff.settings import BASE
 from interdiff.video.data.settings import SPLITS
 from interdiff.video.interpolators.settings import OPTICAL_FLOW
 from interdiff.video.planner.settings import SegmentCostSettings
+from interdiff.workflow.pipelines.needs import Need
 from interdiff.workflow.pipelines.pipeline import WEIGHTS, Pipeline
-from interdiff.workflow.pipelines.video import VideoConfig
+from interdiff.workflow.pipelines.video import VideoConfig, VideoSettings
+from interdiff.workflow.pipelines.video_needs import VideoNeeds
 from interdiff.workflow.pipelines.video_stages import learned_clips, samples_settings
 
 
@@ -29,6 +31,13 @@ class VideoPipeline(Pipeline):
     def figures(self, variant: str) -> tuple[str, str | None]:
         """Its row of metrics.csv."""
         return self.path("metrics.csv"), variant
+
+    def need(self, stage: str, wildcards: Any, gpus: int) -> Need:
+        """What a job is estimated to need, by its sizes."""
+        settings = self.resolved.models[getattr(wildcards, "variant", BASE)]
+        assert isinstance(settings, VideoSettings)
+        own: Callable[[], Need] | None = getattr(VideoNeeds(self.config, settings, gpus), stage, None)
+        return own() if own else super().need(stage, wildcards, gpus)
 
     def uses(self, stage: str, wildcards: Any) -> Sequence[tuple[str, str]]:
         """Pictures of interpolators read those of several variants, and an oracle that of the variant it names."""

@@ -1,0 +1,202 @@
+"""What each stage of the video pipeline needs, in closed form from the configuration: shapes, numbers of clips and steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from statistics import mean
+
+from interdiff.learning.settings import BlockwiseTrainingSettings, TrainingSettings
+from interdiff.video.backbone.settings import TuningSettings
+from interdiff.video.backbone.sizes import FP32, WanSize
+from interdiff.video.interpolators import sizes as interpolators
+from interdiff.video.planner.settings import SELECTED
+from interdiff.workflow.pipelines.needs import Need
+from interdiff.workflow.pipelines.video_data_needs import READING, DataNeeds
+
+FUSED = 1.25
+"""Weights of a network that samples: queries, keys and values are held once more, as one."""
+SHOWN, LARGER = 6, 4
+"""Clips of each method in pictures, and pixels there per pixel."""
+SEEN_TOGETHER = 20
+SMALL_STEP = 0.05
+"""Seconds of a step of a small network."""
+
+
+@dataclass(frozen=True)
+class VideoNeeds(DataNeeds):
+    """Those of all stages."""
+
+    def backbone(self) -> Need:
+        settings, whole = self.own.backbone, self._clip.frames
+        tuning = TuningSettings(kind="full", gradient_checkpointing=False)
+        first = mean([*settings.frames, whole]) * settings.frames_until + whole * (1 - settings.frames_until)
+        return self._tuning(tuning, settings.training, whole, [round(first)])
+
+    def keyframes(self) -> Need:
+        settings, counts = self.own.keyframes, self.own.oracle.k
+        return self._tuning(settings.tuning, settings.training, max(counts), counts)
+
+    def refiner(self) -> Need:
+        """Two draws of each clip."""
+        settings, whole = self.own.refiner, self._clip.frames
+        return self._tuning(settings.tuning, settings.training, whole, [whole], draws=2)
+
+    def _tuning(
+        self, tuning: TuningSettings, training: BlockwiseTrainingSettings, most: int, counts: list[int], draws: int = 1
+    ) -> Need:
+        """Of a training of the backbone, or of what is made of it, on clips of at most so many frames."""
+        wan, shares = self._wan, max(1, self.gpus)
+        own = draws * training.batch_size / shares / training.accumulate
+        filling = interpolators.flow_bytes(self.own.interpolator.flow, self._clip.height * self._clip.width, most)
+        compiled = training.compile != "no"
+        each = mean(wan.step_seconds(self._clip, k, tuning.gradient_checkpointing, compiled, self._gpu) for k in counts)
+        # Saved tensors are in memory twice, as they are and as they are written.
+        return Need(
+            host=max(self._loading, 2 * wan.state(tuning)) + 6 * training.batch_size * self._clip.stored,
+            gpu=wan.training(
+                round(own * wan.tokens(self._clip, most)), tuning, shares if getattr(training, "fsdp", False) else 1
+            )
+            + own * (8 * FP32 * self._clip.latents + (filling if draws > 1 else 0)),
+            seconds=training.steps * draws * training.batch_size * each / shares,
+        )
+
+    def preview(self) -> Need:
+        settings, frames = self.own.preview, self._clip.frames
+        tuning = TuningSettings(kind="full", gradient_checkpointing=False)
+        small = self._small()
+        tokens = settings.training.batch_size * self._wan.tokens(self._clip, frames)
+        step = self._passes(frames, "no", guided=False) + small.step_seconds(
+            self._clip, frames, False, False, self._gpu
+        )
+        return Need(
+            host=self._loading,
+            gpu=self._wan.held() + max(self._wan.sampling(tokens), small.training(tokens, tuning)),
+            seconds=settings.training.steps * settings.training.batch_size * step,
+        )
+
+    def _small(self) -> WanSize:
+        """The preview."""
+        return replace(self._wan, layers=self.own.preview.layers, ffn_dim=self.own.preview.ffn_dim)
+
+    def _looking(self) -> int:
+        """Bytes of a look at the noise of some clips."""
+        tokens = SEEN_TOGETHER * self._wan.tokens(self._clip, self._clip.frames)
+        return self._wan.held() + self._small().held() + self._small().sampling(tokens)
+
+    def generated(self) -> Need:
+        settings, frames, guided = self.own.generated, self._clip.frames, self.own.generated.guidance > 1
+        return Need(
+            host=self._loading + 4 * settings.batch * self._clip.stored,
+            gpu=self._sampling(settings.batch, frames, guided),
+            seconds=self._per_shard * settings.steps * self._passes(frames, settings.compile, guided),
+        )
+
+    def _sampling(self, clips: int, frames: int, guided: bool, networks: int = 1) -> float:
+        """Bytes of a backbone that samples, beside others that wait."""
+        tokens = (2 if guided else 1) * clips * self._wan.tokens(self._clip, frames)
+        return FUSED * networks * self._wan.held() + self._wan.sampling(tokens) + 8 * FP32 * clips * self._clip.latents
+
+    def oracle(self) -> Need:
+        settings, clip = self.own.oracle, self._clip
+        places = clip.height * clip.width
+        segments = 128 if settings.costs == "interpolator" else 0
+        filled = clip.frames**3 / 6 if segments else 0
+        flops = interpolators.flow_flops(self.own.interpolator.flow, places, 1)
+        return Need(
+            gpu=segments * interpolators.flow_bytes(self.own.interpolator.flow, places, 1) + 20 * clip.latents,
+            seconds=self._learned_clips("shards")
+            * (0.02 + clip.stored / READING + interpolators.step_seconds(round(filled * flops), self._gpu)),
+        )
+
+    def cost_targets(self) -> Need:
+        settings, frames = self.own.segment_cost, self._clip.frames
+        return Need(
+            host=self._loading,
+            gpu=self._sampling(settings.pairs, frames, guided=False),
+            seconds=settings.clips * settings.pairs * 2 * self._passes(frames, "no", guided=False),
+        )
+
+    def segment_cost(self) -> Need:
+        settings = self.own.segment_cost
+        kept = settings.clips if settings.targets == "teacher" else 0
+        return self._prompts(settings.training, kept)
+
+    def selector(self) -> Need:
+        settings = self.own.selector
+        count = self._learned_clips(settings.source)
+        need = self._prompts(settings.training, count if settings.labels == "segment_cost" else 0)
+        if not settings.preview:
+            return need
+        look = self._small().seconds(self._clip, self._clip.frames, False, self._gpu)
+        return replace(
+            need,
+            host=max(need.host, self._loading),
+            gpu=max(need.gpu, self._looking()),
+            seconds=need.seconds + count * look,
+        )
+
+    def _prompts(self, training: TrainingSettings, kept: int) -> Need:
+        """Of a training of a small network on prompts, of which so many are held."""
+        embeddings = FP32 * self._clip.embedding * (kept + 4 * training.batch_size)
+        step = max(SMALL_STEP, self._reading(training, 2 * self._clip.embedding))
+        return Need(host=1.5 * embeddings, gpu=embeddings, seconds=training.steps * step)
+
+    def anchors(self) -> Need:
+        settings, guided = self.own.anchors, self.own.anchors.guidance > 1
+        steps = len(settings.policies) * settings.steps
+        return Need(
+            host=self._loading + 6 * settings.batch * self._clip.stored,
+            gpu=self._sampling(settings.batch, settings.k, guided, networks=2),
+            seconds=self._per_shard * steps * self._passes(settings.k, settings.compile, guided),
+        )
+
+    # Evaluation
+
+    def samples(self) -> Need:
+        settings, frames = self.own.sampling, self._clip.frames
+        guided, clips = settings.guidance > 1, min(settings.clips, self._per_shard * self.config.data.shards["test"])
+        host = self._loading + 3 * FP32 * clips * (self._clip.latents + self._clip.embedding)
+        if settings.method == "teacher":
+            seconds = settings.steps * self._passes(frames, settings.compile, guided)
+            return Need(host, self._sampling(settings.batch, frames, guided), clips * seconds)
+        phases = (settings.k, guided), (frames, False)
+        looking = settings.selector == SELECTED and self.own.selector.preview
+        each = [
+            settings.steps * self._passes(settings.k, settings.compile, guided),
+            settings.refiner_steps * self._passes(frames, settings.compile, guided=False),
+            self._small().seconds(self._clip, frames, False, self._gpu) if looking else 0,
+        ]
+        gpu = max(self._sampling(settings.batch, count, twice, networks=3) for count, twice in phases)
+        return Need(host, gpu + (self._small().held() if looking else 0), clips * sum(each))
+
+    def adherence(self) -> Need:
+        clips = self.own.sampling.clips
+        return Need(
+            host=10 * self._clip.video,
+            gpu=self._codec() + 3 * FP32 * self._clip.video,
+            seconds=clips * (1 + self._codec_seconds()),
+        )
+
+    def metrics(self) -> Need:
+        real = (self.config.data.shards["val"] + self.config.data.shards["test"]) * self._per_shard
+        made = len(self.config.report.methods) * self.own.sampling.clips
+        return Need(host=(2 + FP32) * self._clip.latents * (real + 2 * made), seconds=600)
+
+    def selection(self) -> Need:
+        held_out = self.config.data.shards["test"] * self._per_shard
+        embeddings = FP32 * self._clip.embedding * held_out
+        resolved = self.config.resolved()
+        looks = any(resolved.section("selector", name)["preview"] for name in self.config.report.selectors)
+        return Need(
+            host=2 * embeddings + (self._loading if looks else 0),
+            gpu=embeddings + (self._looking() if looks else 0),
+            seconds=600,
+        )
+
+    def sample_pictures(self) -> Need:
+        clips = SHOWN * (1 + len(self.config.report.methods))
+        return Need(
+            host=(1 + 1.5 * LARGER) * clips * self._clip.video,
+            gpu=self._codec() + 3 * FP32 * SHOWN * self._clip.video,
+            seconds=clips * (10 + self._codec_seconds()),
+        )
