@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from interdiff.maze.world.controller import generate
-from interdiff.maze.world.d4rl import read_stream, write_family, write_stream
+from interdiff.maze.world.d4rl import in_map, read_stream, write_family, write_stream
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.random_layouts import random_layouts
 from interdiff.maze.world.settings import LayoutSettings
@@ -22,11 +22,16 @@ def main(stage: Stage) -> None:
         return
     layout = load_layout(settings.map, name=path.stem)
     if settings.source is not None:
-        arrays = read_stream(Path(settings.source)).arrays
+        source = Path(settings.source)
+        stream = in_map(source, read_stream(source), layout, settings.origin, settings.dt)
+        if stream.hindsight:
+            print(f"{source}: no goals; where an episode ends is its goal", flush=True)
+        print(f"{source}: {int(stream.resets.sum())} resets, rows of {stream.dt} s", flush=True)
+        write_stream(path, stream.arrays, layout, stream.dt)
     else:
         with stage.progress(settings.rows, layout.name, unit="row") as bar:
             arrays = generate(layout, settings.rows, settings.seed, settings.noise, progress=bar.update)
-    write_stream(path, arrays, layout)
+        write_stream(path, arrays, layout)
 
 
 if __name__ == "__main__":

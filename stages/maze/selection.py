@@ -7,7 +7,7 @@ import torch
 
 from interdiff.files import write_csv
 from interdiff.keyframes.dynamic_programming import optimal_indices
-from interdiff.maze.evaluation.selection_limit import expected_cost, load_starts, sample_rows, selection_row
+from interdiff.maze.evaluation.selection_limit import Starts, expected_cost, load_starts, sample_rows, selection_row
 from interdiff.maze.evaluation.settings import SelectionStageSettings
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.masks import load_masks
@@ -31,7 +31,8 @@ def main(stage: Stage) -> None:
     rows = sample_rows(data.layout.numpy(force=True), settings.conditions, stage.rng())
     data, masks = data.subset(torch.as_tensor(rows, device=stage.device)), load_masks(stage.path("masks_test"))
     masks, gap = masks.subset(rows), masks.max_gap_factor
-    expected = _expected_costs(stage, data.layouts, data.layout.numpy(force=True), rows, data.frames)
+    starts = load_starts(stage.path("test"))
+    expected = _expected_costs(stage, starts, data.layouts, data.layout.numpy(force=True), rows, data.frames)
     segment_cost = load_segment_cost(stage.folder("segment_cost"), data)
     matrices = [(predicted, exact) for _, predicted, exact in costs_of_chunks(segment_cost, data)]
     predicted, exact = (np.concatenate(parts) for parts in zip(*matrices, strict=True))
@@ -46,21 +47,27 @@ def main(stage: Stage) -> None:
             own = data.rows_of(layout).numpy(force=True)
             if len(own):
                 theirs = {policy: indices[own] for policy, indices in chosen.items()}
-                figures = selection_row(exact[own], expected[own], theirs, k, gap, stage.rng(k))
+                figures = selection_row(exact[own], expected.get(layout), theirs, k, gap, stage.rng(k))
                 table.append({"layout": name, "k": k, "n": len(own)} | figures)
     table.sort(key=lambda row: data.layouts.index(row["layout"]))
     write_csv(stage.outputs["selection"], table, COLUMNS)
 
 
-def _expected_costs(stage: Stage, names: list[str], layout_n: np.ndarray, rows: np.ndarray, frames: int) -> np.ndarray:
+def _expected_costs(
+    stage: Stage, starts: Starts, names: list[str], layout_n: np.ndarray, rows: np.ndarray, frames: int
+) -> dict[int, np.ndarray]:
+    """By number, for each layout whose demonstrations are our simulator's: [n, T, T] of the conditions of its rows."""
     settings: SelectionStageSettings = stage.settings
-    layouts = [load_layout(settings.layouts[name].map, name) for name in names]
-    starts = load_starts(stage.path("test"))
-    costs = []
+    costs: dict[int, list[np.ndarray]] = {}
     for row, number in stage.progress(list(zip(rows, layout_n, strict=True)), "re-simulating", unit="condition"):
-        condition = (layouts[number], starts.states[row], starts.targets[row], frames, settings.demonstrations)
-        costs.append(expected_cost(*condition, stage.rng(1000 + row), settings.layouts[names[number]].noise))
-    return np.stack(costs)
+        if starts.simulated[number]:
+            theirs = settings.layouts[names[number]]
+            condition = (starts.states[row], starts.targets[row], frames, settings.demonstrations)
+            cost = expected_cost(
+                load_layout(theirs.map, names[number]), *condition, stage.rng(1000 + row), theirs.noise
+            )
+            costs.setdefault(int(number), []).append(cost)
+    return {number: np.stack(parts) for number, parts in costs.items()}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import pytest
 
 from interdiff.errors import InputError
 from interdiff.maze.world.controller import generate
-from interdiff.maze.world.d4rl import read_stream, read_streams, write_family, write_stream
+from interdiff.maze.world.d4rl import Stream, in_map, read_stream, read_streams, write_family, write_stream
 from interdiff.maze.world.layouts import load_layout
 
 LAYOUT = load_layout("umaze")
@@ -44,7 +44,7 @@ def test_a_family_is_one_file_of_streams(tmp_path, arrays):
     assert streams[1].layout.ascii == other.ascii
     for stream in streams:
         np.testing.assert_array_equal(stream.arrays["actions"], arrays["actions"])
-    with pytest.raises(InputError, match=r"family.hdf5: not a D4RL Maze2D file"):
+    with pytest.raises(InputError, match=r"family.hdf5: not a D4RL file"):
         read_stream(path)
 
 
@@ -103,13 +103,67 @@ def test_damaged_chunk(tmp_path, arrays):
         read_stream(path)
 
 
-def test_foreign_file_names_what_is_missing(tmp_path, arrays):
-    path = write_raw(tmp_path / "foreign.hdf5", {"observations": arrays["observations"], "actions": arrays["actions"]})
-    with pytest.raises(
-        InputError,
-        match=r"foreign.hdf5: .*missing infos/goal, infos/qpos, infos/qvel; it has actions, observations",
-    ):
+@pytest.mark.parametrize(
+    ("kept", "missing"), [({"actions"}, "observations; it has actions"), ({"observations", "infos/qpos"}, "infos/qvel")]
+)
+def test_foreign_file_names_what_is_missing(tmp_path, arrays, kept, missing):
+    path = write_raw(tmp_path / "foreign.hdf5", {name: arrays[name] for name in kept})
+    with pytest.raises(InputError, match=rf"foreign.hdf5: .*missing {missing}"):
         read_stream(path)
+
+
+def test_episodes_without_goals_end_where_they_were_going(tmp_path, arrays):
+    """D4RL's common keys: observations are the states, an episode's end is its goal."""
+    common = {name: arrays[name] for name in ("actions", "rewards", "terminals", "timeouts")}
+    states = np.concatenate([arrays["infos/qpos"], arrays["infos/qvel"]], axis=1)
+    stream = read_stream(write_raw(tmp_path / "common.hdf5", common | {"observations": states}))
+    assert stream.hindsight
+    np.testing.assert_array_equal(stream.states, states)
+    np.testing.assert_array_equal(stream.ends, arrays["timeouts"])
+    ends = np.flatnonzero(arrays["timeouts"])
+    for first, last in zip(ends[:-1] + 1, ends[1:], strict=True):
+        assert (stream.arrays["infos/goal"][first : last + 1] == states[last, :2]).all()
+
+
+def moved(arrays, rows, by=1.0):
+    """As if the ball had been put elsewhere before these rows."""
+    shift = np.zeros((len(arrays["infos/qpos"]), 1), np.float32)
+    for row in rows:
+        shift[row:] = by - shift[row:]
+    return arrays | {"infos/qpos": arrays["infos/qpos"] + shift}
+
+
+def test_resets_are_flags_and_steps_that_no_motion_makes(arrays):
+    nothing = np.zeros(len(arrays["timeouts"]), bool)
+    assert not Stream(arrays, LAYOUT).resets.any()
+    assert Stream(arrays, LAYOUT).simulated
+    jumped = Stream(moved(arrays, [100, 1500]), LAYOUT)
+    assert np.flatnonzero(jumped.resets).tolist() == [99, 1499]
+    assert jumped.ends[[99, 1499]].all()
+    for flag in ("terminals", "timeouts"):
+        marked = nothing.copy()
+        marked[1700] = True
+        stream = Stream(arrays | {"timeouts": nothing, flag: marked}, LAYOUT)
+        assert np.flatnonzero(stream.resets).tolist() == [1700]
+        assert stream.ends[1700]
+
+
+def test_time_and_place_of_a_file_from_outside(tmp_path, arrays):
+    elsewhere = {name: values.copy() for name, values in arrays.items()}
+    for name in ("infos/qpos", "infos/goal"):
+        elsewhere[name] += 10 + 0.7
+    elsewhere["observations"][:, :2] += 10 + 0.7
+    path = write_raw(tmp_path / "far.hdf5", elsewhere)
+    with pytest.raises(
+        InputError, match=r"far.hdf5: 100% of its positions lie in walls of map 'umaze'; they go from .*origin"
+    ):
+        in_map(path, read_stream(path), LAYOUT, (-0.7, -0.7), None)
+    stream = in_map(path, read_stream(path), LAYOUT, (10.0, 10.0), 0.05)
+    np.testing.assert_allclose(stream.arrays["infos/qpos"], arrays["infos/qpos"], atol=1e-5)
+    assert stream.dt == 0.05
+    assert not stream.simulated
+    write_stream(tmp_path / "umaze.hdf5", stream.arrays, LAYOUT, stream.dt)
+    assert read_stream(tmp_path / "umaze.hdf5").dt == 0.05
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from interdiff.maze.world.sequences import SPLITS, block_splits, mirror_y, prepa
 
 ROWS = 20_000
 DTYPES = {
-    "target": np.int16,
+    "simulated": bool,
     "layout": np.int16,
     "first_row": np.int64,
     "occupancy": np.uint8,
@@ -44,7 +44,14 @@ def test_arrays_are_those_of_the_contract(prepared):
             "goal": (count, 2),
         }
         shapes |= {"target": (count, 2), "duration": (count,), "layout": (count,), "first_row": (count,)}
-        shapes |= {"layouts": (3,), "occupancy": (3, 12, 12), "sdf": (3, 96, 96), "flip_y": (), "grid": ()}
+        shapes |= {
+            "layouts": (3,),
+            "occupancy": (3, 12, 12),
+            "sdf": (3, 96, 96),
+            "simulated": (3,),
+            "flip_y": (),
+            "grid": (),
+        }
         assert {key: values.shape for key, values in data.items()} == shapes
         assert data["layouts"].tolist() == ["umaze", "medium", "large_eval"]
         assert data["layouts"].dtype.kind == "U"
@@ -183,7 +190,7 @@ def test_flip_y_mirrors_everything_and_back(streams, prepared):
     np.testing.assert_array_equal(mirrored["start"][:, 3], -plain["start"][:, 3])
     np.testing.assert_array_equal(mirrored["velocities"][..., 1], -plain["velocities"][..., 1])
     assert not piece_collisions(mirrored["positions"], mirrored["occupancy"][mirrored["layout"]]).any()
-    target = mirrored["target"]
+    target = mirrored["target"].astype(int)
     assert not mirrored["occupancy"][mirrored["layout"], target[:, 0], target[:, 1]].any()
     walls = mirrored["occupancy"].repeat(8, axis=1).repeat(8, axis=2)
     np.testing.assert_array_equal(mirrored["sdf"] < 0, walls > 0)
@@ -193,24 +200,65 @@ def test_flip_y_mirrors_everything_and_back(streams, prepared):
             np.testing.assert_allclose(again[key], values, atol=1e-7)
 
 
+def test_windows_and_segments_never_cross_a_reset(streams):
+    layout, stream = streams[1]
+    shift = np.zeros_like(stream.arrays["infos/qpos"])
+    shift[5000:] = 1  # put elsewhere, with no flag
+    jumped = Stream(dict(stream.arrays) | {"infos/qpos": stream.arrays["infos/qpos"] + shift}, layout)
+    for cross_goals in (False, True):
+        spans = window_spans(jumped, horizon=64, stride=8, cross_goals=cross_goals)
+        assert not ((spans.first < 5000) & (spans.last >= 5000)).any()
+        assert spans.dropped["crossing a reset"] == 8
+    spans = segment_spans(jumped, 16, reach=100)
+    assert not ((spans.first < 5000) & (spans.last >= 5000)).any()
+
+
+def test_goals_are_positions(streams):
+    """Goals that the ball came to are as good off the centres of cells as on them."""
+    layout, stream = streams[0]
+    arrays = dict(stream.arrays) | {"infos/goal": stream.arrays["infos/goal"].copy()}
+    ends = np.flatnonzero(stream.ends)
+    for first, last in zip(np.append(0, ends[:-1] + 1), ends, strict=True):
+        arrays["infos/goal"][first : last + 1] = stream.states[last, :2] + 0.05
+    arrays["timeouts"] = stream.ends
+    spans = segment_spans(Stream(arrays, layout), 16)
+    assert spans.dropped["target not reached"] == 0
+    arrays["infos/goal"] += 0.4
+    with pytest.raises(InputError, match=r"target not reached: \d+.*within data.reach"):
+        prepare([(layout, Stream(arrays, layout))])
+    splits, _ = prepare([(layout, Stream(arrays, layout))], reach=1)
+    away = np.linalg.norm(joined(splits, "goal") * 5 - 0.7 - joined(splits, "target"), axis=1)
+    assert 0.6 < away.max() < 0.7
+
+
+def test_time_between_rows_is_the_streams(streams):
+    layout, stream = streams[0]
+    slow, _ = prepare([(layout, Stream(stream.arrays, layout, dt=0.05))])
+    splits, _ = prepare([(layout, stream)])
+    np.testing.assert_allclose(joined(slow, "duration"), 5 * joined(splits, "duration"), rtol=1e-5)
+    assert not slow["train"]["simulated"].any()
+
+
 def test_a_few_colliding_sequences_are_dropped_and_counted(streams):
     layout, stream = streams[0]
     arrays = dict(stream.arrays) | {"infos/qpos": stream.arrays["infos/qpos"].copy()}
     spans = segment_spans(stream, 16)
-    middle = int(spans.first[3] + spans.last[3]) // 2
-    arrays["infos/qpos"][middle] = (0, 0)  # in a wall
+    longest = np.argmax(spans.last - spans.first)
+    rows = slice(spans.first[longest], spans.last[longest] + 1)
+    bump = 1.5 * np.sin(np.linspace(0, np.pi, len(stream.states[rows])))  # into a wall and back
+    arrays["infos/qpos"][rows] += bump[:, None]
     splits, counts = prepare([(layout, Stream(arrays, layout))], frames=2000)
     assert counts["umaze"]["leaving free space"] == 1
-    assert spans.first[3] not in joined(splits, "first_row")
+    assert spans.first[longest] not in joined(splits, "first_row")
     assert sum(counts["umaze"].values()) == stream.ends.sum()
-    with pytest.raises(InputError, match=r"1 of \d+ demonstrations .*data\.colliding_fraction=0\.001"):
-        prepare([(layout, Stream(arrays, layout))], frames=2000, colliding_fraction=0.001)
+    with pytest.raises(InputError, match=r"1 of \d+ sequences are of no use .leaving free space: 1.*fraction=0\.001"):
+        prepare([(layout, Stream(arrays, layout))], frames=2000, left_out_fraction=0.001)
 
 
 def test_data_of_another_map_is_refused(streams):
     with pytest.raises(
         InputError,
-        match=r"layout 'umaze': \d+ of \d+ demonstrations leave free space, first that from row \d+",
+        match=r"layout 'umaze': \d+ of \d+ sequences are of no use .leaving free space: \d+.*this very map",
     ):
         prepare([(load_layout("umaze"), streams[1][1])])
 

@@ -21,20 +21,24 @@ from interdiff.maze.world.layouts import OFFSET, Layout
 
 @dataclass(frozen=True)
 class Starts:
-    """Start states [N, 4] (joint positions in units, velocities in units/s) and target cells [N, 2]."""
+    """Start states [N, 4] (joint positions in units, velocities in units/s) and targets [N, 2].
+
+    simulated [L]: the layouts whose demonstrations moved as in our simulator, which alone can be simulated again.
+    """
 
     states: np.ndarray
     targets: np.ndarray
+    simulated: np.ndarray
 
 
 def load_starts(path: Path) -> Starts:
     """What the sequences of a split of goal-to-goal segments began with, in the coordinates of the simulator."""
-    arrays = load_arrays(path, ("start", "target", "grid", "flip_y"))
+    arrays = load_arrays(path, ("start", "target", "simulated", "grid", "flip_y"))
     grid, start = int(arrays["grid"]), arrays["start"].astype(float)
     target = arrays["target"].astype(float)
     if arrays["flip_y"]:  # costs do not change when a sequence is mirrored, but the simulator knows one side only
         start[:, 1], start[:, 3], target[:, 1] = 1 - start[:, 1], -start[:, 3], grid - 1 - target[:, 1]
-    return Starts(np.concatenate([start[:, :2] * grid - OFFSET, start[:, 2:]], axis=1), target)
+    return Starts(np.concatenate([start[:, :2] * grid - OFFSET, start[:, 2:]], axis=1), target, arrays["simulated"])
 
 
 def expected_cost(
@@ -63,7 +67,7 @@ def sample_rows(layout_n: np.ndarray, count: int, rng: np.random.Generator) -> n
 
 def selection_row(
     exact_bij: np.ndarray,
-    expected_bij: np.ndarray,
+    expected_bij: np.ndarray | None,
     chosen: dict[str, np.ndarray],
     k: int,
     gap_factor: float,
@@ -73,7 +77,8 @@ def selection_row(
     """Cost ratios of N sequences at K keyframes.
 
     Args:
-        exact_bij: [N, T, T] exact costs of the sequences; expected_bij: of their conditions.
+        exact_bij: [N, T, T] exact costs of the sequences; expected_bij: of their conditions, None where the simulator
+            cannot tell: then there is no limit.
         chosen: keyframes [N, K] of each policy; "uniform" must be among them.
         gap_factor: bound on gaps of the optimum and of the limit (see `optimal_indices`).
 
@@ -83,14 +88,17 @@ def selection_row(
         random.
     """
     optimum = optimal_indices(exact_bij, k, gap_factor)[1].astype(float)
-    chosen = chosen | {"limit": optimal_indices(expected_bij, k, gap_factor)[0]}
+    if expected_bij is not None:
+        chosen = chosen | {"limit": optimal_indices(expected_bij, k, gap_factor)[0]}
     costs = {name: path_cost(exact_bij, indices).astype(float) for name, indices in chosen.items()}
     ratios = {name: float(cost.sum() / optimum.sum()) for name, cost in costs.items()}
-    draws = rng.integers(len(optimum), size=(resamples, len(optimum)))
-    error = float(np.std(costs["limit"][draws].sum(1) / optimum[draws].sum(1)))
+    error = {}
+    if expected_bij is not None:
+        draws = rng.integers(len(optimum), size=(resamples, len(optimum)))
+        error["limit_se"] = float(np.std(costs["limit"][draws].sum(1) / optimum[draws].sum(1)))
     scale = ratios["uniform"] - 1
     relative = [name for name in ratios if name not in ("uniform", "random")]
-    return ratios | {"limit_se": error} | {f"{name}_excess": (ratios[name] - 1) / scale for name in relative}
+    return ratios | error | {f"{name}_excess": (ratios[name] - 1) / scale for name in relative}
 
 
 def _resampled(positions: np.ndarray, frames: int) -> np.ndarray:

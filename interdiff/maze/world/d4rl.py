@@ -1,13 +1,15 @@
-"""D4RL's HDF5 files of Maze2D: one stream of rows; `timeouts` marks the rows that reached their target.
+"""D4RL's HDF5 files: one stream of rows; in those of Maze2D `timeouts` marks the rows that reached their target.
 
-A family of mazes is one file with a group per maze, each laid out as a D4RL file.
+A family of mazes is one file with a group per maze, each laid out as a D4RL file. A file of other tasks may lack infos/*:
+then observations are the states, and where an episode ends was its goal (hindsight: Andrychowicz et al., 2017).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import h5py
@@ -15,42 +17,75 @@ import numpy as np
 
 from interdiff.errors import InputError
 from interdiff.files import atomic_path
-from interdiff.maze.world.layouts import Layout, parse_layout
+from interdiff.maze.world.layouts import OFFSET, Layout, parse_layout
+from interdiff.maze.world.simulator import TIMESTEP
 
 _WIDTHS = {"observations": 4, "actions": 2, "infos/goal": 2, "infos/qpos": 2, "infos/qvel": 2}
+_STATES = ("infos/qpos", "infos/qvel")
 _FLAGS = ("rewards", "terminals", "timeouts")
 _SAME = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Rows in time order under D4RL's names, always with `timeouts`, and the layout if the file has it."""
+    """Rows in time order, `dt` s apart, under D4RL's names, always with `timeouts`, and the layout if the file has it."""
 
     arrays: dict[str, np.ndarray]
     layout: Layout | None
+    dt: float = TIMESTEP
+    hindsight: bool = False
+    """Whether the file has no goals, so that where an episode ends is its goal."""
 
-    @property
+    @cached_property
     def states(self) -> np.ndarray:
         """Simulated states (x, y, vx, vy), float32 [rows, 4]: current also where observations repeat."""
         return np.concatenate([self.arrays["infos/qpos"], self.arrays["infos/qvel"]], axis=1)
 
-    @property
+    @cached_property
     def ends(self) -> np.ndarray:
-        """bool [rows]: the last row of each target: where infos/goal changes next, and the last row if
-        `timeouts` marks it.
+        """bool [rows]: the last row of each target: where infos/goal changes next, and what a flag or a reset ends.
 
-        infos/goal is the source also where `timeouts` exists: a target may be given up, and the released
-        files do not say by what script their `timeouts` were added.
+        infos/goal counts also where `timeouts` exists: a target may be given up, and the released files do not
+        say by what script their `timeouts` were added.
         """
-        ends = _target_ends(self.arrays["infos/goal"])
-        ends[-1] = self.arrays["timeouts"][-1]
-        return ends
+        return _target_ends(self.arrays["infos/goal"]) | self.flags | self.resets
+
+    @cached_property
+    def resets(self) -> np.ndarray:
+        """bool [rows]: the last row before the ball is put elsewhere: by a flag, or by a step that no motion makes.
+
+        `timeouts` beside a change of target is D4RL's "reached": the motion goes on.
+        """
+        changes = _target_ends(self.arrays["infos/goal"])
+        near = changes | np.append(changes[1:], False) | np.append(False, changes[:-1])
+        return self.jumps | self._flagged("terminals") | (self._flagged("timeouts") & ~near)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether rows follow each other as in our simulator, which moves by the new velocity."""
+        moves = np.diff(self.states[:, :2], axis=0) - self.states[1:, 2:] * self.dt
+        return self.dt == TIMESTEP and float(np.median(np.abs(moves))) < _SAME
+
+    @property
+    def flags(self) -> np.ndarray:
+        """bool [rows]: the rows that `timeouts` or `terminals` mark."""
+        return self._flagged("timeouts") | self._flagged("terminals")
+
+    def _flagged(self, name: str) -> np.ndarray:
+        return np.asarray(self.arrays[name] if name in self.arrays else np.zeros(len(self.states))) > 0
+
+    @property
+    def jumps(self) -> np.ndarray:
+        """bool [rows]: the next row is farther than twice the way of the faster of both, and 0.05 units."""
+        speed = np.linalg.norm(self.states[:, 2:], axis=1)
+        way = np.linalg.norm(np.diff(self.states[:, :2], axis=0), axis=1)
+        return np.append(way > 2 * self.dt * np.maximum(speed[1:], speed[:-1]) + 0.05, False)
 
 
-def write_stream(path: Path, arrays: dict[str, np.ndarray], layout: Layout) -> None:
-    """Writes a stream whole or not at all, gzipped, with the attributes `layout` (name) and `map` (ASCII)."""
+def write_stream(path: Path, arrays: dict[str, np.ndarray], layout: Layout, dt: float = TIMESTEP) -> None:
+    """Writes a stream whole or not at all, gzipped, with the attributes `layout` (name), `map` (ASCII) and `dt` (s)."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        _write(file, arrays, layout)
+        _write(file, arrays, layout, dt)
 
 
 def write_family(path: Path, streams: Iterable[tuple[dict[str, np.ndarray], Layout]]) -> None:
@@ -60,15 +95,14 @@ def write_family(path: Path, streams: Iterable[tuple[dict[str, np.ndarray], Layo
             _write(file.create_group(layout.name), arrays, layout)
 
 
-def _write(group: h5py.Group, arrays: dict[str, np.ndarray], layout: Layout) -> None:
-    group.attrs["layout"], group.attrs["map"] = layout.name, layout.ascii
+def _write(group: h5py.Group, arrays: dict[str, np.ndarray], layout: Layout, dt: float = TIMESTEP) -> None:
+    group.attrs["layout"], group.attrs["map"], group.attrs["dt"] = layout.name, layout.ascii, dt
     for name, values in arrays.items():
         group.create_dataset(name, data=values, compression="gzip", compression_opts=1, shuffle=True)
 
 
 def read_stream(path: Path) -> Stream:
-    """Reads and checks a D4RL file, ours or a released one, with or without `timeouts` (then derived from
-    changes of infos/goal).
+    """Reads and checks a D4RL file, ours or a released one, with or without infos/* and flags.
 
     Raises InputError naming the file for one that is missing, no HDF5 or truncated, lacks a dataset, or
     disagrees with itself.
@@ -89,11 +123,54 @@ def _read(path: Path, group: h5py.Group) -> Stream:
     arrays = {name: group[name][()] for name in (*_WIDTHS, *_FLAGS) if name in group}
     name, ascii_map = group.attrs.get("layout"), group.attrs.get("map")
     _check_arrays(path, arrays)
-    for key in _WIDTHS:
+    for key in arrays.keys() & _WIDTHS.keys():
         arrays[key] = arrays[key].astype(np.float32)
+    if _STATES[0] not in arrays:
+        arrays |= dict(zip(_STATES, np.split(arrays["observations"], 2, axis=1), strict=True))
+    layout = parse_layout(str(name), str(ascii_map)) if name and ascii_map else None
+    stream = Stream(arrays, layout, float(group.attrs.get("dt", TIMESTEP)), "infos/goal" not in arrays)
+    if stream.hindsight:
+        arrays["infos/goal"] = _last_positions(stream)
     arrays.setdefault("timeouts", _target_ends(arrays["infos/goal"]))
     _check_observations(path, arrays)
-    return Stream(arrays, parse_layout(str(name), str(ascii_map)) if name and ascii_map else None)
+    return replace(stream)  # without what was computed before the goals were known
+
+
+def _last_positions(stream: Stream) -> np.ndarray:
+    """The position [rows, 2] at the end of each row's episode, which a flag or a step that no motion makes ends."""
+    ends = stream.flags | stream.jumps
+    ends[-1] = True
+    last = np.flatnonzero(ends)
+    positions: np.ndarray = stream.states[last[np.searchsorted(last, np.arange(len(ends)))], :2]
+    return positions
+
+
+def in_map(path: Path, stream: Stream, layout: Layout, origin: tuple[float, float], dt: float | None) -> Stream:
+    """A stream of a file from outside in the coordinates and time of a maze of ours.
+
+    origin: where the corner of the map lies in the file's coordinates; dt: seconds between rows, null as the file says.
+
+    Raises:
+        InputError: more than a tenth of the positions lie in walls.
+    """
+    shift = np.asarray(origin, np.float32) + np.float32(OFFSET)
+    places = {name: stream.arrays[name] - shift for name in ("infos/qpos", "infos/goal")}
+    observations = stream.arrays["observations"] - np.append(shift, [0, 0]).astype(np.float32)
+    moved = replace(stream, arrays={**stream.arrays, **places, "observations": observations}, dt=dt or stream.dt)
+    corner = places["infos/qpos"] + np.float32(OFFSET)
+    cells = np.floor(corner).astype(int)
+    inside = ((cells >= 0) & (cells < layout.walls.shape)).all(axis=1)
+    free = inside.copy()
+    free[inside] = ~layout.walls[tuple(cells[inside].T)]
+    if free.mean() < 0.9:
+        least, greatest = (np.round(f(stream.arrays["infos/qpos"], axis=0), 2).tolist() for f in (np.min, np.max))
+        size = "x".join(map(str, layout.walls.shape))
+        raise InputError(
+            f"{path}: {1 - free.mean():.0%} of its positions lie in walls of map {layout.name!r}; they go from {least} to"
+            f" {greatest}, the map of {size} cells begins at origin={list(origin)}. Expected x along rows, y along columns,"
+            f" cells of 1 unit"
+        )
+    return moved
 
 
 def check_file(path: Path) -> None:
@@ -114,10 +191,11 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _check_keys(path: Path, file: h5py.Group) -> None:
-    missing = [name for name in _WIDTHS if not isinstance(file.get(name), h5py.Dataset)]
+    missing = [name for name in ("observations",) if not isinstance(file.get(name), h5py.Dataset)]
+    missing += [b for a, b in (_STATES, _STATES[::-1]) if a in file and b not in file]
     if missing:
         found = ", ".join(sorted(file)) or "nothing"
-        raise InputError(f"{path}: not a D4RL Maze2D file, missing {', '.join(missing)}; it has {found}")
+        raise InputError(f"{path}: not a D4RL file, missing {', '.join(missing)}; it has {found}")
 
 
 def _check_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

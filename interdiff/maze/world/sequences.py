@@ -1,7 +1,7 @@
 """From streams of demonstrations to training arrays: resampled sequences and conditions, split by time block.
 
 A sequence is a run of rows of one stream's simulated states (infos/qpos, infos/qvel, which are continuous
-across changes of target), resampled to T frames at equal times. Rows are 0.01 s apart, so that linear
+across changes of target), resampled to T frames at equal times. Rows are 0.01 s apart by default, so that linear
 interpolation between rows is within a dt^2 / 8 = 3e-4 units of the path; the first and last frames are rows.
 Velocities are the simulated ones: the integrator moves by the new velocity, so that they lag the path's
 derivative by half a step (0.06 units/s on average).
@@ -18,11 +18,12 @@ from interdiff.errors import InputError
 from interdiff.maze.world.collisions import piece_collisions
 from interdiff.maze.world.d4rl import Stream
 from interdiff.maze.world.layouts import OFFSET, Layout, occupancy, signed_distance
-from interdiff.maze.world.simulator import TIMESTEP
 from interdiff.maze.world.splits import held_out
 
 SPLITS = ("train", "val", "test")
-_REACHED = 0.1 + 1e-4
+REACH = 0.1
+"""Distance from its target, a cell's centre, at which D4RL's controller takes the next one."""
+_SLACK = 1e-4
 
 
 @dataclass(frozen=True)
@@ -39,35 +40,40 @@ class Spans:
         return Spans(self.first[kept], self.last[kept], dropped)
 
 
-def segment_spans(stream: Stream, min_steps: int) -> Spans:
-    """All rows of one target each. Drops those under `min_steps` steps and those ending off their target."""
+def segment_spans(stream: Stream, min_steps: int, reach: float = REACH) -> Spans:
+    """All rows of one target each. Drops those under `min_steps` steps and those ending farther than `reach` from it."""
     last = np.flatnonzero(stream.ends)
     first = np.concatenate([[0], last[:-1] + 1]).astype(np.int64)[: len(last)]
     spans = Spans(first, last, {})
     spans = spans.keep(last - first >= min_steps, f"shorter than {min_steps} steps")
-    cells = np.round(stream.arrays["infos/goal"][spans.last])
-    away = np.linalg.norm(stream.states[spans.last, :2] - cells, axis=1)
-    return spans.keep(away <= _REACHED, "target not reached")
+    away = np.linalg.norm(stream.states[spans.last, :2] - _targets(stream, spans.last), axis=1)
+    return spans.keep(away <= reach + _SLACK, "target not reached")
+
+
+def _targets(stream: Stream, last: np.ndarray) -> np.ndarray:
+    """Where the ball went [n, 2] in the sequences that end with these rows: the goal, or its cell where it came to that.
+
+    D4RL's goals are random points around the centres of cells, to which its controller goes.
+    """
+    goals = stream.arrays["infos/goal"][last]
+    cells = np.round(goals)
+    away = np.linalg.norm(stream.states[last, :2] - cells, axis=1, keepdims=True)
+    return np.where(away <= REACH + _SLACK, cells, goals)
 
 
 def window_spans(stream: Stream, horizon: int, stride: int, cross_goals: bool) -> Spans:
-    """Windows of `horizon` steps (and one more row), every `stride` rows from the start of each target's
-    rows.
+    """Windows of `horizon` steps (and one more row), every `stride` rows from the start of each target's rows.
 
-    They stay inside one target's rows; with `cross_goals` they start every `stride` rows of the stream
-    instead.
+    They stay inside one target's rows, or with `cross_goals` between the resets of the stream, and start there.
     """
-    rows = len(stream.ends)
-    target_number = np.cumsum(stream.ends) - stream.ends
-    first = np.arange(0, rows - horizon, stride, dtype=np.int64)
-    if not cross_goals:
-        starts = np.flatnonzero(np.diff(target_number, prepend=-1))
-        first = np.arange(rows - horizon, dtype=np.int64)
-        first = first[(first - starts[target_number[first]]) % stride == 0]
+    episode, target = (np.cumsum(ends) - ends for ends in (stream.resets, stream.ends))
+    run = episode if cross_goals else target
+    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    first = np.arange(max(0, len(run) - horizon), dtype=np.int64)
+    first = first[(first - starts[run[first]]) % stride == 0]
     spans = Spans(first, first + horizon, {})
-    if cross_goals:
-        return spans
-    return spans.keep(target_number[spans.first] == target_number[spans.last], "crossing a change of target")
+    spans = spans.keep(episode[spans.first] == episode[spans.last], "crossing a reset")
+    return spans.keep(run[spans.first] == run[spans.last], "crossing a change of target")
 
 
 def block_splits(blocks: int, val_fraction: float, test_fraction: float, seed: int) -> np.ndarray:
@@ -93,7 +99,8 @@ def prepare(
     blocks: int = 20,
     hold_out: str = "blocks",
     seed: int = 0,
-    colliding_fraction: float = 0.1,
+    reach: float = REACH,
+    left_out_fraction: float = 0.1,
     flip_y: bool = False,
     sdf_resolution: int = 8,
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, int]]]:
@@ -101,14 +108,14 @@ def prepare(
 
     Arrays (float32 unless said): positions [N, T, 2] normalised (u / G); velocities [N, T, 2] = d position /
     d tau, tau in [0, 1]; start [N, 4] = normalised x, y and velocity in units/s; goal [N, 2] = last position;
-    target [N, 2] int16 = the controller's cell; duration [N] in s; layout [N] int16; first_row [N] int64;
-    layouts [L] str; occupancy [L, G, G] uint8; sdf [L, R, R] in units, R = G * sdf_resolution; flip_y bool;
-    grid int. N is ordered by layout and time. With `flip_y` all of it is mirrored along y. `mode` is
-    "segments" (goal to goal, `min_steps` or longer) or "windows" (of `horizon` steps, one number or one
-    for each layout by its name, every `stride` rows). The splits are shares of every layout's time blocks, or with
-    `hold_out` "mazes" of the layouts.
-    Sequences that leave their map's free space are dropped. Raises InputError where a split is empty or more than
-    `colliding_fraction` of a layout's sequences do so.
+    target [N, 2] = where the ball went, in units; duration [N] in s; layout [N] int16; first_row [N] int64;
+    layouts [L] str; occupancy [L, G, G] uint8; sdf [L, R, R] in units, R = G * sdf_resolution; simulated [L] bool:
+    whether the ball moved as in our simulator; flip_y bool; grid int. N is ordered by layout and time. With `flip_y`
+    all of it is mirrored along y. `mode` is "segments" (goal to goal, `min_steps` or longer) or "windows" (of `horizon`
+    steps, one number or one for each layout by its name, every `stride` rows). The splits are shares of every layout's
+    time blocks, or with `hold_out` "mazes" of the layouts.
+    Sequences that leave their map's free space or end farther than `reach` from their target are dropped. Raises
+    InputError where a split is empty or more than `left_out_fraction` of a layout's sequences are dropped so.
     """
     if mode not in ("segments", "windows"):
         raise InputError(f"mode={mode!r}: expected 'segments' or 'windows'")
@@ -127,14 +134,14 @@ def prepare(
         if mode == "windows":
             spans = window_spans(stream, steps[layout.name], stride, cross_goals)
         else:
-            spans = segment_spans(stream, min_steps)
-        part, counts[layout.name] = _sequences(
-            layout, stream, spans, frames, grid, splits_of[number], colliding_fraction
-        )
+            spans = segment_spans(stream, min_steps, reach)
+        part, counts[layout.name] = _sequences(layout, stream, spans, frames, grid, splits_of[number])
+        _check_left_out(layout, counts[layout.name], left_out_fraction)
         parts.append({**part, "layout": np.full(len(part["goal"]), number, dtype=np.int16)})
     merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     split = merged.pop("split")
     maps = _map_arrays(layouts, grid, sdf_resolution)
+    maps["simulated"] = np.array([stream.simulated for _, stream in streams])
     splits = {
         name: {key: values[split == index] for key, values in merged.items()} | maps
         for index, name in enumerate(SPLITS)
@@ -154,14 +161,13 @@ def _sequences(
     frames: int,
     grid: int,
     split_of_block: np.ndarray,
-    colliding_fraction: float,
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """One stream's resampled sequences with their split (index into SPLITS), and the counts of `prepare`."""
     blocks = len(split_of_block)
     first_block, last_block = (rows * blocks // len(stream.ends) for rows in (spans.first, spans.last))
     spans = spans.keep(first_block == last_block, "straddling a block border")
     sequences = resample(stream, spans, frames, grid)
-    free = _free(layout, sequences, occupancy(layout, grid), colliding_fraction)
+    free: np.ndarray = ~np.any(piece_collisions(sequences["positions"], occupancy(layout, grid)), axis=1)
     sequences, spans = {key: values[free] for key, values in sequences.items()}, spans.keep(free, "leaving free space")
     split = split_of_block[spans.first * blocks // len(stream.ends)]
     counts = {name: int((split == index).sum()) for index, name in enumerate(SPLITS)}
@@ -176,14 +182,14 @@ def resample(stream: Stream, spans: Spans, frames: int, grid: int) -> dict[str, 
     before = np.minimum(rows.astype(np.int64), spans.last[:, None] - 1)
     weight = (rows - before)[..., None]
     sampled = (1 - weight) * states[before] + weight * states[before + 1]
-    duration = steps * TIMESTEP
+    duration = steps * stream.dt
     positions = ((sampled[..., :2] + OFFSET) / grid).astype(np.float32)
     return {
         "positions": positions,
         "velocities": (sampled[..., 2:] * duration[:, None, None] / grid).astype(np.float32),
         "start": np.concatenate([positions[:, 0], states[spans.first, 2:]], axis=1),
         "goal": positions[:, -1].copy(),
-        "target": np.round(stream.arrays["infos/goal"][spans.last]).astype(np.int16),
+        "target": _targets(stream, spans.last).astype(np.float32),
         "duration": duration.astype(np.float32),
         "first_row": spans.first,
     }
@@ -215,16 +221,14 @@ def _map_arrays(layouts: Sequence[Layout], grid: int, resolution: int) -> dict[s
     }
 
 
-def _free(layout: Layout, sequences: dict[str, np.ndarray], walls: np.ndarray, colliding: float) -> np.ndarray:
-    """Which sequences stay in free space, bool [n]; InputError where more than the share `colliding` do not."""
-    collides = piece_collisions(sequences["positions"], walls)
-    free: np.ndarray = ~np.any(collides, axis=1)
-    if (bad := int((~free).sum())) > colliding * len(free):
-        sequence, piece = np.argwhere(collides)[0]
-        row = sequences["first_row"][sequence]
+def _check_left_out(layout: Layout, counts: Mapping[str, int], allowed: float) -> None:
+    """InputError where more than the share `allowed` of a layout's sequences are of no use."""
+    bad = {reason: counts.get(reason, 0) for reason in ("target not reached", "leaving free space")}
+    whole = sum(counts[name] for name in SPLITS) + sum(bad.values())
+    if sum(bad.values()) > allowed * whole:
         raise InputError(
-            f"layout {layout.name!r}: {bad} of {len(collides)} demonstrations leave free space, first that "
-            f"from row {row}, between frames {piece} and {piece + 1}; expected data of this very map, and "
-            f"frames dense enough to follow it (data.colliding_fraction={colliding} of them may be dropped)"
+            f"layout {layout.name!r}: {sum(bad.values())} of {whole} sequences are of no use ("
+            f"{', '.join(f'{reason}: {count}' for reason, count in bad.items() if count)}); expected data of this very map,"
+            f" rows dense enough to follow it, and ends within data.reach of their goals"
+            f" (data.left_out_fraction={allowed} of them may be left out)"
         )
-    return free

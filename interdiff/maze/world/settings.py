@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from interdiff.maze.world.d4rl_package import PREFIX, dataset_path
+from interdiff.maze.world.layouts import OFFSET
 from interdiff.maze.world.splits import held_out
 from interdiff.settings import Count, Fraction, Name, Section
 
@@ -58,11 +59,23 @@ class LayoutSettings(Section):
         description="path of a real D4RL HDF5 file to use instead of simulating, or the name of a data set of the package"
         " d4rl, such as maze2d-large-v1",
     )
+    dt: float | None = Field(
+        None, gt=0, description="seconds between rows of source; null takes the file's attribute dt, else 0.01"
+    )
+    origin: tuple[float, float] = Field(
+        (-OFFSET, -OFFSET), strict=False, description="where the corner of the map lies in source's coordinates"
+    )
 
     @field_validator("source")
     @classmethod
     def _named(cls, source: str | None) -> str | None:
         return str(dataset_path(source)) if source and source.startswith(PREFIX) else source
+
+    @model_validator(mode="after")
+    def _about_source(self) -> LayoutSettings:
+        if self.source is None and self.model_fields_set & {"dt", "origin"}:
+            raise ValueError("dt and origin are about source, which is null: what is simulated has its own")
+        return self
 
 
 class DataSettings(Section):
@@ -90,8 +103,13 @@ class DataSettings(Section):
         "blocks", description="what the splits are made of: time blocks of every maze, or whole mazes (the same shares)"
     )
     seed: int = Field(0, ge=0, description="seed of that draw")
-    colliding_fraction: Fraction = Field(
-        0.1, description="share of a layout's sequences that may be dropped for leaving free space; more is an error"
+    reach: float = Field(
+        0.1, gt=0, description="units from its target within which a segment must end; it is left out otherwise"
+    )
+    left_out_fraction: Fraction = Field(
+        0.1,
+        description="share of a layout's sequences that may be left out, as they leave free space or end off their target;"
+        " more is an error",
     )
     flip_y: bool = Field(False, description="mirror everything along y")
     sdf_resolution: Count = Field(8, description="signed-distance samples per cell and axis")
