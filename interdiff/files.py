@@ -8,6 +8,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import secrets
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,6 +47,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that a stopped `atomic_path` has left."""
+    return re.fullmatch(r"\..*\.[0-9a-f]{8}\.tmp(\..*)?", path.name) is not None
 
 
 def remove_temporaries(path: Path) -> None:

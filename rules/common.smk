@@ -26,8 +26,7 @@ def files(wildcards, input, output):
     for option, paths in (("--in", input), ("--out", output)):
         words.append(option)
         for name, value in paths.items():
-            first, *others = [value] if isinstance(value, str) else value or [""]
-            words += [f"{name}={first}", *others]
+            words += [f"{name}={path}" for path in ([value] if isinstance(value, str) else value)]
     return shlex.join(words)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +30,11 @@ Stream = torch.Generator | PartOfBatch
 def generator_of(seed: int) -> torch.Generator:
     """A generator, always on the CPU."""
     return torch.Generator().manual_seed(seed)
+
+
+def numpy_generator(generator: torch.Generator) -> np.random.Generator:
+    """A NumPy generator that goes on from a generator's state, and moves it on."""
+    return np.random.default_rng(integer(2**62, generator))
 
 
 def normal(shape: Sequence[int], stream: Stream, device: Device) -> Tensor:

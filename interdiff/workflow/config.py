@@ -16,8 +16,12 @@ class TrackingSettings(Section):
     """MLflow, a view of metrics that are in files anyway."""
 
     enabled: bool = Field(True, description="send metrics to MLflow")
-    uri: str | None = Field(None, description="tracking server; by default an SQLite store under the results root")
-    experiment: str = Field("interdiff", description="name of the experiment")
+    uri: str | None = Field(
+        None, description="tracking server; by default MLFLOW_TRACKING_URI, else an SQLite store under the results root"
+    )
+    experiment: str | None = Field(
+        None, description="name of the experiment; by default MLFLOW_EXPERIMENT_NAME, else interdiff"
+    )
 
 
 class Config(Section):

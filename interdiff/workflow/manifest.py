@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from interdiff.errors import InputError
-from interdiff.files import canonical_json, file_sha256, read_json, write_json
+from interdiff.files import canonical_json, file_sha256, is_temporary, read_json, write_json
 
 FOLDER = ".manifest"
 """Beside the outputs, so that a folder that is moved or removed takes its records along."""
@@ -64,7 +64,8 @@ def read_manifest(path: Path) -> Manifest:
 
 def manifest_files(results: Path) -> list[Path]:
     """All records below a results root, the latest last."""
-    return sorted(results.rglob(f"{FOLDER}/*.json"), key=lambda path: (path.stat().st_mtime_ns, path))
+    found = (path for path in results.rglob(f"{FOLDER}/*.json") if not is_temporary(path))
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path))
 
 
 def relative_to(results: Path, path: Path) -> str:

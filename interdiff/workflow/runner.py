@@ -122,7 +122,7 @@ def _parser(main: Callable[[Stage], None]) -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="ROOT", help="results root")
     form = "NAME=PATH"
     parser.add_argument(
-        "--in", dest="inputs", nargs="*", default=[], metavar=form, help="inputs, as NAME=PATH; more paths make a list"
+        "--in", dest="inputs", nargs="*", default=[], metavar=form, help="inputs, as NAME=PATH; a name may repeat"
     )
     parser.add_argument("--out", dest="outputs", nargs="*", default=[], metavar=form, help="outputs, as NAME=PATH")
     return parser
@@ -145,18 +145,14 @@ def _stage(name: str, settings_model: type[BaseModel], arguments: argparse.Names
 
 
 def parse_paths(words: Sequence[str], option: str) -> dict[str, list[Path]]:
-    """Read `name=path` words; a name may repeat, and a word without a name belongs to the name before it."""
+    """Read `name=path` words; a name may repeat."""
     paths: dict[str, list[Path]] = {}
-    name = None
     for word in words:
-        match = re.fullmatch(r"([a-z]\w*)=(.*)", word)
-        name, path = match.groups() if match else (name, word)
-        if name is None:
+        match = re.fullmatch(r"([a-z]\w*)=(.+)", word)
+        if not match:
             raise InputError(f"{option} {word}: expected NAME=PATH")
-        known = paths.setdefault(name, [])
-        if path:
-            known.append(Path(path))
-    return {key: values for key, values in paths.items() if values}
+        paths.setdefault(match[1], []).append(Path(match[2]))
+    return paths
 
 
 def _open_log(path: Path | None) -> Any:

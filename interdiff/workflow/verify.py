@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from interdiff.errors import InputError
-from interdiff.files import file_sha256
+from interdiff.files import file_sha256, is_temporary
 from interdiff.workflow.engine.dry_run import Job, parse, snakemake
 from interdiff.workflow.manifest import (
     FOLDER,
@@ -141,8 +141,8 @@ def _unlisted(results: Path, listed: dict[str, Any]) -> Iterator[tuple[str, str]
         if top.startswith((".", "mlflow.db", "mlruns", "mlartifacts")) or set(UNRECORDED) & set(name.parts[:-1]):
             continue
         if name.as_posix() not in listed:
-            rest = re.fullmatch(r"\..*\.[0-9a-f]{8}\.tmp(\..*)?", path.name)
-            yield name.as_posix(), "left by a stopped write; it can go" if rest else "no stage has recorded it"
+            left = is_temporary(path)
+            yield name.as_posix(), "left by a stopped write; it can go" if left else "no stage has recorded it"
 
 
 def main() -> int:

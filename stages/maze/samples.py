@@ -29,8 +29,8 @@ def main(stage: Stage) -> None:
     for seed, layout in stage.progress(work, "plans", unit="layout"):
         chosen = rows_of[layout]
         part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))
-        rng, generator = stage.rng(seed), draws.generator_of(seed)
-        keyframes = planner.keyframes(part, part_masks, rng)
+        generator = draws.generator_of(seed)
+        keyframes = planner.keyframes(part, part_masks, generator)
         plans = planner.plan(part, part.all_rows, *keyframes, generator, oracle=False)
         oracle = planner.plan(part, part.all_rows, *keyframes, generator, oracle=True)
         arrays = _arrays(part, layout, seed, chosen, plans, oracle)

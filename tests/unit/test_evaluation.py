@@ -9,7 +9,7 @@ from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.keyframes.segment_cost import all_segment_costs
 from interdiff.maze.evaluation.metrics import FEWEST_SPOILED, KINDS, cost_ratio, plan_metrics
-from interdiff.maze.figures.gallery import ARRAYS, gallery
+from interdiff.maze.figures.gallery import ARRAYS, gallery, plans_of
 from interdiff.maze.world.layouts import load_layout, occupancy
 
 CELLS = 5
@@ -98,6 +98,15 @@ def test_a_picture_of_given_samples(samples, numbers, tmp_path):
     picture = matplotlib.image.imread(tmp_path / "gallery.png")
     assert picture.shape[0] > 300
     assert picture.std() > 0.05
+
+
+def test_the_plans_of_a_family_are_one_of_each_maze(samples, tmp_path):
+    layouts = np.array(["caves-10", "caves-10", "caves-2", "cave", "cave", "caves-10"])
+    assert plans_of(layouts, "cave") == [3, 4]
+    assert plans_of(layouts, "caves") == [0, 2]
+    assert plans_of(layouts, "hole") == []
+    gallery(samples, [], tmp_path / "none.png")
+    assert (tmp_path / "none.png").exists()
 
 
 def test_other_samples_give_other_pictures(samples, tmp_path):

@@ -87,7 +87,7 @@ def command(settings, *more):
         "toy",
         "--spec",
         spec,
-        *(more or ["--in", "data=d/a.txt", "d/a.txt"]),
+        *(more or ["--in", "data=d/a.txt", "data=d/a.txt"]),
         *files,
     ]
 
@@ -213,7 +213,8 @@ def test_importing_the_runner_does_not_import_torch():
 
 
 def test_paths_are_named_and_may_repeat():
-    parsed = parse_paths(["a=x/1", "x/2", "b=y=z", "a=w", "c="], "--in")
-    assert parsed == {"a": [Path("x/1"), Path("x/2"), Path("w")], "b": [Path("y=z")]}
-    with pytest.raises(InputError, match="--in x: expected NAME=PATH"):
-        parse_paths(["x"], "--in")
+    parsed = parse_paths(["a=lr=1/x", "a=lr=1/y", "b=y=z", "a=w"], "--in")
+    assert parsed == {"a": [Path("lr=1/x"), Path("lr=1/y"), Path("w")], "b": [Path("y=z")]}
+    for word in ("x", "./lr=1/x", "a="):
+        with pytest.raises(InputError, match=f"--in {word}: expected NAME=PATH"):
+            parse_paths([word], "--in")

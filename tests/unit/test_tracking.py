@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -37,12 +38,25 @@ def test_settings_become_flat_parameters():
 
 
 def test_configure_sets_and_clears_mlflows_variables(tmp_path, monkeypatch):
-    monkeypatch.setenv(connection.URI, "x")
-    monkeypatch.setenv(connection.EXPERIMENT, "x")
-    configure(enabled=True, uri=None, experiment="e", results=tmp_path)
-    assert connection.os.environ[connection.URI] == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv(connection.URI, "")
+    monkeypatch.setenv(connection.EXPERIMENT, "")
+    for folder in ("a", "b"):
+        configure(enabled=True, uri=None, experiment=None, results=tmp_path / folder)
+        assert os.environ[connection.URI] == f"sqlite:///{tmp_path}/{folder}/mlflow.db"
+        assert os.environ[connection.EXPERIMENT] == "interdiff"
     configure(enabled=False, uri=None, experiment="e", results=tmp_path)
-    assert connection.URI not in connection.os.environ
+    assert connection.URI not in os.environ
+
+
+def test_the_users_own_variables_hold_unless_the_configuration_says_otherwise(tmp_path, monkeypatch):
+    monkeypatch.setenv(connection.URI, "http://ours:5000")
+    monkeypatch.setenv(connection.EXPERIMENT, "mine")
+    for _ in range(2):
+        configure(enabled=True, uri=None, experiment=None, results=tmp_path)
+        assert os.environ[connection.URI] == "http://ours:5000"
+        assert os.environ[connection.EXPERIMENT] == "mine"
+    configure(enabled=True, uri="http://other", experiment="e", results=tmp_path)
+    assert (os.environ[connection.URI], os.environ[connection.EXPERIMENT]) == ("http://other", "e")
 
 
 def test_without_a_store_rows_go_to_the_log_alone(tmp_path, monkeypatch, caplog):

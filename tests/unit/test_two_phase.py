@@ -54,6 +54,21 @@ def test_plans_lead_from_the_start_to_the_goal_within_the_speed_limit(make, reti
         assert np.abs(reference.velocities).max() <= MAX_SPEED * 1.01
 
 
+def test_random_keyframes_follow_the_seed_too(make):
+    planner = make("random")
+
+    def keyframes(seed):
+        data = planner.prepared
+        return planner.planner.keyframes(data, None, torch.Generator().manual_seed(seed))[0]
+
+    assert torch.equal(keyframes(0), keyframes(0))
+    assert not torch.equal(keyframes(0), keyframes(1))
+    assert planner.planner.phase1.selector.nested_levels[0] == keyframes(0).shape[1]
+    before = torch.Generator().manual_seed(0)
+    make("uniform").planner.keyframes(planner.prepared, None, before)
+    assert torch.equal(before.get_state(), torch.Generator().manual_seed(0).get_state())
+
+
 def test_plans_follow_their_seed(make):
     first, again, other = (plans(make(), seed)[0].positions for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from interdiff.errors import InputError
 from interdiff.files import write_arrays, write_csv, write_json
 from interdiff.workflow import verify as command_line
-from interdiff.workflow.manifest import Manifest, describe, manifest_path, read_manifest, shapes
+from interdiff.workflow.manifest import Manifest, describe, manifest_files, manifest_path, read_manifest, shapes
 from interdiff.workflow.verify import verify
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +145,12 @@ def test_an_unreadable_output_cannot_be_recorded(tmp_path):
     (tmp_path / "a.npz").write_text("no")
     with pytest.raises(InputError, match=r"a\.npz: not a readable \.npz file"):
         describe(tmp_path / "a.npz")
+
+
+def test_a_record_that_is_being_written_is_none_yet(results):
+    before = manifest_files(results)
+    (before[0].parent / ".model.safetensors.0123abcd.tmp.json").write_text("{")
+    assert manifest_files(results) == before
 
 
 def test_a_record_reads_back(results):

@@ -53,8 +53,22 @@ def draw_plan(panel: Axes, samples: Mapping[str, np.ndarray], number: int) -> No
     panel.set_title(f"{samples['layout'][number]} #{number}", fontsize=8)
 
 
+def plans_of(layouts: np.ndarray, name: str) -> list[int]:
+    """The samples of a layout; of a family of mazes, which are called `name-0`, `name-1` and so on, the first of each."""
+    own = np.flatnonzero(layouts == name)
+    if not len(own):
+        family = np.flatnonzero(np.char.startswith(layouts, f"{name}-"))
+        own = family[np.sort(np.unique(layouts[family], return_index=True)[1])]
+    return own.tolist()
+
+
 def gallery(samples: Mapping[str, np.ndarray], numbers: Sequence[int], path: Path) -> None:
-    """The given samples side by side, as a PNG."""
+    """The given samples side by side, as a PNG; without any, it says so."""
+    if not numbers:
+        figure = plt.figure(figsize=(3.3, 1))
+        figure.text(0.5, 0.5, "no held-out plans", ha="center", va="center")
+        save_picture(figure, path)
+        return
     columns = min(3, len(numbers))
     rows = -(-len(numbers) // columns)
     figure, panels = plt.subplots(rows, columns, figsize=(3.3 * columns, 3.3 * rows + 0.4), squeeze=False)

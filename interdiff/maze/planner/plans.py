@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from interdiff.keyframes.nested_masks import levels_of_steps
+from interdiff.learning import draws
 from interdiff.learning.flops import counted_flops
 from interdiff.learning.timing import median_milliseconds
 from interdiff.maze.planner.data import Prepared
@@ -42,19 +43,20 @@ class Planner:
     refiner: Refiner
     settings: SamplingSettings
 
-    def keyframes(self, data: Prepared, masks: Masks | None, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def keyframes(self, data: Prepared, masks: Masks | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The policy's keyframes [N, K] and the masks' ranks [N, T] (the keyframes have rank 0) of every row.
 
-        masks: needed by policy "dp" alone.
+        masks: needed by policy "dp" alone; generator: by policy "random" alone, no other draws from it.
         """
         policy, levels = self.settings.policy, self.levels()
+        rng = draws.numpy_generator(generator) if policy == "random" else np.random.default_rng(0)
         start = first_keyframes(policy, levels[0], data, masks, rng)
         ranks = level_ranks(policy, levels, data, self.phase1.selector, rng, start)
         return rank_indices(ranks, levels[0]), ranks
 
     def plan_all(self, data: Prepared, masks: Masks, generator: torch.Generator) -> Plans:
         """Plans for all rows of data of one layout, as a user asks for them: from conditions alone (but policy "dp")."""
-        indices, ranks = self.keyframes(data, masks, np.random.default_rng(0))
+        indices, ranks = self.keyframes(data, masks, generator)
         return self.plan(data, data.all_rows, indices, ranks, generator, oracle=False)
 
     def plan(

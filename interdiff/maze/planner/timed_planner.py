@@ -67,7 +67,7 @@ class TwoPhasePlanner:
         count = self.settings.candidates
         copies = torch.arange(len(states), device=device).repeat_interleave(count)
         many = one.subset(copies)
-        indices, ranks = (x[copies] for x in self.planner.keyframes(one, None, np.random.default_rng(0)))
+        indices, ranks = (x[copies] for x in self.planner.keyframes(one, None, generator))
         plans = self.planner.plan(many, many.all_rows, indices, ranks, generator, oracle=False)
         refined = plans.refined.numpy(force=True).astype(np.float64)
         distance = condition.sdf[0].numpy(force=True)

@@ -10,16 +10,29 @@ from pathlib import Path
 from typing import Any
 
 URI, EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
+OWN_EXPERIMENT = "interdiff"
 FOLDER = ".tracking"
 """Where, below the results, events wait for their writer."""
 
 
-def configure(enabled: bool, uri: str | None, experiment: str, results: str | Path) -> None:
-    """Set MLflow's variables for the jobs that this process starts."""
-    os.environ.pop(URI, None)
-    if enabled:
-        os.environ[URI] = uri or f"sqlite:///{Path(results).resolve()}/mlflow.db"
-        os.environ[EXPERIMENT] = experiment
+_ours: dict[str, str] = {}
+"""MLflow's variables as this process has set them; others are the user's."""
+
+
+def configure(enabled: bool, uri: str | None, experiment: str | None, results: str | Path) -> None:
+    """Set MLflow's variables for the jobs that this process starts: as configured, else as the user has, else to our own."""
+    if not enabled:
+        os.environ.pop(URI, None)
+        return
+    for name, value, own in ((URI, uri, own_uri(results)), (EXPERIMENT, experiment, OWN_EXPERIMENT)):
+        users = os.environ.get(name)
+        if value or not users or users == _ours.get(name):
+            os.environ[name] = _ours[name] = value or own
+
+
+def own_uri(results: str | Path) -> str:
+    """The store under a results root."""
+    return f"sqlite:///{Path(results).resolve()}/mlflow.db"
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

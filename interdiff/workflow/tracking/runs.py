@@ -20,7 +20,16 @@ import yaml
 
 from interdiff.errors import InputError
 from interdiff.files import read_json
-from interdiff.workflow.tracking.connection import EXPERIMENT, FOLDER, URI, configure, locked, open_store, process_alive
+from interdiff.workflow.tracking.connection import (
+    EXPERIMENT,
+    FOLDER,
+    URI,
+    configure,
+    locked,
+    open_store,
+    own_uri,
+    process_alive,
+)
 from interdiff.workflow.tracking.store import Store
 from interdiff.workflow.tracking.ui import show
 
@@ -58,7 +67,7 @@ def sync(results: Path) -> None:
 
 
 def rebuild(results: Path) -> None:
-    """Put a local store aside (`*.old`) and make a new one from the files.
+    """Make the runs from the files, in an empty store where it is that of the results, which is put aside (`*.old`).
 
     Raises:
         InputError: a stage that writes to the store is running.
@@ -66,7 +75,7 @@ def rebuild(results: Path) -> None:
     for spool in (results / FOLDER).glob("*.jsonl"):
         if process_alive(int(spool.stem.rsplit(".", 1)[-1])):
             raise InputError(f"{spool}: its stage is running; wait for it or stop it")
-    if os.environ[URI].startswith("sqlite:"):
+    if os.environ[URI] == own_uri(results):
         _set_aside(Path(os.environ[URI].removeprefix("sqlite:///")))
         _set_aside(results / "mlartifacts")
     sync(results)
