@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from interdiff.learning.draws import moved
 from interdiff.learning.networks import mlp
 
 
@@ -48,8 +49,8 @@ def path_potentials(cost: Callable[[Tensor, Tensor], Tensor], like_btc: Tensor, 
     like_btc: features of the frames, whose batch, frames, type and device the potentials have.
     """
     batch, frames, _ = like_btc.shape
-    t = torch.arange(frames, device=like_btc.device)
-    i, j = ((t[None] > t[:, None]) & (t[None] - t[:, None] <= longest)).nonzero(as_tuple=True)
+    near = torch.triu_indices(frames, frames, 1, device="cpu")
+    i, j = moved(near[:, near[1] - near[0] <= longest], like_btc.device)
     costs = cost(*(index.expand(batch, -1) for index in (i, j)))
     potential = like_btc.new_full((batch, frames**2), -torch.inf)
     return potential.index_copy(1, i * frames + j, -costs).unflatten(1, (frames, frames))

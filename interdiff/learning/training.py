@@ -69,19 +69,33 @@ class Interrupted(SystemExit):
 
 @dataclass
 class Meter:
-    """Means of the logged scalars since the last row, and the rate since then or since the process began."""
+    """Means of the logged scalars since the last row, and the rate since then or since the process began.
+
+    Scalars stay where they were computed until they are read: whoever waits for them at every step leaves a GPU idle.
+    """
 
     batch_size: int
     sums: dict[str, float] = field(default_factory=dict)
     count: int = 0
     timed: int = 0
     started: float = field(default_factory=time.perf_counter)
+    unread: list[dict[str, Tensor]] = field(default_factory=list)
 
-    def add(self, scalars: dict[str, float]) -> None:
+    def add(self, scalars: dict[str, Tensor]) -> None:
         self.count += 1
         self.timed += 1
-        for name, value in scalars.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.unread.append(scalars)
+
+    def read(self, step: int) -> None:
+        """Add up the scalars of the steps before `step`; InputError naming the first whose loss is not finite."""
+        values = iter(torch.stack([value for scalars in self.unread for value in scalars.values()]).tolist())
+        for number, scalars in enumerate(self.unread, step - len(self.unread)):
+            read = dict(zip(scalars, values, strict=False))
+            if not math.isfinite(read["loss"]):
+                raise InputError(f"the training loss is {read['loss']} at step {number}: expected a finite number")
+            for name, value in read.items():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+        self.unread = []
 
     def row(self, step: int) -> dict[str, float]:
         rate = self.timed / (time.perf_counter() - self.started)
@@ -141,7 +155,7 @@ def train(
         steps: wraps the range of steps that are left, to show progress.
 
     Raises:
-        InputError: the loss is not finite (names the step), or a batch cannot be shared.
+        InputError: the loss was not finite (names the step; told at the next log or save), or a batch cannot be shared.
         Interrupted: a stop was requested; the state is saved.
     """
     accelerator = _accelerator(settings, device)
@@ -158,6 +172,7 @@ def train(
     generator = draws.generator_of(settings.seed)
     meter = Meter(settings.batch_size)
     first, history = _resume(state, learned, optimizers, average, generator, meter)
+    asked: Tensor | None = None
 
     def save(next_step: int) -> None:
         tensors = {
@@ -174,19 +189,24 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = peak * schedule(settings, step)
         scalars = _gradients(parallel, objective.draw, generator, step / settings.steps, settings.accumulate)
-        means, stop = _average_scalars(accelerator, scalars, state.stop_requested)
-        if not math.isfinite(means["loss"]):
-            raise InputError(f"the training loss is {means['loss']} at step {step}: expected a finite number")
+        asked_before = asked
+        means, asked = _average_scalars(accelerator, scalars, state.stop_requested)
         accelerator.clip_grad_norm_(learned.values(), settings.grad_clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         _update_average(average, learned, settings.ema_decay if step else 0.0)
         meter.add(means)
-        if (step + 1) % settings.log_every == 0 or step + 1 == settings.steps:
+        # Several processes stop together, a step after one was asked to: by then nobody waits for the answer.
+        stop = state.stop_requested if processes() == 1 else asked_before is not None and bool(asked_before)
+        logs = (step + 1) % settings.log_every == 0 or step + 1 == settings.steps
+        saves = (step + 1) % settings.save_every == 0 or stop
+        if logs or saves:
+            meter.read(step + 1)
+        if logs:
             history.append(meter.row(step + 1))
             on_row(history[-1])
-        if (step + 1) % settings.save_every == 0 or stop:
+        if saves:
             save(step + 1)
         if stop:
             raise Interrupted
@@ -245,14 +265,16 @@ def _set(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
         tensor.copy_(values[name])
 
 
-def _average_scalars(accelerator: Accelerator, scalars: dict[str, Tensor], stop: bool) -> tuple[dict[str, float], bool]:
-    """Scalars as their means over the processes, and whether any process was asked to stop."""
+def _average_scalars(
+    accelerator: Accelerator, scalars: dict[str, Tensor], stop: bool
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Scalars as their means over the processes, and the share of these that were asked to stop; none is read."""
     values = torch.stack([value.float() for value in scalars.values()])
+    values = torch.cat([values, values.new_full((1,), float(stop))])
     if accelerator.num_processes > 1:
-        flag = values.new_tensor([float(stop)])
-        *means, flagged = accelerator.reduce(torch.cat([values, flag]), reduction="mean").tolist()
-        return dict(zip(scalars, means, strict=True)), flagged > 0
-    return dict(zip(scalars, values.tolist(), strict=True)), stop
+        values = accelerator.reduce(values, reduction="mean")
+    *means, asked = values.unbind()
+    return dict(zip(scalars, means, strict=True)), asked
 
 
 def _resume(

@@ -49,11 +49,11 @@ class Windows:
         data, model, name = self.data, self.model, self.data.layouts[layout]
         times = model.times(name) / (model.frames - 1) * (data.frames - 1)
         clean = to_network(states_at(data.states[rows], times.expand(len(rows), -1)))
-        known = held_entries(data.condition(rows), clean.shape[1], model.horizons[name] * TIMESTEP)[1]
+        known = held_entries(data.condition(rows, 1), clean.shape[1], model.horizons[name] * TIMESTEP)[1]
         noisy, level = noisy_keyframes(self.scheduler, clean, known, generator)
         rows, clean, known, noisy, level = share(rows, clean, known, noisy, level)
         indices = model.times(name).expand(len(rows), -1)
-        return KeyframeBatch(clean, noisy, level, indices, no_difficulty(clean), known, data.condition(rows))
+        return KeyframeBatch(clean, noisy, level, indices, no_difficulty(clean), known, data.condition(rows, 1))
 
 
 def window_loss(network: WindowDenoiser, batches: Sequence[KeyframeBatch]) -> dict[str, Tensor]:
@@ -85,7 +85,7 @@ class BetweenStates:
         clean = model.to_local(world)
         noisy, level = noisy_keyframes(self.scheduler, clean, segment_ends(clean), generator)
         rows, world, clean, noisy, level = share(rows, world, clean, noisy, level)
-        condition = segment_condition(data.condition(rows), world[:, 0], world[:, -1])
+        condition = segment_condition(data.condition(rows, data.groups(self.batch_size)), world[:, 0], world[:, -1])
         indices, known = steps.expand(len(rows), -1), segment_ends(clean)
         return KeyframeBatch(clean, noisy, level, indices, no_difficulty(clean), known, condition)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -64,13 +65,25 @@ class Prepared:
         of_rows = ("states", "start", "goal", "layout", "ends")
         return replace(self, **{name: getattr(self, name)[rows] for name in of_rows})
 
+    @cached_property
+    def _places(self) -> dict[int, range]:
+        """The rows of each layout that has some; known once, so that no step waits for the device to count them."""
+        layouts, counts = torch.unique_consecutive(self.layout, return_counts=True)
+        ends = counts.cumsum(0).tolist()
+        return dict(zip(layouts.tolist(), map(range, [0, *ends[:-1]], ends), strict=True))
+
     @property
     def occurring(self) -> list[int]:
         """The layouts that have rows; of a family of mazes, the others may be in another split."""
-        return torch.unique_consecutive(self.layout).tolist()
+        return list(self._places)
 
     def rows_of(self, layout: int) -> Tensor:
-        return (self.layout == layout).nonzero()[:, 0]
+        rows = self._places.get(layout, range(0))
+        return torch.arange(rows.start, rows.stop, device=self.device)
+
+    def groups(self, batch_size: int) -> int:
+        """How many layouts there are in `random_rows`."""
+        return min(len(self.occurring), max(1, batch_size // FEWEST_PER_LAYOUT))
 
     def random_rows(self, batch_size: int, generator: torch.Generator) -> Tensor:
         """Rows with replacement, equally many of every layout, ordered by layout; about `batch_size` in all.
@@ -80,10 +93,9 @@ class Prepared:
         Raises:
             InputError: processes and micro-batches cannot share a layout's rows equally.
         """
-        layouts = self.occurring
-        room = max(1, batch_size // FEWEST_PER_LAYOUT)
-        if len(layouts) > room:
-            drawn = draws.order(len(layouts), generator)[:room].sort()[0]
+        layouts, groups = self.occurring, self.groups(batch_size)
+        if len(layouts) > groups:
+            drawn = draws.order(len(layouts), generator)[:groups].sort()[0]
             layouts = [layouts[n] for n in drawn.tolist()]
         per_layout = max(1, batch_size // len(layouts))
         if per_layout % parts():
@@ -91,12 +103,16 @@ class Prepared:
                 f"training.batch_size={batch_size}: {per_layout} sequences per layout, expected a multiple of the"
                 f" {parts()} parts (processes times training.accumulate)"
             )
-        rows = [self.rows_of(layout) for layout in layouts]
-        return torch.cat([r[draws.integers(len(r), (per_layout,), generator, self.device)] for r in rows])
+        rows = [self._places[layout] for layout in layouts]
+        return torch.cat([r.start + draws.integers(len(r), (per_layout,), generator, self.device) for r in rows])
 
-    def condition(self, rows: Tensor) -> Condition:
-        """The condition of rows that are ordered by layout, equally many of each layout that occurs."""
-        layouts = torch.unique_consecutive(self.layout[rows])
+    def condition(self, rows: Tensor, groups: int | None = None) -> Condition:
+        """The condition of rows that are ordered by layout, equally many of each layout that occurs.
+
+        groups: how many layouts these are, where it is known; else whoever asks waits for the device to count them.
+        """
+        each = self.layout[rows]
+        layouts = torch.unique_consecutive(each) if groups is None else each[:: len(each) // groups]
         steps = self.steps[self.ends[rows]]
         return Condition(self.occupancy[layouts], self.sdf[layouts], steps, self.start[rows], self.goal[rows])
 

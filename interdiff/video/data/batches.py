@@ -21,6 +21,9 @@ from interdiff.learning.processes import part_slice
 from interdiff.learning.settings import TrainingSettings
 from interdiff.video.data.shard_dataset import ShardDataset, seeded_batches
 
+CHOSEN = ("row", "frames")
+"""Columns that stay on the CPU: they choose what is taken of others, and nobody has to wait for them."""
+
 
 class TrainingClips:
     """Seeded batches of clips, step by step from whatever step training goes on at; the next one is read meanwhile.
@@ -36,7 +39,10 @@ class TrainingClips:
         self._batches: Iterator[dict[str, Tensor]] | None = None
 
     def batch(self, done: float) -> dict[str, Tensor]:
-        """The next part by column, from the batch at a share of the steps done on, and its numbers [B] as `row`."""
+        """The next part by column, from the batch at a share of the steps done on, and its numbers [B] as `row`.
+
+        What chooses, `row` and anchors' `frames`, is on the CPU.
+        """
         if self._batches is None:
             self._batches = self._from(round(done * self._settings.steps))
         return next(self._batches)
@@ -54,7 +60,10 @@ class TrainingClips:
             while True:
                 batch = ahead.result()
                 ahead = reader.submit(self._read, next(own))
-                yield {name: value.to(self._device, non_blocking=True) for name, value in batch.items()}
+                yield {
+                    name: value if name in CHOSEN else value.to(self._device, non_blocking=True)
+                    for name, value in batch.items()
+                }
 
     def _read(self, own: Tensor) -> dict[str, Tensor]:
         keys = [self._data[0].keys[row] for row in own.tolist()]

@@ -42,10 +42,10 @@ def random_moments(z_bcthw: Tensor, moments: int, generator: torch.Generator) ->
     frames, batch = z_bcthw.shape[2], len(z_bcthw) * parts()
     device = z_bcthw.device
 
-    def below(limit: Tensor, shape: tuple[int, ...]) -> Tensor:
+    def below(limit: Tensor | int, shape: tuple[int, ...]) -> Tensor:
         return (draws.uniform(shape, generator, device) * limit).long()
 
-    gap = 2 + below(torch.tensor(frames - 2, device=device), (batch,))
+    gap = 2 + below(frames - 2, (batch,))
     first = below(frames - gap, (batch,))
     inside = 1 + below((gap - 1)[:, None], (batch, moments))
     gap, first, inside = share(gap, first, inside)

@@ -13,6 +13,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from interdiff.learning import draws
+from interdiff.learning.draws import moved
 from interdiff.learning.processes import share
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, known_entries
@@ -58,8 +59,8 @@ class NoisyKeyframes:
         rows = data.random_rows(self.settings.training.batch_size, generator)
         counts = sorted({k for _, k in self.indices})
         k = counts[draws.integer(len(counts), generator)]
-        choice = draws.weighted([self.settings.mix[policy] for policy in policies], len(rows), generator).to(
-            rows.device
+        choice = moved(
+            draws.weighted([self.settings.mix[policy] for policy in policies], len(rows), generator), rows.device
         )
         each = torch.arange(len(rows), device=rows.device)
         index = torch.stack([self.indices[policy, k][rows] for policy in policies])[choice, each]
@@ -68,7 +69,8 @@ class NoisyKeyframes:
         noisy, level = noisy_keyframes(self.scheduler, clean, known, generator)
         rows, index, clean, known, noisy, level = share(rows, index, clean, known, noisy, level)
         hardness = difficulty(self.segment_cost, self.costs[rows], index)
-        return KeyframeBatch(clean, noisy, level, index, hardness, known, data.condition(rows))
+        condition = data.condition(rows, data.groups(self.settings.training.batch_size))
+        return KeyframeBatch(clean, noisy, level, index, hardness, known, condition)
 
 
 def keyframe_loss(model: KeyframeDenoiser, batch: KeyframeBatch) -> dict[str, Tensor]:

@@ -103,7 +103,7 @@ class CorruptedSequences:
         degraded, _ = degrade(wrong, mask, filling(corruption.interpolation), corruption.noise, generator)
         weights = sample_weights(degraded, clean)
         rows, clean, mask, exact, degraded, weights = share(rows, clean, mask, exact, degraded, weights)
-        condition = self.data.condition(rows)
+        condition = self.data.condition(rows, self.data.groups(settings.training.batch_size))
         walls = settings.collision_weight, settings.collision_margin
         return RefinerBatch(clean, degraded, weights, mask, exact, condition, *walls)
 

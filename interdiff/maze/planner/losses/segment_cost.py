@@ -51,7 +51,9 @@ class Segments:
         rows = self.data.random_rows(self.batch_size, generator)
         i, j = random_pairs((len(rows), self.pairs), self.data.frames, longest, generator, self.data.device)
         rows, i, j = share(rows, i, j)
-        return SegmentBatch(self.data.world_positions(rows), i, j, self.data.condition(rows))
+        return SegmentBatch(
+            self.data.world_positions(rows), i, j, self.data.condition(rows, self.data.groups(self.batch_size))
+        )
 
 
 def random_pairs(

@@ -52,7 +52,7 @@ class Paths:
         """Rows, a level and Gumbel noise."""
         settings, frames, device = self.settings, self.data.frames, self.data.device
         drawn = self.data.random_rows(settings.training.batch_size, generator)
-        condition = self.data.condition(*share(drawn))
+        condition = self.data.condition(share(drawn)[0], self.data.groups(settings.training.batch_size))
         k = self.levels[draws.integer(len(self.levels), generator)]
         noise = None
         if settings.gumbel:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from interdiff.learning import draws
+from interdiff.learning.draws import moved
 from interdiff.learning.processes import of_batch, parts, share
 from interdiff.video.backbone.flow_matching import drop_prompts, shifted, take_frames
 from interdiff.video.backbone.losses import FlowBatch
@@ -40,11 +41,11 @@ class ChosenFrames:
     def draw(self, generator: torch.Generator, progress: float) -> FlowBatch:
         """Clips, K, who chose each clip's frames, noise where it is not known, dropped prompts and levels."""
         batch, settings = self.clips.batch(progress), self.settings
-        z, embed, rows = batch["latent"].float(), batch["embed"].float(), batch["row"].cpu()
+        z, embed, rows = batch["latent"].float(), batch["embed"].float(), batch["row"]
         device, counts, stream = z.device, sorted(self.best), of_batch(generator)
         k = counts[draws.integer(len(counts), generator)]
         seed = draws.integer(2**31, generator)
-        frames = self._frames(k, rows, z.shape[2], np.random.default_rng(seed)).to(device)
+        frames = moved(self._frames(k, rows, z.shape[2], np.random.default_rng(seed)), device)
         noise = batch["noise"].float() if "noise" in batch else draws.normal(z.shape, stream, device)
         embed = drop_prompts(embed, self.negative, settings.drop_prompt, stream)
         sigma = shifted(draws.uniform((len(z), 1), stream, device), settings.shift)

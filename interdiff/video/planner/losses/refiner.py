@@ -14,7 +14,7 @@ from torch import Tensor
 
 from interdiff.keyframes.nested_masks import nested_ranks
 from interdiff.learning import draws
-from interdiff.learning.draws import Stream
+from interdiff.learning.draws import Stream, moved
 from interdiff.learning.processes import of_batch
 from interdiff.two_phase.corruption import with_anchor_errors, with_noise
 from interdiff.video.backbone.wan import WanDenoiser
@@ -27,18 +27,17 @@ from interdiff.video.planner.settings import RefinerSettings
 def nested_masks(
     cost_nij: np.ndarray, levels: Sequence[int], max_gap_factor: float
 ) -> Callable[[Tensor, Tensor, Stream], Tensor]:
-    """Masks of random nested levels that grow from given keyframes by the oracle's costs.
+    """Masks of random nested levels that grow from given keyframes by the oracle's costs, all on the CPU.
 
     Returns:
         (rows [B], keyframes [B, K], stream) -> masks [B, T] bool, a level for each sample.
     """
 
     def masks(rows: Tensor, indices: Tensor, stream: Stream) -> Tensor:
-        cost = cost_nij[rows.numpy(force=True)]
+        cost = cost_nij[rows.numpy()]
         counts = [indices.shape[1], *(level for level in levels if level > indices.shape[1])]
-        ranks = nested_ranks(lambda k: cost, counts, max_gap_factor, indices.numpy(force=True))
-        level = draws.integers(len(counts), (len(rows), 1), stream, indices.device)
-        return torch.from_numpy(ranks).to(indices.device) <= level
+        ranks = nested_ranks(lambda k: cost, counts, max_gap_factor, indices.numpy())
+        return torch.from_numpy(ranks) <= draws.integers(len(counts), (len(rows), 1), stream, "cpu")
 
     return masks
 
@@ -81,11 +80,18 @@ class FilledClips:
         batch, settings = self.clips.batch(progress), self.settings
         z, embed = batch["latent"].float(), batch["embed"].float()
         stream = of_batch(generator)
-        which = draws.integers(batch["frames"].shape[1], (len(z),), stream, z.device)
-        each = torch.arange(len(z), device=z.device)
-        indices, cached = batch["frames"][each, which], batch["keyframes"][each, which].float()
+        which = draws.integers(batch["frames"].shape[1], (len(z),), stream, "cpu")
+        each = torch.arange(len(z), device="cpu")
+        indices = batch["frames"][each, which]
+        cached = batch["keyframes"][tuple(moved(torch.stack([each, which]), z.device))].float()
         wrong, exact = with_anchor_errors(
-            flat(z), flat(cached), indices, "linear", settings.replace_probability, settings.jitter, stream
+            flat(z),
+            flat(cached),
+            moved(indices, z.device),
+            "linear",
+            settings.replace_probability,
+            settings.jitter,
+            stream,
         )
         mask = self.rank_masks(batch["row"], indices, stream)
         shape = (z.shape[1], *z.shape[3:])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interdiff.keyframes.losses import cost_regression_loss
 from interdiff.learning import draws
+from interdiff.learning.draws import moved
 from interdiff.learning.processes import of_batch, parts
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.planner.segment_cost import VideoSegmentCost
@@ -42,8 +43,8 @@ class LatentCosts:
         embed = batch["embed"].float()
         i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2, device="cpu")
         i, j = i[j - i <= self.longest], j[j - i <= self.longest]
-        target = self.cost[batch["row"].cpu()].to(embed)[:, i, j]
-        i, j = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))
+        target = moved(self.cost[batch["row"]][:, i, j], embed.device)
+        i, j = (moved(index, embed.device).expand(len(embed), -1) for index in (i, j))
         return CostBatch(embed, embed.new_zeros(len(embed)), i, j, target)
 
 
@@ -63,8 +64,9 @@ class TeacherCosts:
         """Segments, one of a clip."""
         count, device = self.batch_size // parts(), self.embeds.device
         drawn = draws.integers(len(self.row), (count,), of_batch(generator), "cpu")
-        i, j, cost = (values[drawn, None].to(device) for values in (self.i, self.j, self.cost))
-        return CostBatch(self.embeds[self.row[drawn]], self.sigma[drawn].to(device), i, j, cost)
+        i, j, cost = (moved(values[drawn, None], device) for values in (self.i, self.j, self.cost))
+        embed = self.embeds[moved(self.row[drawn], device)]
+        return CostBatch(embed, moved(self.sigma[drawn], device), i, j, cost)
 
 
 def segment_cost_loss(model: VideoSegmentCost, batch: CostBatch) -> dict[str, Tensor]:

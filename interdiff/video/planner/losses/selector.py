@@ -13,6 +13,7 @@ from torch import Tensor
 
 from interdiff.keyframes.losses import cost_regression_loss, kl_to_uniform, path_negative_log_likelihood
 from interdiff.learning import draws
+from interdiff.learning.draws import moved
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.planner.selector import VideoSelector
 
@@ -54,13 +55,13 @@ class Paths:
     def draw(self, generator: torch.Generator, progress: float) -> PathBatch:
         """Clips and K."""
         batch, counts = self.clips.batch(progress), sorted(self.labels)
-        rows, embed = batch["row"].cpu(), batch["embed"].float()
+        rows, embed = batch["row"], batch["embed"].float()
         k = counts[draws.integer(len(counts), generator)]
         i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2, device="cpu")
-        cost = self.cost[rows][:, i, j].to(embed)
-        i, j = (index.to(embed.device).expand(len(embed), -1) for index in (i, j))
-        seen = None if self.seen is None else self.seen[rows].to(embed)
-        paths = self.labels[k][rows].to(embed.device)
+        cost = moved(self.cost[rows][:, i, j], embed.device)
+        i, j = (moved(index, embed.device).expand(len(embed), -1) for index in (i, j))
+        seen = None if self.seen is None else moved(self.seen[rows], embed.device)
+        paths = moved(self.labels[k][rows], embed.device)
         return PathBatch(embed, seen, i, j, cost, paths, k, self.path_weight, self.uniform_weight)
 
 
