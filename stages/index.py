@@ -17,7 +17,11 @@ KINDS = {
 def main(stage: Stage) -> None:
     """Reads `shards`; writes `index`."""
     columns, partial = KINDS[stage.settings.kind], stage.settings.partial
-    write_index(stage.outputs["index"], stage.inputs["shards"], columns, partial)
+    shards = stage.inputs["shards"]
+    left_out = write_index(
+        stage.outputs["index"], shards, columns, partial, lambda paths: stage.progress(paths, "reading", unit="shard")
+    )
+    print(f"left out: {left_out.partial} samples that lack a column{left_out.others()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -50,10 +50,10 @@ def imagine(config: Config, method: str, prompts: Sequence[str], seed: int) -> d
     settings = samples_settings(variants, method)
     clips = learned_clips(variants, "selector", method)
     oracle = None if settings.sampling.selector == SELECTED else folder("oracle") / f"{clips}.npz"
-    sample = load_sampler(folder, oracle, load_backbone(folder("backbone"), device), settings)
+    data = ShardDataset(results / "index/test.npz", ["latent", "embed"])
+    sample = load_sampler(folder, data, oracle, load_backbone(folder("backbone"), device), settings)
     codec = load_codec(video.data.codec.kind, Path(video.data.codec.folder or results / "codec"), device)
-    shape = ShardDataset(results / "index/test.npz", ["latent"]).shape("latent")
-    noise = torch.stack([clip_noise(f"{seed}.{n}", shape, seed) for n in range(len(prompts))]).float()
+    noise = torch.stack([clip_noise(f"{seed}.{n}", data.shape("latent"), seed) for n in range(len(prompts))]).float()
     embed = load_text_encoder(video.data.text.folder, video.data.text.rows, device)(prompts).float()
     videos = codec.decode(sample(noise.to(device), embed).refined).numpy(force=True)
     return {f"{n + 1}: {prompt}": clip for n, (prompt, clip) in enumerate(zip(prompts, videos, strict=True))}

@@ -36,7 +36,7 @@ def main(stage: Stage) -> None:
     rng = stage.rng(settings.number)
     frames = data.shape("latent")[1]
     places = torch.stack([policy_frames(p, sampled.k, frames, own, rng) for p in sampled.policies], 1)
-    guidance = Guidance(sampled.guidance, load_negative(stage.path("negative"), stage.device))
+    guidance = Guidance(sampled.guidance, load_negative(stage.path("negative"), stage.device, data))
     levels = even_levels(sampled.steps, settings.shift, sampled.start)
 
     def samples() -> Iterator[tuple[str, dict[str, Tensor]]]:

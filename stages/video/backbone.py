@@ -17,10 +17,11 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads the training split's `index` and the `negative` prompt's embedding; writes a checkpoint."""
     settings: BackboneSettings = stage.settings
-    negative = load_negative(stage.path("negative"), stage.device)
+    data = ShardDataset(stage.path("index"), ["latent", "embed"])
+    negative = load_negative(stage.path("negative"), stage.device, data)
     config = transformer_config(settings.transformer, negative.shape[-1])
     torch.manual_seed(settings.training.seed)
-    clips = TrainingClips([ShardDataset(stage.path("index"), ["latent", "embed"])], settings.training, stage.device)
+    clips = TrainingClips([data], settings.training, stage.device)
     loss = Objective(RandomFrames(clips, negative, settings).draw, flow_matching_loss)
     model, history = train_network(stage, build_backbone(**config), loss)
     save_checkpoint(stage.outputs, model, {"kind": "backbone", "model": config}, history)

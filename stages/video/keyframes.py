@@ -25,8 +25,9 @@ def main(stage: Stage) -> None:
     """
     settings: KeyframesSettings = stage.settings
     columns = ["latent", "embed", *(["noise"] if settings.source == "generated" else [])]
-    clips = TrainingClips([ShardDataset(stage.path("index"), columns)], settings.training, stage.device)
-    negative = load_negative(stage.path("negative"), stage.device)
+    data = ShardDataset(stage.path("index"), columns)
+    clips = TrainingClips([data], settings.training, stage.device)
+    negative = load_negative(stage.path("negative"), stage.device, data)
     best = best_keyframes(load_arrays(stage.path("oracle")))
     torch.manual_seed(settings.training.seed)
     model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.tuning)

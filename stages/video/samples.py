@@ -32,7 +32,7 @@ def main(stage: Stage) -> None:
     embed = data.batch("embed", range(count)).float()
     backbone = load_backbone(stage.folder("backbone"), stage.device)
     oracle = stage.path("oracle") if "oracle" in stage.inputs else None
-    sample = load_sampler(stage.folder, oracle, backbone, settings)
+    sample = load_sampler(stage.folder, data, oracle, backbone, settings)
     parts: list[Sampled] = []
     times: list[float] = []
     together = min(sampling.batch, count)

@@ -8,6 +8,9 @@ import torch
 import webdataset as wds
 
 from interdiff.errors import InputError
+from interdiff.files import write_arrays
+from interdiff.learning.settings import TrainingSettings
+from interdiff.video.data.batches import TrainingClips, load_negative
 from interdiff.video.data.shard_dataset import ShardDataset, seeded_batches
 from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS, EMBED, LATENT, PROMPT, Column, write_shard
@@ -151,6 +154,17 @@ BAD = {
         {"latent_pt": saved(torch.zeros(4, 4, 3, 16).bfloat16().permute(3, 2, 1, 0))},
         "expected a contiguous tensor",
     ),
+    "nan": (
+        {"latent_pt": saved(torch.full(SHAPE, torch.nan).bfloat16())},
+        "column 'latent': 768 of 768 values are not",
+    ),
+    "infinite": (
+        {"embed_pt": saved(torch.tensor([[1, torch.inf]]).bfloat16())},
+        "column 'embed': 1 of 2 values are not",
+    ),
+    "not UTF-8": ({"prompt_txt": "caf\u00e9".encode("latin1")}, r"column 'prompt': not UTF-8 \(.* at byte 3\)"),
+    "odd": ({"latent_pt": saved(torch.zeros(16, 3, 4, 5).bfloat16())}, "expected an even height and width"),
+    "empty": ({"latent_pt": saved(torch.zeros(16, 0, 4, 4).bfloat16())}, r"shape \[16, 0, 4, 4\] has no values"),
     "missing": ({"embed_pt": None}, r"column 'embed' \(embed.pt\) is missing"),
 }
 
@@ -204,6 +218,68 @@ def test_missing_and_foreign_files_are_named(tmp_path):
         indexed([tmp_path / "text.tar"])
 
 
+KEYS = ["clip_0_00.12.5", "Talk.part", "films/a/0001", "films/b/0001", "k" * 150, "caf\u00e9 & co"]
+
+
+def test_keys_may_have_dots_folders_and_any_length(tmp_path):
+    """What we read is written again under the same key."""
+    written = [(key, sample(number)) for number, key in enumerate(KEYS)]
+    write_shard(tmp_path / "first.tar", written, COLUMNS)
+    data = indexed([tmp_path / "first.tar"])
+    assert data.keys == KEYS
+    assert all(equal(data.by_key(key), values) for key, values in written)
+
+
+def test_suffixes_may_be_of_any_case(tmp_path):
+    upper = [(name.replace("latent", "Latent").replace("txt", "TXT"), content) for name, content in members("b")]
+    assert indexed([raw_shard(tmp_path / "case.tar", members("a") + upper)]).keys == ["a", "b"]
+
+
+def test_tars_that_were_put_together_are_read_to_their_end(tmp_path, shards):
+    both = tmp_path / "both.tar"
+    both.write_bytes(shards[0].read_bytes() + shards[1].read_bytes())
+    data = indexed([both])
+    assert data.keys == [f"{number:09d}" for number in (4, 1, 2, 3, 0)]
+    assert equal(data[4], sample(0))
+    both.write_bytes(shards[0].read_bytes() + shards[1].read_bytes()[:-12000])
+    with pytest.raises(InputError, match=r"both.tar: .*truncated"):
+        indexed([both])
+
+
+def test_what_is_left_out_is_counted_and_more_than_a_tenth_is_an_error(tmp_path):
+    samples = [member for number in range(20) for member in members(f"s{number}")]
+    path = raw_shard(tmp_path / "some.tar", [*samples, ("s0.json", b"{}"), ("t.npy", b"x"), ("t.txt", b"y")])
+    left_out = write_index(tmp_path / "index.npz", [path], COLUMNS)
+    assert left_out.others() == "; 1 more have other members: npy (1), txt (1)"
+    others = [(f"t{number}.latents.pt", b"x") for number in range(5)]
+    with pytest.raises(InputError, match=r"20 samples alone .*; 5 more have other members: latents.pt \(5\)"):
+        write_index(tmp_path / "index.npz", [raw_shard(tmp_path / "more.tar", samples + others)], COLUMNS)
+
+
+def test_batches_are_of_clips_of_one_shape(tmp_path):
+    sizes = [(16, 3, 4, 6)] * 5 + [(16, 3, 6, 4)] * 4 + [(16, 5, 4, 4)] * 6
+    values = [(f"{n}", sample(n) | {"latent": torch.full(size, float(n)).bfloat16()}) for n, size in enumerate(sizes)]
+    write_shard(tmp_path / "mixed.tar", values, COLUMNS)
+    data = indexed([tmp_path / "mixed.tar"], {"latent": LATENT, "embed": EMBED})
+    with pytest.raises(InputError, match=r"latent of key '0' is \[16, 3, 4, 6\], of key '5' \[16, 3, 6, 4\]"):
+        data.shape("latent")
+    clips = TrainingClips([data], TrainingSettings(batch_size=2, steps=100), torch.device("cpu"))
+    rows = [clips.batch(0) for _ in range(7)]
+    assert all((batch["latent"].flatten(1) == batch["row"][:, None]).all() for batch in rows)
+    assert all(batch["embed"].shape == (2, 6, 8) or (batch["row"] % 2 == 0).all() for batch in rows)
+    assert len({row for batch in rows for row in batch["row"].tolist()}) == 14
+    with pytest.raises(InputError, match=r"batch_size=5: more than the 4 samples of shape \[16, 3, 6, 4\]"):
+        next(seeded_batches(data.shapes("latent"), 5, 0))
+
+
+def test_embeddings_are_as_wide_as_the_negative_prompts(tmp_path, shards):
+    write_arrays(tmp_path / "negative.npz", {"embed": np.zeros((5, 9), np.float32)})
+    with pytest.raises(
+        InputError, match=r"negative.npz: the negative prompt's embedding is 9 wide, that of key '000000004' is 8"
+    ):
+        load_negative(tmp_path / "negative.npz", torch.device("cpu"), indexed(shards))
+
+
 def test_samples_without_a_column_are_left_out_on_request_alone(tmp_path):
     path = raw_shard(tmp_path / "part.tar", members("a") + members("b", embed_pt=None))
     assert indexed([path], partial=True).keys == ["a"]
@@ -238,7 +314,7 @@ def test_what_is_written_must_fit_its_columns(tmp_path):
 
 def test_batches_are_decided_by_seed_and_number_alone():
     def batches(first, count, seed=0):
-        stream = seeded_batches(10, 4, seed, first)
+        stream = seeded_batches(np.zeros((10, 1)), 4, seed, first)
         return [next(stream).tolist() for _ in range(count)]
 
     whole = batches(0, 7)
@@ -248,7 +324,7 @@ def test_batches_are_decided_by_seed_and_number_alone():
     for epoch in (whole[0:2], whole[2:4]):
         assert len(set(np.concatenate(epoch).tolist())) == 8
     with pytest.raises(InputError, match="batch_size=11: more than the 10 samples"):
-        next(seeded_batches(10, 11, 0))
+        next(seeded_batches(np.zeros((10, 1)), 11, 0))
 
 
 def test_a_dataset_goes_to_workers(shards):

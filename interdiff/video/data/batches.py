@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.keyframes.nested_masks import index_mask
 from interdiff.learning import draws
@@ -28,6 +29,7 @@ CHOSEN = ("row", "frames")
 class TrainingClips:
     """Seeded batches of clips, step by step from whatever step training goes on at; the next one is read meanwhile.
 
+    The clips of a batch have one size and length; batches of several take turns.
     Each process reads its own part of a batch, one micro-batch after the other; on its way to a GPU it is in pinned memory.
 
     Args:
@@ -49,7 +51,11 @@ class TrainingClips:
 
     def _from(self, first: int) -> Iterator[dict[str, Tensor]]:
         settings = self._settings
-        numbers = seeded_batches(len(self._data[0]), settings.batch_size, settings.seed, first)
+        clips = self._data[0]
+        shapes = [clips.shapes(column) for column in clips.columns if column != "embed"]
+        numbers = seeded_batches(
+            np.hstack(shapes or [np.zeros((len(clips), 1), int)]), settings.batch_size, settings.seed, first
+        )
         own = (
             torch.as_tensor(batch)[part_slice(micro, settings.accumulate)]
             for batch in numbers
@@ -74,9 +80,16 @@ class TrainingClips:
         return {name: value.pin_memory() for name, value in values.items()} if self._device.type == "cuda" else values
 
 
-def load_negative(path: Path, device: torch.device) -> Tensor:
-    """The negative prompt's embedding [L, D]."""
-    return torch.from_numpy(load_arrays(path, ("embed",))["embed"]).to(device)
+def load_negative(path: Path, device: torch.device, prompts: ShardDataset) -> Tensor:
+    """The negative prompt's embedding [L, D]; InputError where it is not as wide as those of prompts."""
+    negative = torch.from_numpy(load_arrays(path, ("embed",))["embed"])
+    widths = prompts.shapes("embed")[:, 1]
+    if (other := np.flatnonzero(widths != negative.shape[1])).size:
+        raise InputError(
+            f"{path}: the negative prompt's embedding is {negative.shape[1]} wide, that of key"
+            f" {prompts.keys[other[0]]!r} is {widths[other[0]]}; expected those of one text encoder"
+        )
+    return negative.to(device)
 
 
 def clip_noise(key: str, shape: Sequence[int], seed: int) -> Tensor:

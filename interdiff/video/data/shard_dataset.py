@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from interdiff.errors import InputError
 from interdiff.files import load_arrays
@@ -68,17 +69,33 @@ class ShardDataset(torch.utils.data.Dataset):
         """The keys of one shard, in its order."""
         return [key for key, number in zip(self.keys, self._arrays["shard"].tolist(), strict=True) if number == shard]
 
-    def shape(self, column: str, number: int = 0) -> tuple[int, ...]:
-        """The shape of a tensor, without reading it."""
-        return tuple(self._arrays[f"{column}.shape"][number].tolist())
+    def shape(self, column: str, number: int | None = None) -> tuple[int, ...]:
+        """The shape of a tensor, or of all of them, without reading any.
+
+        Raises:
+            InputError: no number is given and shapes differ.
+        """
+        shapes = self.shapes(column)
+        if number is None and (other := np.flatnonzero((shapes != shapes[0]).any(axis=1))).size:
+            raise InputError(
+                f"{column} of key {self.keys[0]!r} is {shapes[0].tolist()}, of key {self.keys[other[0]]!r}"
+                f" {shapes[other[0]].tolist()}; expected one shape here"
+            )
+        return tuple(shapes[number or 0].tolist())
+
+    def shapes(self, column: str) -> np.ndarray:
+        """The shapes of all tensors of a column, [N, dimensions]."""
+        shapes: np.ndarray = self._arrays[f"{column}.shape"]
+        return shapes
 
     def view(self, column: str, number: int) -> Tensor:
         """A tensor that shares the mapped file's memory; not to be written to."""
         return self._tensor(column, number, self._content(column, number))
 
     def batch(self, column: str, numbers: Sequence[int]) -> Tensor:
-        """Tensors of one shape stacked, [B, ...]: each number is read once, into its place."""
-        return torch.stack([self.view(column, number) for number in numbers])
+        """Tensors stacked, [B, ...]: of one shape, but embeddings, whose missing rows are zeros as those past a prompt are."""
+        views = [self.view(column, number) for number in numbers]
+        return pad_sequence(views, batch_first=True) if column == "embed" else torch.stack(views)
 
     def _value(self, column: str, number: int) -> Tensor | str:
         if str(self._arrays[f"{column}.dtype"]) == "text":
@@ -107,20 +124,31 @@ class ShardDataset(torch.utils.data.Dataset):
         return self.__dict__ | {"_maps": {}}
 
 
-def seeded_batches(count: int, batch_size: int, seed: int, first: int = 0) -> Iterator[np.ndarray]:
-    """Endless batches of numbers below `count`, each once per epoch, from batch `first` on: all it takes to resume.
+def seeded_batches(shapes: np.ndarray, batch_size: int, seed: int, first: int = 0) -> Iterator[np.ndarray]:
+    """Endless batches of numbers of samples, each once per epoch, from batch `first` on: all it takes to resume.
 
-    What is left over at the end of an epoch, less than a batch, waits for another one.
+    The samples of a batch have equal rows of `shapes` [N, ...]. What is left over at the end of an epoch, less than a batch
+    of each shape, waits for another one.
 
     Raises:
-        InputError: there are fewer samples than a batch has.
+        InputError: there are fewer samples of a shape than a batch has.
     """
-    per_epoch = count // batch_size
-    if not per_epoch:
-        raise InputError(f"batch_size={batch_size}: more than the {count} samples")
+    kinds, groups, counts = np.unique(shapes, axis=0, return_inverse=True, return_counts=True)
+    if few := np.flatnonzero(counts < batch_size).tolist():
+        of = f" of shape {kinds[few[0]].tolist()}" if len(kinds) > 1 else ""
+        raise InputError(f"batch_size={batch_size}: more than the {counts[few[0]]} samples{of}")
+    per_epoch = int((counts // batch_size).sum())
     while True:
         epoch, batch = divmod(first, per_epoch)
-        order = np.random.default_rng([seed, epoch]).permutation(count)
-        for start in range(batch * batch_size, per_epoch * batch_size, batch_size):
-            yield order[start : start + batch_size]
+        order = np.random.default_rng([seed, epoch]).permutation(len(shapes))
+        yield from _batches(order, groups.reshape(-1), batch_size)[batch:]
         first = (epoch + 1) * per_epoch
+
+
+def _batches(order: np.ndarray, groups: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Numbers in order, each group's in batches of its own, sorted by when a batch is full."""
+    full = []
+    for group in range(groups.max() + 1):
+        at = np.flatnonzero(groups[order] == group)
+        full += list(at[: len(at) // batch_size * batch_size].reshape(-1, batch_size))
+    return [order[at] for at in sorted(full, key=lambda at: at[-1])]

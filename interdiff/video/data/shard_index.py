@@ -12,8 +12,9 @@ import os
 import pickle
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,27 +24,37 @@ from torch import Tensor
 
 from interdiff.errors import InputError
 from interdiff.files import write_arrays
-from interdiff.video.data.shards import Column, check_tensor
+from interdiff.video.data.shards import DTYPES, Column, check_tensor
+from interdiff.video.data.tar_members import members, open_shard
 
 _ZIP_HEADER = 30
 
 
-def write_index(path: Path, shards: Sequence[Path], columns: Mapping[str, Column], partial: bool = False) -> None:
-    """Reads where everything lies in `shards`, checks it, and writes that as arrays.
+def write_index(
+    path: Path,
+    shards: Sequence[Path],
+    columns: Mapping[str, Column],
+    partial: bool = False,
+    progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
+) -> LeftOut:
+    """Reads all of `shards`, checks every sample, and writes where its columns lie as arrays.
 
     Samples are in the order of the shards as given and of their first members. Shards are found again relative to the
     index's folder.
 
     Args:
         partial: allow samples without some of the columns, which are then left out.
+        progress: of the shards that are read.
 
     Raises:
         InputError: a shard is missing, truncated or no tar; a sample lacks a column; a key occurs twice; a member is no
-            tensor file, or of another shape or type. Names shard, key and column.
+            tensor file, of another shape or type, has values that are not finite, or is text that is not UTF-8; more
+            than a tenth of the samples have none of the columns. Names shard, key and column.
     """
     found: dict[str, tuple[int, dict[str, _Place]]] = {}
-    for number, shard in enumerate(shards):
-        for key, places in _scan(shard, columns).items():
+    left_out = LeftOut()
+    for number, shard in enumerate(progress(shards)):
+        for key, places in _scan(shard, columns, left_out).items():
             if key in found:
                 raise InputError(f"{shard}: key {key!r} is in {shards[found[key][0]]} too")
             missing = [name for name in columns if name not in places]
@@ -51,10 +62,14 @@ def write_index(path: Path, shards: Sequence[Path], columns: Mapping[str, Column
                 raise InputError(
                     f"{shard}: key {key!r}: column {missing[0]!r} ({columns[missing[0]].suffix}) is missing"
                 )
-            if not missing:
+            if missing:
+                left_out.partial += 1
+            else:
                 found[key] = number, places
     if not found:
-        raise InputError(f"{path}: no samples with {', '.join(columns)} in {len(shards)} shards")
+        raise InputError(f"{path}: no samples with {', '.join(columns)} in {len(shards)} shards{left_out.others()}")
+    if len(left_out.foreign) > 0.1 * (len(found) + len(left_out.foreign)):
+        raise InputError(f"{path}: {len(found)} samples alone have {', '.join(columns)}{left_out.others()}")
     arrays: dict[str, np.ndarray] = {
         "shards": np.array([os.path.relpath(shard, path.parent) for shard in shards]),
         "sizes": np.array([shard.stat().st_size for shard in shards]),
@@ -68,6 +83,23 @@ def write_index(path: Path, shards: Sequence[Path], columns: Mapping[str, Column
         arrays[f"{name}.dtype"] = np.array(column.dtype or "text")
         arrays[f"{name}.shape"] = np.array([place.shape for place in at])
     write_arrays(path, arrays)
+    return left_out
+
+
+@dataclass
+class LeftOut:
+    """What an index does not have: keys whose members are of no column, their suffixes, and how many lack a column."""
+
+    foreign: set[str] = field(default_factory=set)
+    suffixes: Counter[str] = field(default_factory=Counter)
+    partial: int = 0
+
+    def others(self) -> str:
+        """In words, such as `; 3 more have other members: latent.npy (3)`; nothing where nothing is left out."""
+        if not self.foreign:
+            return ""
+        suffixes = ", ".join(f"{suffix} ({count})" for suffix, count in self.suffixes.most_common(5))
+        return f"; {len(self.foreign)} more have other members: {suffixes}"
 
 
 @dataclass(frozen=True)
@@ -79,48 +111,44 @@ class _Place:
     shape: tuple[int, ...]
 
 
-def _scan(shard: Path, columns: Mapping[str, Column]) -> dict[str, dict[str, _Place]]:
+def _scan(shard: Path, columns: Mapping[str, Column], left_out: LeftOut) -> dict[str, dict[str, _Place]]:
     """The places of one shard by key and column."""
-    suffixes = {column.suffix: name for name, column in columns.items()}
+    suffixes = {f".{column.suffix}": name for name, column in columns.items()}
     samples: dict[str, dict[str, _Place]] = {}
-    with _opened(shard) as stream:
-        for member in _members(shard, stream):
-            key, _, suffix = member.name.rsplit("/", 1)[-1].partition(".")
-            name = suffixes.get(suffix)
-            if name is None:
+    others: dict[str, list[str]] = {}
+    with open_shard(shard) as stream:
+        for member in members(shard, stream):
+            suffix = next((suffix for suffix in suffixes if member.name.lower().endswith(suffix)), None)
+            if suffix is None:
+                folder, _, rest = member.name.rpartition("/")
+                key, _, other = rest.partition(".")
+                others.setdefault(_key(f"{folder}/{key}"), []).append(other)
                 continue
+            key, name = _key(member.name[: -len(suffix)]), suffixes[suffix]
             where = f"{shard}: key {key!r}: column {name!r}"
             if name in samples.setdefault(key, {}):
                 raise InputError(f"{where}: occurs twice")
             samples[key][name] = _place(stream, member, columns[name], where)
+    known = {part for key in samples for part in (key, key.partition(".")[0])}
+    for key in others.keys() - known:
+        left_out.foreign.add(f"{shard}/{key}")
+        left_out.suffixes.update(others[key])
     return samples
 
 
-def _opened(shard: Path) -> BinaryIO:
-    try:
-        return shard.open("rb")
-    except OSError as error:
-        raise InputError(f"{shard}: cannot be read ({error.strerror})") from error
-
-
-def _members(shard: Path, stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    size = shard.stat().st_size
-    try:
-        with tarfile.open(fileobj=stream, mode="r:") as tar:
-            for member in tar:
-                if member.isfile():
-                    if member.offset_data + member.size > size:
-                        raise InputError(f"{shard}: truncated inside {member.name!r}")
-                    yield member
-            # A whole tar ends with blocks of zeros; a cut between members would pass for its end.
-            if size < tar.offset + tarfile.BLOCKSIZE:
-                raise InputError(f"{shard}: truncated after {len(tar.getmembers())} members")
-    except tarfile.TarError as error:
-        raise InputError(f"{shard}: not a tar file, or a truncated one ({error})") from error
+def _key(name: str) -> str:
+    """webdataset's key, a member's path without its suffix; `key/key`, as the merged Wan2.1 shards nest, is `key`."""
+    folder, _, last = name.removeprefix("./").strip("/").rpartition("/")
+    return last if folder.rpartition("/")[2] in ("", last) else f"{folder}/{last}"
 
 
 def _place(stream: BinaryIO, member: tarfile.TarInfo, column: Column, where: str) -> _Place:
     if column.is_text:
+        stream.seek(member.offset_data)
+        try:
+            stream.read(member.size).decode()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{where}: not UTF-8 ({error.reason} at byte {error.start})") from error
         return _Place(member.offset_data, member.size, ())
     part: Any = _Part(stream, member.offset_data, member.size)
     try:
@@ -141,7 +169,16 @@ def _place(stream: BinaryIO, member: tarfile.TarInfo, column: Column, where: str
     length = tensor.numel() * tensor.element_size()
     if start + length > records[0].file_size:
         raise InputError(f"{where}: {records[0].file_size} bytes of numbers; expected {start + length}")
-    return _Place(member.offset_data + _content_offset(part, records[0]) + start, length, tuple(tensor.shape))
+    offset = member.offset_data + _content_offset(part, records[0]) + start
+    _check_finite(stream, offset, length, column, where)
+    return _Place(offset, length, tuple(tensor.shape))
+
+
+def _check_finite(stream: BinaryIO, offset: int, length: int, column: Column, where: str) -> None:
+    stream.seek(offset)
+    values = torch.frombuffer(bytearray(stream.read(length)), dtype=DTYPES[str(column.dtype)])
+    if values.is_floating_point() and (bad := int((~values.isfinite()).sum())):
+        raise InputError(f"{where}: {bad} of {len(values)} values are not finite")
 
 
 def _content_offset(part: BinaryIO, record: zipfile.ZipInfo) -> int:

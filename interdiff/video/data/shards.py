@@ -34,31 +34,33 @@ class Column:
         suffix: after the key and a dot, ending in .pt or .txt.
         dtype: of a tensor, a name in DTYPES; None for text.
         shape: of a tensor; None stands for any size, which may differ between samples.
+        even: the last two sizes, those of frames, are even, as Wan's patches of 2 x 2 need them.
     """
 
     suffix: str
     dtype: str | None = None
     shape: tuple[int | None, ...] = ()
+    even: bool = False
 
     @property
     def is_text(self) -> bool:
         return self.suffix.endswith(TEXT)
 
 
-LATENT = Column("latent.pt", "bfloat16", (16, None, None, None))
+LATENT = Column("latent.pt", "bfloat16", (16, None, None, None), even=True)
 EMBED = Column("embed.pt", "bfloat16", (None, None))
 PROMPT = Column("prompt.txt")
 COLUMNS = {"latent": LATENT, "embed": EMBED, "prompt": PROMPT}
 """Of the Wan2.1-synthesised set: latents [16, T, H, W], embeddings [tokens, width] padded with zero rows, UTF-8 prompts."""
-GENERATED_COLUMNS = COLUMNS | {"noise": Column("noise.pt", "bfloat16", (16, None, None, None))}
+GENERATED_COLUMNS = COLUMNS | {"noise": Column("noise.pt", "bfloat16", (16, None, None, None), even=True)}
 """Of clips that a backbone made, beside that what it made them of."""
 ANCHOR_COLUMNS = {
     "frames": Column("frames.pt", "int64", (None, None)),
-    "keyframes": Column("keyframes.pt", "bfloat16", (None, 16, None, None, None)),
+    "keyframes": Column("keyframes.pt", "bfloat16", (None, 16, None, None, None), even=True),
 }
 """Of phase 1's outputs: R sets of keyframes' places [R, K], and what it made of them [R, 16, K, H, W]."""
 OPTICAL_FLOW_COLUMNS = {
-    "filled": Column("filled.pt", "bfloat16", (None, 16, None, None, None)),
+    "filled": Column("filled.pt", "bfloat16", (None, 16, None, None, None), even=True),
     "mask": Column("mask.pt", "int64", (None, None)),
 }
 """Of optical flow's shards: clips filled by it [R, 16, T, H, W], and which frames it was given [R, T]."""
@@ -73,7 +75,7 @@ def write_shard(
         InputError: a value has another shape or type than its column, a column is missing, or a key occurs twice.
     """
     written: set[str] = set()
-    with atomic_path(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with atomic_path(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
         for key, values in samples:
             if key in written:
                 raise InputError(f"{path}: key {key!r} occurs twice")
@@ -109,3 +111,7 @@ def check_tensor(shape: tuple[int, ...], dtype: torch.dtype, column: Column, whe
     if len(shape) != len(column.shape) or not sizes_fit:
         expected = ", ".join("any" if size is None else str(size) for size in column.shape)
         raise InputError(f"{where}: shape {list(shape)}; expected [{expected}]")
+    if not all(shape):
+        raise InputError(f"{where}: shape {list(shape)} has no values")
+    if column.even and any(size % 2 for size in shape[-2:]):
+        raise InputError(f"{where}: shape {list(shape)}; expected an even height and width")

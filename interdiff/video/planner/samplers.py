@@ -18,6 +18,7 @@ from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.tuning import load_tuned
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import load_negative
+from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.loading import load_interpolator
 from interdiff.video.planner.choosers import by_selector, load_selector, without_looking
 from interdiff.video.planner.preview import load_preview
@@ -30,13 +31,15 @@ Folder = Callable[[str], Path]
 """Where the artifact of a stage is, by its name: backbone, negative, keyframes, interpolator, refiner, selector, preview."""
 
 
-def load_sampler(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
-    """A method of metrics.csv; from here on the backbone, too, is one that samples (`for_sampling`).
+def load_sampler(
+    folder: Folder, prompts: ShardDataset, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings
+) -> Sampler:
+    """A method of metrics.csv for prompts; from here on the backbone, too, is one that samples (`for_sampling`).
 
     oracle: of training clips, read where neither prompt nor noise choose keyframes.
     """
     device = next(backbone.parameters()).device
-    negative = load_negative(folder("negative") / "negative.npz", device)
+    negative = load_negative(folder("negative") / "negative.npz", device, prompts)
     guidance = Guidance(settings.sampling.guidance, negative, settings.sampling.guided_below)
     compiled = settings.sampling.compile
     if settings.sampling.method == "teacher":
