@@ -149,8 +149,20 @@ def load_arrays(path: Path, fields: tuple[str, ...] = ()) -> dict[str, np.ndarra
         raise InputError(f"{path}: not a readable .npz file ({error})") from error
 
 
-def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], compress: bool = False) -> None:
-    """Write arrays as .npz, atomically."""
+def write_arrays(
+    path: str | Path, arrays: Mapping[str, np.ndarray], compress: bool = False, finite: bool = False
+) -> None:
+    """Write arrays as .npz, atomically.
+
+    Args:
+        finite: refuse values that are not finite, from which some figures would come out finite.
+
+    Raises:
+        InputError: an array has such values.
+    """
+    for name, values in arrays.items() if finite else ():
+        if values.dtype.kind == "f" and (bad := int((~np.isfinite(values)).sum())):
+            raise InputError(f"{path}: {name}: {bad} of {values.size} values are not finite; has a network diverged?")
     with atomic_path(path) as temporary:
         if compress:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)

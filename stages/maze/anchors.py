@@ -28,7 +28,7 @@ def main(stage: Stage) -> None:
             keyframes = phase1.keyframes_of(data, chunks, indices, settings.steps, generator)
             arrays[f"{policy}_{k}_indices"] = indices.numpy(force=True)
             arrays[f"{policy}_{k}_keyframes"] = keyframes.numpy(force=True)
-    write_arrays(stage.outputs["anchors"], arrays | {"counts": np.array(settings.counts)})
+    write_arrays(stage.outputs["anchors"], arrays | {"counts": np.array(settings.counts)}, finite=True)
 
 
 if __name__ == "__main__":

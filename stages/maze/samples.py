@@ -37,7 +37,7 @@ def main(stage: Stage) -> None:
         samples.append(arrays)
         rows.append(_row(stage, part, part_masks, planner, arrays, generator))
     merged = {name: np.concatenate([part[name] for part in samples]) for name in samples[0]}
-    write_arrays(stage.outputs["samples"], merged, compress=True)
+    write_arrays(stage.outputs["samples"], merged, compress=True, finite=True)
     write_csv(stage.outputs["metrics"], rows)
 
 

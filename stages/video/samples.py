@@ -45,7 +45,7 @@ def main(stage: Stage) -> None:
     indices = torch.cat([part.indices for part in parts]).numpy(force=True).astype(np.int64)
     refined = torch.cat([part.refined for part in parts]).numpy(force=True).astype(np.float16)
     arrays = {"keys": np.array(data.keys[:count]), "indices": indices, "refined": refined}
-    write_arrays(stage.outputs["samples"], arrays)
+    write_arrays(stage.outputs["samples"], arrays, finite=True)
     first = [x[:together].to(stage.device) for x in (noise, embed)]
     write_json(stage.outputs["costs"], sampling_costs(sample, median(times), backbone, *first))
 

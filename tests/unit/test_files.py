@@ -1,9 +1,10 @@
 import errno
 
+import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.files import atomic_path, file_sha256, read_json, write_csv, write_json
+from interdiff.files import atomic_path, file_sha256, read_json, write_arrays, write_csv, write_json
 from interdiff.tables import read_table
 
 
@@ -58,3 +59,12 @@ def test_bad_files_are_named(tmp_path):
         file_sha256(tmp_path / "none")
     with pytest.raises(InputError, match="unexpected column 'b'"):
         write_csv(tmp_path / "a.csv", [{"a": 1, "b": 2}], columns=["a"])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_plans_and_clips_that_are_not_finite_are_not_written(tmp_path, bad):
+    values = {"refined": np.array([1.0, bad], np.float16), "indices": np.arange(3)}
+    with pytest.raises(InputError, match=r"x.npz: refined: 1 of 2 values are not finite"):
+        write_arrays(tmp_path / "x.npz", values, finite=True)
+    assert not list(tmp_path.iterdir())
+    write_arrays(tmp_path / "x.npz", values)

@@ -305,6 +305,7 @@ def test_what_is_written_must_fit_its_columns(tmp_path):
         ({"embed": torch.zeros(3).bfloat16()}, r"column 'embed': shape \[3\]; expected \[any, any\]"),
         ({"embed": torch.zeros(3, 4)}, "type float32; expected bfloat16"),
         ({"embed": "text"}, "str; expected a tensor"),
+        ({"embed": torch.full((3, 4), torch.nan).bfloat16()}, "column 'embed': 12 of 12 values are not finite"),
         ({}, r"columns \[\]; expected \['embed'\]"),
     ):
         with pytest.raises(InputError, match=message):

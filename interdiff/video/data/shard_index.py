@@ -24,7 +24,7 @@ from torch import Tensor
 
 from interdiff.errors import InputError
 from interdiff.files import write_arrays
-from interdiff.video.data.shards import DTYPES, Column, check_tensor
+from interdiff.video.data.shards import Column, check_finite, check_tensor
 from interdiff.video.data.tar_members import members, open_shard
 
 _ZIP_HEADER = 30
@@ -170,15 +170,9 @@ def _place(stream: BinaryIO, member: tarfile.TarInfo, column: Column, where: str
     if start + length > records[0].file_size:
         raise InputError(f"{where}: {records[0].file_size} bytes of numbers; expected {start + length}")
     offset = member.offset_data + _content_offset(part, records[0]) + start
-    _check_finite(stream, offset, length, column, where)
-    return _Place(offset, length, tuple(tensor.shape))
-
-
-def _check_finite(stream: BinaryIO, offset: int, length: int, column: Column, where: str) -> None:
     stream.seek(offset)
-    values = torch.frombuffer(bytearray(stream.read(length)), dtype=DTYPES[str(column.dtype)])
-    if values.is_floating_point() and (bad := int((~values.isfinite()).sum())):
-        raise InputError(f"{where}: {bad} of {len(values)} values are not finite")
+    check_finite(torch.frombuffer(bytearray(stream.read(length)), dtype=tensor.dtype), where)
+    return _Place(offset, length, tuple(tensor.shape))
 
 
 def _content_offset(part: BinaryIO, record: zipfile.ZipInfo) -> int:

@@ -97,10 +97,17 @@ def _encoded(value: Tensor | str, column: Column, where: str) -> bytes:
     if not isinstance(value, Tensor):
         raise InputError(f"{where}: {type(value).__name__}; expected a tensor")
     check_tensor(tuple(value.shape), value.dtype, column, where)
+    check_finite(value, where)
     buffer = io.BytesIO()
     # A clone: a view would be saved with all of its batch.
     torch.save(value.detach().cpu().contiguous().clone(), buffer)
     return buffer.getvalue()
+
+
+def check_finite(values: Tensor, where: str) -> None:
+    """InputError that begins with `where` if values are not finite."""
+    if values.is_floating_point() and (bad := int((~values.isfinite()).sum())):
+        raise InputError(f"{where}: {bad} of {values.numel()} values are not finite")
 
 
 def check_tensor(shape: tuple[int, ...], dtype: torch.dtype, column: Column, where: str) -> None:
