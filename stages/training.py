@@ -28,15 +28,16 @@ def train_network(stage: Stage, network: Network, objective: Objective[Any]) -> 
     """
     settings = stage.settings.training
     first = stage.process == 0
-    result = train(
-        network,
-        objective,
-        settings,
-        stage.state() if first else Follower(stage.state_folder).__enter__(),
-        stage.device,
-        stage.tracker.log if first else lambda row: None,
-        lambda steps: stage.progress(steps, "training", unit="step") if first else steps,
-    )
+    with stage.state() if first else Follower(stage.state_folder) as state:
+        result = train(
+            network,
+            objective,
+            settings,
+            state,
+            stage.device,
+            stage.tracker.log if first else lambda row: None,
+            lambda steps: stage.progress(steps, "training", unit="step") if first else steps,
+        )
     if not first:
         sys.exit(0)
     return result

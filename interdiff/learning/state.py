@@ -27,8 +27,8 @@ INDEX = "state.json"
 class TrainingState:
     """A folder `results/.state/<identity>/`, of which no two processes may have one at a time.
 
-    Inside a `with` block, a first SIGTERM or SIGINT sets `stop_requested`, so that the loop saves and exits; a
-    second one exits at once.
+    Inside a `with` block, a first SIGTERM or SIGINT sets `stop_requested`, so that the loop saves and exits, if not the
+    block at its end; a second one exits at once.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -45,6 +45,8 @@ class TrainingState:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+        if self.stop_requested and error is None:
+            raise SystemExit(143)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stop_requested:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
+import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interdiff.errors import InputError
-from interdiff.files import canonical_json, file_sha256, remove_temporaries, write_json
+from interdiff.files import canonical_json, file_sha256, read_json, remove_temporaries, write_json
 from interdiff.learning.devices import VISIBLE, launched, process_number
 from interdiff.learning.environment import numpy_generator, seed_of, stream_seed
 from interdiff.workflow.locks import claim_output
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
     from interdiff.learning.state import TrainingState
     from interdiff.workflow.tracking.tracker import Tracker
+
+OWNER = "owner.json"
+"""In a folder of resumable progress: whose it is."""
 
 
 @dataclass
@@ -131,8 +136,13 @@ class Stage:
             remove_temporaries(path)
 
     def state(self) -> TrainingState:
-        """The resumable state, cleared when the stage ends well."""
-        return self._state.__enter__()
+        """The resumable state, for a `with` block; cleared when the stage ends well."""
+        write_json(self.state_folder / OWNER, self._owner)
+        return self._state
+
+    @property
+    def _owner(self) -> dict[str, str]:
+        return {"output": relative_to(self.results, next(iter(self.outputs.values())))}
 
     @cached_property
     def _state(self) -> TrainingState:
@@ -175,6 +185,14 @@ class Stage:
             tracked.finish("FINISHED")
         if self.state_folder_used:
             self._state.clear()
+            self._forget_older()
+
+    def _forget_older(self) -> None:
+        """Remove the progress of the same outputs under other settings, inputs or code: these have been replaced."""
+        for path in self.state_folder.parent.glob(f"*/{OWNER}"):
+            with contextlib.suppress(InputError):
+                if read_json(path) == self._owner:
+                    shutil.rmtree(path.parent, ignore_errors=True)
 
     @property
     def state_folder_used(self) -> bool:

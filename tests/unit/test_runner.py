@@ -34,15 +34,7 @@ STAGE = """
         fail: str = ""
 
 
-    def main(stage):
-        \"\"\"Needs nothing, writes a number.\"\"\"
-        settings = stage.settings
-        if settings.fail == "input":
-            raise InputError("cave.hdf5: expected a map")
-        if settings.fail == "defect":
-            raise KeyError("oops")
-        state = stage.state()
-        assert stage.folder("data").name == "d"
+    def train(stage, settings, state):
         saved = state.load()
         value, step = (saved[0]["value"], saved[1]["step"]) if saved else (torch.zeros(1), 0)
         print("starts at", step, flush=True)
@@ -53,6 +45,19 @@ STAGE = """
             if state.stop_requested:
                 state.save({"value": value}, {"step": step + 1})
                 raise SystemExit(143)
+        return value
+
+
+    def main(stage):
+        \"\"\"Needs nothing, writes a number.\"\"\"
+        settings = stage.settings
+        if settings.fail == "input":
+            raise InputError("cave.hdf5: expected a map")
+        if settings.fail == "defect":
+            raise KeyError("oops")
+        assert stage.folder("data").name == "d"
+        with stage.state() as state:
+            value = train(stage, settings, state)
         with atomic_path(stage.outputs["number"]) as path:
             path.write_text(f"{value.item()} {torch.rand(1).item()} {torch.get_num_threads()} {stage.device}")
 
@@ -167,6 +172,22 @@ def test_a_terminated_stage_resumes_and_ends_with_the_same_bytes(toy):
     again = run(toy, settings)
     assert "starts at 0" in again.stdout
     assert (toy / "r/maze/toy/base/n.txt").read_bytes() == number
+
+
+def test_progress_of_older_settings_goes_when_the_outputs_are_made_and_no_other(toy):
+    other = ["--in", "data=d/a.txt", "--out", "number=r/maze/toy/other/n.txt"]
+    for settings, more in (({"steps": 400}, []), ({"steps": 401}, []), ({"steps": 400}, other)):
+        words = command(settings | {"fail": "slow"})
+        words = words[: words.index("--out")] + more[2:] if more else words
+        process = subprocess.Popen(words, cwd=toy, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 143
+    assert len(list((toy / "r/.state").glob("*/state.json"))) == 3
+    assert run(toy, {"steps": 3}).returncode == 0
+    (left,) = (toy / "r/.state").iterdir()
+    assert json.loads((left / "owner.json").read_text()) == {"output": "maze/toy/other/n.txt"}
+    assert (left / "state.json").exists()
 
 
 def test_another_setting_input_or_output_has_another_state(tmp_path):

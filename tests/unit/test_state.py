@@ -93,6 +93,14 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, place, failure):
         assert (tensors["w"].item(), meta["step"]) == (1.0, 1)
 
 
+def test_a_stop_that_nobody_saw_to_ends_the_process_after_the_block(tmp_path):
+    with pytest.raises(SystemExit) as stopped:
+        with TrainingState(tmp_path):
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError
+    assert stopped.value.code == 143
+
+
 def test_sigterm_asks_first_and_exits_then(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as stopped, TrainingState(tmp_path) as state:

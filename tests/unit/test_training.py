@@ -1,5 +1,6 @@
 import json
 import math
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from interdiff.learning.networks import Transformer
 from interdiff.learning.processes import of_batch, parts
 from interdiff.learning.state import TrainingState
 from interdiff.learning.training import Interrupted, Objective, build_optimizers, schedule, train
+from stages.training import train_network
 
 WALL_TIMES = ("steps_per_s", "samples_per_s", "peak_memory_mb")
 
@@ -270,3 +272,18 @@ def test_the_learning_rate_warms_up_and_decays_to_zero():
     assert rates.index(max(rates)) == 9
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[100] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_stop_after_the_training_ends_the_stage(tmp_path):
+    """It writes its outputs then, which nothing can save half-done."""
+    before = signal.getsignal(signal.SIGTERM)
+    stage = SimpleNamespace(
+        settings=SimpleNamespace(training=settings()),
+        process=0,
+        state=lambda: TrainingState(tmp_path).__enter__(),
+        device=torch.device("cpu"),
+        tracker=SimpleNamespace(log=lambda row: None),
+        progress=lambda steps, description, unit: steps,
+    )
+    train_network(stage, Tiny(), Objective(draw, loss))
+    assert signal.getsignal(signal.SIGTERM) is before
