@@ -13,6 +13,7 @@ import torch
 from interdiff.errors import InputError
 from interdiff.video.codec.codec import FRAMES_PER_LATENT, Codec
 from interdiff.video.codec.loading import load_codec
+from interdiff.video.codec.settings import CodecUse
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.figures.pictures import contact_sheet, write_gif, write_mp4, write_png
 
@@ -58,7 +59,8 @@ def main() -> int:
     parser.add_argument("--scale", type=int, default=4, help="pixels per pixel (default: 4)")
     given = parser.parse_args()
     try:
-        codec = load_codec("wan_vae" if given.wan else "linear", given.codec, torch.device("cpu"))
+        kind = CodecUse(kind="wan_vae" if given.wan else "linear")
+        codec = load_codec(kind, given.codec, torch.device("cpu"))
         write(given.out, decoded(given.index, given.keys, codec), given.scale)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -52,7 +52,7 @@ def imagine(config: Config, method: str, prompts: Sequence[str], seed: int) -> d
     oracle = None if settings.sampling.selector == SELECTED else folder("oracle") / f"{clips}.npz"
     data = ShardDataset(results / "index/test.npz", ["latent", "embed"])
     sample = load_sampler(folder, data, oracle, load_backbone(folder("backbone"), device), settings)
-    codec = load_codec(video.data.codec.kind, Path(video.data.codec.folder or results / "codec"), device)
+    codec = load_codec(video.data.codec, Path(video.data.codec.folder or results / "codec"), device)
     noise = torch.stack([clip_noise(f"{seed}.{n}", data.shape("latent"), seed) for n in range(len(prompts))]).float()
     embed = load_text_encoder(video.data.text.folder, video.data.text.rows, device)(prompts).float()
     videos = codec.decode(sample(noise.to(device), embed).refined).numpy(force=True)

@@ -7,9 +7,12 @@ from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.video.codec.codec import reconstruction_psnr
 from interdiff.video.codec.linear import LinearCodec
 from interdiff.video.codec.loading import load_codec
+from interdiff.video.codec.settings import CodecUse
+from interdiff.video.codec.sizes import codec_bytes
 from interdiff.video.codec.wan_vae import WanCodec
 
 CPU = torch.device("cpu")
+WAN = CodecUse(kind="wan_vae")
 TINY = {"base_dim": 3, "z_dim": 16, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
 TINY |= {"temperal_downsample": [False, True, True]}
 
@@ -28,7 +31,7 @@ def video():
 
 
 def test_wans_latents_are_normalised_and_come_back_denormalised(folder, video):
-    codec = load_codec("wan_vae", folder, CPU)
+    codec = load_codec(WAN, folder, CPU)
     assert codec.factor == 8
     z = codec.encode(video)
     assert z.shape == (2, 16, 3, 2, 3)
@@ -43,9 +46,30 @@ def test_wans_latents_are_normalised_and_come_back_denormalised(folder, video):
     torch.testing.assert_close(decoded.float(), shown.clamp(0, 255), atol=0.51, rtol=0)
 
 
+@pytest.mark.parametrize("tiled", [False, True])
+def test_wans_vae_is_tiled_where_it_is_asked_for(folder, monkeypatch, tiled):
+    codec, parts = load_codec(WAN.model_copy(update={"tiled": tiled}), folder, CPU), []
+    for name in ("tiled_encode", "tiled_decode"):
+        whole = getattr(codec.vae, name)
+        monkeypatch.setattr(
+            codec.vae,
+            name,
+            lambda *given, name=name, whole=whole, **options: parts.append(name) or whole(*given, **options),
+        )
+    video = torch.randint(256, (1, 1, 16, 264, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    assert codec.decode(codec.encode(video)).shape == video.shape
+    assert parts == (["tiled_encode", "tiled_decode"] if tiled else [])
+
+
+def test_tiles_need_less_memory_than_large_pictures():
+    tiled = WAN.model_copy(update={"tiled": True})
+    assert codec_bytes(tiled, 480 * 832, 2) < 0.3 * codec_bytes(WAN, 480 * 832, 2)
+    assert codec_bytes(tiled, 64 * 64, 2) == codec_bytes(WAN, 64 * 64, 2)
+
+
 def test_the_real_configuration_has_the_published_shapes():
     with torch.device("meta"):
-        codec = WanCodec(AutoencoderKLWan())
+        codec = WanCodec(AutoencoderKLWan(), tiled=False)
         z = codec.encode(torch.empty(1, 17, 480, 832, 3, dtype=torch.uint8))
     assert z.shape == (1, 16, 5, 60, 104)
     assert sum(parameter.numel() for parameter in codec.parameters()) == pytest.approx(126.9e6, rel=1e-3)
@@ -53,7 +77,7 @@ def test_the_real_configuration_has_the_published_shapes():
 
 def test_other_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match=f"{tmp_path}: not a VAE"):
-        load_codec("wan_vae", tmp_path, CPU)
+        load_codec(WAN, tmp_path, CPU)
 
 
 def test_a_fitted_codec_comes_back_from_its_checkpoint(tmp_path, video):
@@ -62,7 +86,7 @@ def test_a_fitted_codec_comes_back_from_its_checkpoint(tmp_path, video):
     names = ("model.safetensors", "config.json", "history.csv")
     outputs = {name.split(".")[0]: tmp_path / name for name in names}
     save_checkpoint(outputs, codec, {"kind": "linear_codec", "model": {"factor": 8}}, [])
-    again = load_codec("linear", tmp_path, CPU)
+    again = load_codec(CodecUse(), tmp_path, CPU)
     torch.testing.assert_close(again.encode(video), codec.encode(video))
 
 

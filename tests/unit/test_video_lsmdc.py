@@ -9,6 +9,7 @@ import torch
 
 from interdiff.errors import InputError
 from interdiff.video.codec.linear import LinearCodec
+from interdiff.video.codec.settings import CodecUse
 from interdiff.video.data.lsmdc import FilmClip, clip_file, read_annotations, read_clip
 from interdiff.video.data.settings import LsmdcSettings, TextSettings
 from interdiff.video.data.shard_dataset import ShardDataset
@@ -265,7 +266,7 @@ def stage(tmp_path, monkeypatch):
 
     def make(number=0, **changes):
         settings = LsmdcStageSettings(
-            codec="linear", text=TextSettings(), lsmdc=lsmdc, number=number, frames=5
+            codec=CodecUse(), text=TextSettings(), lsmdc=lsmdc, number=number, frames=5
         ).model_copy(update=changes)
         inputs = {"annotations": [written(tmp_path / "a.csv", *lines)], "codec": [tmp_path / "codec/config.json"]}
         outputs = {"shard": tmp_path / f"{number}.tar"}

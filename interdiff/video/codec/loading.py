@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from interdiff.learning.checkpoints import load_checkpoint
 from interdiff.video.codec.codec import Codec
 from interdiff.video.codec.linear import LinearCodec
+from interdiff.video.codec.settings import CodecUse
 
 
-def load_codec(kind: Literal["linear", "wan_vae"], folder: Path, device: torch.device) -> Codec:
+def load_codec(codec: CodecUse, folder: Path, device: torch.device) -> Codec:
     """A checkpoint of the codec stage, or Wan's VAE from a folder in diffusers' layout.
 
     Raises:
         InputError: the folder does not hold one.
     """
-    if kind == "linear":
+    if codec.kind == "linear":
         return load_checkpoint(folder, "linear_codec", lambda config: LinearCodec(**config), device)
     # Here, since diffusers takes seconds to import, which most jobs would spend for nothing.
     from interdiff.video.codec.wan_vae import load_wan_vae
 
-    return load_wan_vae(folder, device)
+    return load_wan_vae(folder, codec.tiled, device)

@@ -11,10 +11,18 @@ from interdiff.settings import Count, Section
 CodecKind = Literal["linear", "wan_vae"]
 
 
-class CodecSettings(Section):
-    """What turns videos into latents."""
+class CodecUse(Section):
+    """Which codec, and how it runs."""
 
     kind: CodecKind = Field("linear", description="principal components fitted on rendered clips, or Wan's VAE")
+    tiled: bool = Field(
+        False, description="overlapping tiles of a picture one by one, where memory lacks for all of it (wan_vae)"
+    )
+
+
+class CodecSettings(CodecUse):
+    """What turns videos into latents."""
+
     factor: Count = Field(4, description="pixels per latent and axis (linear; Wan's are 8)")
     clips: Count = Field(200, description="clips that it is fitted on (linear)")
     folder: str | None = Field(None, description="folder of the VAE in diffusers' layout (wan_vae)")

@@ -16,14 +16,16 @@ from interdiff.video.codec.codec import latent_frames
 class WanCodec(nn.Module):
     """Wan's VAE, with latents normalised by its own means and deviations: as shards hold them, and transformers see them.
 
-    Its `encode` answers with the mean. Decoding is sliced by clip, and tiled in space for pictures larger than a tile.
+    Its `encode` answers with the mean. Clips pass one by one; where it is tiled, pictures larger than a tile do so in parts,
+    which takes less memory, more time, and leaves traces of their seams.
     """
 
-    def __init__(self, vae: AutoencoderKLWan) -> None:
+    def __init__(self, vae: AutoencoderKLWan, tiled: bool) -> None:
         super().__init__()
         self.vae = vae
         vae.enable_slicing()
-        vae.enable_tiling()
+        if tiled:
+            vae.enable_tiling()
         shape = (1, -1, 1, 1, 1)
         self.mean: Tensor
         self.std: Tensor
@@ -47,7 +49,7 @@ class WanCodec(nn.Module):
         return rearrange(video, "b c t h w -> b t h w c")
 
 
-def load_wan_vae(folder: Path, device: torch.device) -> WanCodec:
+def load_wan_vae(folder: Path, tiled: bool, device: torch.device) -> WanCodec:
     """A folder in diffusers' layout, safetensors only; in bf16 on a GPU.
 
     Raises:
@@ -58,4 +60,4 @@ def load_wan_vae(folder: Path, device: torch.device) -> WanCodec:
         vae = AutoencoderKLWan.from_pretrained(folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: not a VAE in diffusers' layout ({error})") from error
-    return WanCodec(vae).to(device).eval()
+    return WanCodec(vae, tiled).to(device).eval()

@@ -54,7 +54,7 @@ class DataNeeds:
         return shards["train"] * self._per_shard
 
     def _codec(self) -> int:
-        return codec_bytes(self.config.data.codec.kind, self._clip.pixels, 2 if self._gpu else 4)
+        return codec_bytes(self.config.data.codec, self._clip.pixels, 2 if self._gpu else 4)
 
     def _codec_seconds(self) -> float:
         clip = self._clip

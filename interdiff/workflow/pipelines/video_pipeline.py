@@ -8,6 +8,7 @@ from typing import Any
 
 from interdiff.keyframes.gaps import max_gap
 from interdiff.settings import BASE
+from interdiff.video.codec.settings import CodecUse
 from interdiff.video.data.settings import SPLITS
 from interdiff.video.interpolators.settings import OPTICAL_FLOW
 from interdiff.video.planner.settings import SegmentCostSettings
@@ -26,7 +27,7 @@ class VideoPipeline(Pipeline):
     def __init__(self, config: VideoConfig, results: str, root: str | Path) -> None:
         super().__init__(config.resolved(), results, root)
         self.config, self.reported, self.data = config, config.report, config.data
-        self.codec_kind = {"codec": config.data.codec.kind}
+        self.codec_use = {"codec": config.data.codec.model_dump(include=set(CodecUse.model_fields))}
 
     def figures(self, variant: str) -> tuple[str, str | None]:
         """Its row of metrics.csv."""
@@ -105,7 +106,7 @@ class VideoPipeline(Pipeline):
         }
 
     def clips(self, wildcards: Any) -> Mapping[str, Any]:
-        return self.codec_kind | {
+        return self.codec_use | {
             "rendered": self.data.clips.model_dump(),
             "text": self.data.text.model_dump(),
             "split": wildcards.split,
@@ -119,7 +120,7 @@ class VideoPipeline(Pipeline):
         return {"hub": self.data.hub.model_dump(), "number": number}
 
     def lsmdc(self, wildcards: Any) -> Mapping[str, Any]:
-        return self.codec_kind | {
+        return self.codec_use | {
             "lsmdc": self.data.lsmdc.model_dump(exclude={"annotations"}),
             "text": self.data.text.model_dump(),
             "frames": self.data.clips.frames,
@@ -127,7 +128,7 @@ class VideoPipeline(Pipeline):
         }
 
     def optical_flow(self, wildcards: Any) -> Mapping[str, Any]:
-        return self.codec_kind | {
+        return self.codec_use | {
             "optical_flow": self.config.optical_flow.model_dump(),
             "masks": self.config.masks.model_dump(),
             "number": int(wildcards.number),
@@ -198,7 +199,7 @@ class VideoPipeline(Pipeline):
         return samples_settings(self.resolved, wildcards.variant).model_dump()
 
     def adherence(self, wildcards: Any) -> Mapping[str, Any]:
-        return self.codec_kind
+        return self.codec_use
 
     def metrics(self, wildcards: Any) -> Mapping[str, Any]:
         methods = self.reported.methods
@@ -241,7 +242,7 @@ class VideoPipeline(Pipeline):
 
     def sample_pictures(self, wildcards: Any) -> Mapping[str, Any]:
         methods, two_phase = self.reported.methods, self.two_phase_methods()
-        return self.codec_kind | {
+        return self.codec_use | {
             "methods": methods,
             "teachers": [name for name in methods if name not in two_phase],
             "drawn": BASE,
@@ -250,7 +251,7 @@ class VideoPipeline(Pipeline):
 
     def interpolation(self, wildcards: Any) -> Mapping[str, Any]:
         clips = self.config.interpolation.clips
-        return self.codec_kind | {"masks": self.config.masks.model_dump(), "clips": clips}
+        return self.codec_use | {"masks": self.config.masks.model_dump(), "clips": clips}
 
     def interpolators(self, wildcards: Any) -> Mapping[str, Any]:
         return {
@@ -281,7 +282,7 @@ class VideoPipeline(Pipeline):
         return {name: made for made, name in found.items()}
 
     def interpolation_pictures(self, wildcards: Any) -> Mapping[str, Any]:
-        return self.codec_kind | {
+        return self.codec_use | {
             "methods": self.reported.interpolators,
             "reference": self.reported.reference,
             "drawn": self.reported.drawn,

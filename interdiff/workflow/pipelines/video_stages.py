@@ -9,7 +9,7 @@ from pydantic import Field
 from interdiff.learning.settings import TrainingSettings
 from interdiff.settings import Count, Name, Section
 from interdiff.video.backbone.settings import GeneratedSettings
-from interdiff.video.codec.settings import CodecKind, CodecSettings
+from interdiff.video.codec.settings import CodecSettings, CodecUse
 from interdiff.video.data.settings import ClipsSettings, HubSettings, LsmdcSettings, Split, TextSettings
 from interdiff.video.interpolators.settings import MasksSettings, OpticalFlowSettings
 from interdiff.video.planner.settings import AnchorsSettings, RefinerSettings, SamplesStageSettings, SelectorSettings
@@ -26,7 +26,7 @@ class CodecStageSettings(Section):
 class ClipsStageSettings(Section):
     """What a shard of rendered clips is told."""
 
-    codec: CodecKind = Field(description="kind of the codec")
+    codec: CodecUse = Field(description="the codec")
     rendered: ClipsSettings = Field(description="the clips")
     text: TextSettings = Field(description="text encoder")
     split: Split = Field(description="split of the shard")
@@ -43,7 +43,7 @@ class DownloadStageSettings(Section):
 class LsmdcStageSettings(Section):
     """What a shard of film clips is told."""
 
-    codec: CodecKind = Field(description="kind of the codec")
+    codec: CodecUse = Field(description="the codec")
     lsmdc: LsmdcSettings = Field(description="the clips")
     text: TextSettings = Field(description="text encoder")
     frames: Count = Field(description="frames of a clip, 1 + 4 k")
@@ -136,7 +136,7 @@ def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
 class AdherenceStageSettings(Section):
     """What the tracker is told."""
 
-    codec: CodecKind = Field(description="kind of the codec")
+    codec: CodecUse = Field(description="the codec")
 
 
 class MetricsStageSettings(Section):
@@ -155,7 +155,7 @@ class SamplePicturesStageSettings(Section):
     teachers: list[Name] = Field(description="those that are the backbone on all frames")
     drawn: Name = Field(description="whose keyframes are drawn")
     networks: list[str] = Field(description="what was trained for them, by network and variant")
-    codec: CodecKind = Field(description="kind of the codec")
+    codec: CodecUse = Field(description="the codec")
 
 
 class SelectionStageSettings(Section):
@@ -170,7 +170,7 @@ class SelectionStageSettings(Section):
 class OpticalFlowStageSettings(Section):
     """What a shard of optical flow's clips is told."""
 
-    codec: CodecKind = Field(description="kind of the codec")
+    codec: CodecUse = Field(description="the codec")
     optical_flow: OpticalFlowSettings = Field(description="what fills")
     masks: MasksSettings = Field(description="masks that it fills")
     number: int = Field(ge=0, description="number of the shard in its split")
@@ -179,7 +179,7 @@ class OpticalFlowStageSettings(Section):
 class InterpolationStageSettings(Section):
     """What the figures of an interpolator, or of optical flow, are made with."""
 
-    codec: CodecKind = Field(description="kind of the codec")
+    codec: CodecUse = Field(description="the codec")
     masks: MasksSettings = Field(description="masks that are filled")
     clips: Count = Field(description="clips, the first ones")
 
@@ -199,5 +199,5 @@ class InterpolationPicturesStageSettings(Section):
     reference: Name = Field(description="the one that the others are compared with")
     drawn: Name = Field(description="the one whose best, median and worst clips are drawn")
     networks: list[str] = Field(description="what was trained for them")
-    codec: CodecKind = Field(description="kind of the codec")
+    codec: CodecUse = Field(description="the codec")
     masks: MasksSettings = Field(description="masks that are filled")
