@@ -43,8 +43,8 @@ smoke: $(VENV)/stamp ## the whole pipeline in about two minutes, in results-smok
 show: $(VENV)/stamp ## a variant beside its parent: changes, artifacts, what would run, figures (VARIANT=k4)
 	@python -m interdiff.workflow.show $(VARIANT)
 
-why: $(VENV)/stamp ## what would run, why, and what it will cost (ARGS='options or targets for snakemake')
-	@python -m interdiff.workflow.why $(ARGS)
+why: $(VENV)/stamp ## what would run, why, and what it will cost (PROFILE=wan; ARGS='options or targets for snakemake')
+	@python -m interdiff.workflow.why $(if $(filter wan%,$(PROFILE)),video) $(if $(PROFILE),--workflow-profile profiles/$(PROFILE)) $(ARGS)
 
 verify: $(VENV)/stamp ## check results/ against what was recorded when it was made (ARGS=another-folder)
 	@python -m interdiff.workflow.verify $(ARGS)

@@ -1,6 +1,8 @@
 import shlex
+import sys
 from pathlib import Path
 
+from interdiff.workflow.engine.dry_run import NOT_THERE
 from interdiff.workflow.pipelines.maze_pipeline import MazePipeline
 from interdiff.workflow.pipelines.pipeline import WEIGHTS
 from interdiff.workflow.pipelines.video_pipeline import VideoPipeline
@@ -46,10 +48,12 @@ def needs(pipeline):
 
 
 def from_outside(paths):
-    """Files that no rule makes; a dry run says what it would do without those that are not there yet."""
+    """Files that no rule makes; a dry run tells what would be done although some are not there yet."""
     missing = [path for path in paths if not Path(path).exists()]
     if not (missing and workflow.dryrun):
         return paths
+    for path in missing:
+        print(f"{NOT_THERE}{path}", file=sys.stderr)
     return [path for path in paths if path not in missing]
 
 

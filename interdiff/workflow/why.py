@@ -17,6 +17,7 @@ from interdiff.errors import InputError
 from interdiff.files import canonical_json
 from interdiff.tables import read_table
 from interdiff.workflow.engine.dry_run import Job, dry_run, listed, snakemake
+from interdiff.workflow.engine.needs_table import needs_table
 from interdiff.workflow.manifest import Manifest, manifest_files, read_manifest
 from interdiff.workflow.pipelines.maze import MAZE_STAGES
 from interdiff.workflow.tracking.connection import flat
@@ -25,7 +26,7 @@ HELP = """
 Everything that this command does not know goes to snakemake, such as a target, --workflow-profile profiles/gpu or
 --config results=elsewhere. Reasons come from the records beside the results (folders .manifest), costs from the
 benchmark files of earlier runs, the same artifact's where it was made before, else the mean of its rule's. Of a run that was
-stopped and resumed, a benchmark file tells the last part alone.
+stopped and resumed, a benchmark file tells the last part alone. Needs, what jobs ask for, are estimated from sizes.
 """
 
 KEYS = {
@@ -41,7 +42,7 @@ class Plan:
     """The jobs of a dry run, upstream first, and why each would run."""
 
     def __init__(self, options: Sequence[str]) -> None:
-        jobs = dry_run(options)
+        jobs, self.missing = dry_run(options)
         self._options = options
         self.records = {record.first: record for record in _records(jobs[0].results)} if jobs else {}
         """What was recorded when things were last made, by first output."""
@@ -218,7 +219,8 @@ def report(options: Sequence[str]) -> str:
     plan = Plan(options)
     if not plan.jobs:
         return "Nothing would run: every file is what configuration and code say."
-    return "\n".join([f"Jobs that would run: {len(plan.jobs)}.", *_renames(plan), "", *_why(plan), "", *_costs(plan)])
+    head = [f"Jobs that would run: {len(plan.jobs)}.", *_renames(plan)]
+    return "\n".join([*head, "", *_why(plan), "", *_costs(plan), "", *needs_table(plan.jobs, plan.missing)])
 
 
 def _renames(plan: Plan) -> Iterator[str]:

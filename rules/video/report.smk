@@ -6,7 +6,7 @@ rule video:
         report="<results>/video/report.html",
 
 
-use rule video_stage as interpolation_pictures with:
+use rule video_network as interpolation_pictures with:
     input:
         index=held_out_index(),
         codec=codec_files,
@@ -22,6 +22,7 @@ use rule video_stage as interpolation_pictures with:
         curves="<results>/video/interpolation/curves.png",
     pathvars:
         job="interpolation_pictures",
+    threads: 1
     params:
         spec=VIDEO.spec("interpolation_pictures"),
 

@@ -45,7 +45,7 @@ def main(stage: Stage) -> None:
         sample = data[clip]
         truth = sample["latent"].float()[None].to(stage.device)
         masks = clip_masks(sample["key"], truth.shape[2], settings.masks.counts, settings.masks.seed)
-        mask = torch.from_numpy(masks[row : row + 1])
+        mask = torch.from_numpy(masks[row : row + 1]).to(stage.device)
         made = {name: fill(truth, mask, model)[0] for name, model in models.items()}
         known = f"truth (known: {', '.join(str(n) for n in mask[0].nonzero().flatten().tolist())})"
         rows = {known: decoded(truth)} | {name: decoded(z) for name, z in made.items()}

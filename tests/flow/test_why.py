@@ -8,6 +8,7 @@ import pytest
 from conftest import SOURCE, Repository, append
 from test_rebuilds import PREPARED_TRAIN, configured, older_with_other_content, package, rename, setting
 
+from interdiff.workflow.engine.dry_run import parse
 from interdiff.workflow.manifest import Manifest, read_manifest
 
 REFINER = "results/maze/refiner/base/.manifest/model.safetensors.json"
@@ -225,3 +226,43 @@ def test_moved_results_are_taken_where_they_match_and_remade_where_they_do_not(b
         text.splitlines()[0]
         == "elsewhere/maze/refiner/base/model.safetensors: outdated: refiner.collision_weight: 50.0 -> 5.0"
     )
+
+
+def test_needs_of_the_real_size_are_told_without_data_or_models(repository):
+    text = why(repository, "video", "--workflow-profile", "profiles/wan")
+    head, *rows, last = text.strip().split("\n\n")[3].splitlines()
+    assert head.split() == ["needs,", "estimated", "jobs", "GPUs", "memory", "of", "each", "host", "memory", "hours"]
+    cells = {row.split("  ")[0]: row[44:].split() for row in rows}
+    assert cells["negative"][:2] == ["1", "-"]
+    assert 14 < float(cells["negative"][3]) < 18  # UMT5 in bf16, and libraries
+    jobs, gpus, memory, _, host, _, hours = cells["video_keyframes base"]
+    assert (jobs, gpus) == ("1", "1")
+    assert 5 < float(memory) <= 16
+    assert float(host) > 8
+    assert float(hours) >= 1
+    assert last.startswith(
+        "Files from outside that are not there yet: models/Wan2.1-T2V-1.3B-Diffusers/transformer/config"
+    )
+
+
+def test_needs_are_those_of_the_devices_that_there_are(repository):
+    def asked(*options):
+        target = "results/video/keyframes/base/model.safetensors"
+        text = repository.snakemake("--dry-run", "--printshellcmds", *options, "--", target)
+        (job,) = [job for job in parse(text) if job.rule == "video_keyframes"]
+        return job.resources
+
+    cpu, gpu = asked(), asked("--resources", "gpu=1")
+    assert "gpu_mb" not in cpu
+    assert gpu["gpu_mb"] >= 1000
+    assert cpu["minutes"] > gpu["minutes"]
+    assert cpu["mem_mb"] > gpu["mem_mb"]
+    two = asked("--resources", "gpu=2", "--set-resources", "video_keyframes:gpu=2")
+    assert two["gpu"] == 2
+    assert two["mem_mb"] > 1.9 * gpu["mem_mb"]
+
+
+def test_a_run_asks_for_the_files_from_outside(repository):
+    code, text = repository.run("snakemake", "--workflow-profile", "profiles/wan", "--", "video")
+    assert code
+    assert "Missing input files for rule" in text

@@ -51,6 +51,12 @@ class Job:
         """GPUs that it will be given."""
         return int(self.option("--gpus", "0"))
 
+    @cached_property
+    def resources(self) -> dict[str, int]:
+        """What it asks for, by name: whole numbers alone."""
+        words = (word.split("=", 1) for word in listed(self.fields.get("resources", "")))
+        return {name: int(value) for name, value in words if value.isdigit()}
+
     def option(self, name: str, default: str) -> str:
         """The value of an option of its command."""
         return self.command[self.command.index(name) + 1] if name in self.command else default
@@ -60,13 +66,17 @@ class Job:
         return [relative_to(self.results, Path(path)) for path in listed(self.fields.get(field, ""))]
 
 
+NOT_THERE = "not there yet: "
+"""What a dry run says before each file from outside that it does without."""
+
+
 def listed(text: str) -> list[str]:
     """The words of a line such as `input: a, b`."""
     return [word for word in text.split(", ") if word]
 
 
-def dry_run(options: Sequence[str]) -> list[Job]:
-    """The jobs that `snakemake` with these options would run, in no particular order.
+def dry_run(options: Sequence[str]) -> tuple[list[Job], list[str]]:
+    """The jobs that `snakemake` with these options would run, in no particular order, and files from outside that they lack.
 
     Raises:
         InputError: Snakemake refuses (its message).
@@ -74,7 +84,7 @@ def dry_run(options: Sequence[str]) -> list[Job]:
     code, text = snakemake(*options)
     if code:
         raise InputError(text.strip())
-    return list(parse(text))
+    return list(parse(text)), sorted(set(re.findall(f"^{NOT_THERE}(.*)$", text, re.MULTILINE)))
 
 
 def snakemake(*options: str) -> tuple[int, str]:

@@ -50,9 +50,9 @@ class VideoNeeds(DataNeeds):
         filling = interpolators.flow_bytes(self.own.interpolator.flow, self._clip.height * self._clip.width, most)
         compiled = training.compile != "no"
         each = mean(wan.step_seconds(self._clip, k, tuning.gradient_checkpointing, compiled, self._gpu) for k in counts)
-        # Saved tensors are in memory twice, as they are and as they are written.
+        # Saved tensors are in memory twice, as they are and as they are written, but in one process alone.
         return Need(
-            host=max(self._loading, 2 * wan.state(tuning)) + 6 * training.batch_size * self._clip.stored,
+            host=max(self._loading, 2 * wan.state(tuning) / shares) + 6 * training.batch_size * self._clip.stored,
             gpu=wan.training(
                 round(own * wan.tokens(self._clip, most)), tuning, shares if getattr(training, "fsdp", False) else 1
             )
@@ -91,10 +91,10 @@ class VideoNeeds(DataNeeds):
             seconds=self._per_shard * settings.steps * self._passes(frames, settings.compile, guided),
         )
 
-    def _sampling(self, clips: int, frames: int, guided: bool, networks: int = 1) -> float:
-        """Bytes of a backbone that samples, beside others that wait."""
+    def _sampling(self, clips: int, frames: int, guided: bool, waiting: float = 0) -> float:
+        """Bytes of a backbone that samples, beside the weights of so many that wait."""
         tokens = (2 if guided else 1) * clips * self._wan.tokens(self._clip, frames)
-        return FUSED * networks * self._wan.held() + self._wan.sampling(tokens) + 8 * FP32 * clips * self._clip.latents
+        return (FUSED + waiting) * self._wan.held() + self._wan.sampling(tokens) + 8 * FP32 * clips * self._clip.latents
 
     def oracle(self) -> Need:
         settings, clip = self.own.oracle, self._clip
@@ -146,7 +146,7 @@ class VideoNeeds(DataNeeds):
         steps = len(settings.policies) * settings.steps
         return Need(
             host=self._loading + 6 * settings.batch * self._clip.stored,
-            gpu=self._sampling(settings.batch, settings.k, guided, networks=2),
+            gpu=self._sampling(settings.batch, settings.k, guided, waiting=1),
             seconds=self._per_shard * steps * self._passes(settings.k, settings.compile, guided),
         )
 
@@ -166,7 +166,7 @@ class VideoNeeds(DataNeeds):
             settings.refiner_steps * self._passes(frames, settings.compile, guided=False),
             self._small().seconds(self._clip, frames, False, self._gpu) if looking else 0,
         ]
-        gpu = max(self._sampling(settings.batch, count, twice, networks=3) for count, twice in phases)
+        gpu = max(self._sampling(settings.batch, count, twice, waiting=1 + FUSED) for count, twice in phases)
         return Need(host, gpu + (self._small().held() if looking else 0), clips * sum(each))
 
     def adherence(self) -> Need:
@@ -191,6 +191,14 @@ class VideoNeeds(DataNeeds):
             host=2 * embeddings + (self._loading if looks else 0),
             gpu=embeddings + (self._looking() if looks else 0),
             seconds=600,
+        )
+
+    def interpolation_pictures(self) -> Need:
+        clips = 3 * (1 + len(self.config.report.interpolators)) + 2
+        return Need(
+            host=LARGER * clips * self._clip.video,
+            gpu=self._codec() + 3 * FP32 * self._clip.video,
+            seconds=clips * (10 + self._codec_seconds()),
         )
 
     def sample_pictures(self) -> Need:
