@@ -1,11 +1,16 @@
 """results/video/metrics.csv: quality and cost of all methods on the same prompts and noise."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from interdiff.files import load_arrays, read_json, write_csv
 from interdiff.tables import read_table
 from interdiff.video.data.shard_dataset import ShardDataset
-from interdiff.video.evaluation.comparison import ADHERENCE, Reference, quality
+from interdiff.video.evaluation.comparison import ADHERENCE, Reference, distances, measured, quality
 from interdiff.workflow.pipelines.video_stages import MetricsStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -22,27 +27,39 @@ def main(stage: Stage) -> None:
     """Reads `samples`, `costs` and, where prompts are of rendered clips, `adherence` of each method in their order, and the
     indices of `fit` and `real` clips.
 
-    Writes the table.
+    Writes the table. Of clips in memory are those of two methods, as they are stored.
     """
     settings: MetricsStageSettings = stage.settings
-    samples = dict(zip(settings.methods, map(load_arrays, stage.inputs["samples"]), strict=True))
+    samples = dict(zip(settings.methods, stage.inputs["samples"], strict=True))
     adherence = stage.inputs.get("adherence", [])
     tracked = dict(zip(settings.methods, map(read_table, adherence), strict=True)) if adherence else {}
     costs = dict(zip(settings.methods, map(read_json, stage.inputs["costs"]), strict=True))
-    fit, real = (ShardDataset(stage.path(name), ["latent"]) for name in ("fit", "real"))
-    fit_clips, real_clips = (data.batch("latent", range(len(data))).float() for data in (fit, real))
-    exact = torch.from_numpy(samples[settings.exact]["refined"]).float()
-    compared = Reference(fit_clips, real_clips, exact)
-    figures = {
-        name: quality(torch.from_numpy(samples[name]["refined"]).float(), tracked.get(name), compared)
-        for name in settings.methods
-    }
+    compared = Reference(*(measured(_real_clips(stage.path(name))) for name in ("fit", "real")))
+    exact = _clips(samples[settings.exact])
+    figures = {}
+    for name in stage.progress(settings.methods, "methods", unit="method"):
+        clips = _clips(samples[name])
+        own = measured(_each(clips))
+        figures[name] = quality(own, distances(_each(clips), _each(exact)), tracked.get(name), compared)
     rows = []
     for name, steps in zip(settings.methods, settings.steps, strict=True):
-        indices = samples[name]["indices"]
+        indices = load_arrays(samples[name], ("indices",))["indices"]
         row = {"method": name, "steps": steps, "k": indices.shape[1], "n": len(indices)}
         rows.append(row | figures[name].row(figures[settings.reference]) | costs[name])
     write_csv(stage.outputs["metrics"], rows, COLUMNS)
+
+
+def _real_clips(index: Path) -> Iterator[Tensor]:
+    data = ShardDataset(index, ["latent"])
+    return (data.view("latent", number).float() for number in range(len(data)))
+
+
+def _clips(path: Path) -> np.ndarray:
+    return load_arrays(path, ("refined",))["refined"]
+
+
+def _each(clips: np.ndarray) -> Iterator[Tensor]:
+    return (torch.from_numpy(z).float() for z in clips)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import itertools
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from torch.nn import functional as F
 
 from interdiff.video.codec.linear import fit_linear_codec
 from interdiff.video.data.scenes import render, split_scene
-from interdiff.video.evaluation.comparison import ADHERENCE, Reference, quality
+from interdiff.video.evaluation.comparison import ADHERENCE, Reference, distances, measured, quality
 from interdiff.video.evaluation.quality import (
     distance_from_real,
     distance_to,
@@ -16,6 +17,7 @@ from interdiff.video.evaluation.quality import (
     frechet_distance,
     roughness,
     sharpness,
+    statistics,
 )
 
 
@@ -44,11 +46,9 @@ SPOILED = {
 
 @pytest.mark.parametrize("way", SPOILED)
 def test_the_frechet_distance_tells_spoiled_clips_from_real_ones(clips, way):
-    features = fit_features(clips[100:])
-    real = features(clips[64:])
-    assert frechet_distance(features(SPOILED[way](clips[:64])), real) > 1.4 * frechet_distance(
-        features(clips[:64]), real
-    )
+    features = fit_features(statistics(clips[100:]))
+    real, own, spoiled = (features(statistics(z)) for z in (clips[64:], clips[:64], SPOILED[way](clips[:64])))
+    assert frechet_distance(spoiled, real) > 1.4 * frechet_distance(own, real)
 
 
 def test_the_frechet_distance_of_gaussians_is_known():
@@ -72,9 +72,12 @@ def test_distance_is_the_root_mean_square_of_each_clip(clips):
 
 
 def test_a_row_compares_two_methods_on_the_same_prompts(clips):
-    compared = Reference(clips[100:], clips[64:100], clips[:20])
+    compared = Reference(measured(clips[100:]), measured(clips[64:100]))
     tracked = pd.DataFrame({name: [n % 2 for n in range(20)] for name in ADHERENCE})
-    exact, noisy = (quality(z, tracked, compared) for z in (clips[:20], SPOILED["noise"](clips[:20])))
+    exact, noisy = (
+        quality(measured(z), distances(z, clips[:20]), tracked, compared)
+        for z in (clips[:20], SPOILED["noise"](clips[:20]))
+    )
     row = noisy.row(exact)
     assert row["distance"] == pytest.approx(0.2, rel=0.02)
     assert row["distance_vs_reference"] == row["distance"]
@@ -84,8 +87,30 @@ def test_a_row_compares_two_methods_on_the_same_prompts(clips):
     assert row["adherence_vs_reference"] == row["adherence_vs_reference_se"] == 0
 
 
+def test_clips_are_measured_one_by_one_as_they_are_together(clips):
+    few, alive, most = clips[:12].half(), set(), 0
+
+    def each(z):
+        nonlocal most
+        for n in range(len(z)):
+            clip = z[n].float()
+            alive.add(n)
+            weakref.finalize(clip, alive.discard, n)
+            most = max(most, len(alive))
+            yield clip
+            del clip
+
+    own = measured(each(few))
+    assert np.array_equal(own.statistics, statistics(few))
+    assert np.array_equal(own.roughness, roughness(few))
+    assert np.array_equal(own.sharpness, sharpness(few))
+    away = distances(each(few), each(few.flip(0)))
+    assert np.array_equal(away, distance_to(few, few.flip(0)))
+    assert most <= 4
+
+
 def test_without_a_tracker_the_other_figures_stand(clips):
-    compared = Reference(clips[100:], clips[64:100], clips[:20])
-    one = quality(clips[:20], None, compared)
+    compared = Reference(measured(clips[100:]), measured(clips[64:100]))
+    one = quality(measured(clips[:20]), np.zeros(20), None, compared)
     assert not set(ADHERENCE) & set(one.row(one))
     assert {"frechet", "smoothness", "sharpness", "distance"} <= set(one.row(one))

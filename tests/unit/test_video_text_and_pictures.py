@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from interdiff.errors import InputError
 from interdiff.video.data.scenes import random_scene, render
 from interdiff.video.data.text import load_text_encoder
-from interdiff.video.figures.pictures import LABEL, contact_sheet, write_gif, write_mp4, write_png
+from interdiff.video.figures.pictures import LABEL, LONGEST, contact_sheet, shrunk, write_gif, write_mp4, write_png
 from interdiff.video.planner.segment_cost import masked_mean
 
 CPU = torch.device("cpu")
@@ -108,6 +108,16 @@ def test_gifs_hold_every_frame(tmp_path, video):
     with Image.open(tmp_path / "clip.gif") as picture:
         assert picture.n_frames == 9
         assert picture.size == (64, 64)
+
+
+def test_clips_among_others_are_small(video):
+    assert shrunk(video) is video
+    large = np.kron(video, np.ones((1, 9, 26, 1), np.uint8))[:, :, :830]
+    small = shrunk(large)
+    assert small.shape == (9, 288 // 7, 830 // 7, 3)
+    assert max(small.shape[1:3]) <= LONGEST
+    squares = large[0, :14, :14].reshape(2, 7, 2, 7, 3).mean((1, 3))
+    assert np.abs(small[0, :2, :2] - squares).max() <= 0.5
 
 
 def test_mp4_can_be_read_again(tmp_path, video):

@@ -5,7 +5,7 @@ N clips, C channels, T frames, H x W latents.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from interdiff.video.evaluation.quality import (
     frechet_distance,
     roughness,
     sharpness,
+    statistics,
 )
 
 if TYPE_CHECKING:
@@ -32,28 +33,39 @@ DRAWS = 100
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What methods are measured against: clips that features are fitted on, other real clips, and the teacher at its best."""
+class Measures:
+    """What figures of N clips follow from: statistics [N, 10 C], roughness [N], sharpness [N]."""
 
-    fit: Tensor
-    real: Tensor
-    exact: Tensor
+    statistics: np.ndarray
+    roughness: np.ndarray
+    sharpness: np.ndarray
+
+
+def measured(clips: Iterable[Tensor]) -> Measures:
+    """Of clips [C, T, H, W], one after the other: no more than one has to be in memory."""
+    each = [(statistics(z[None]), roughness(z[None]), sharpness(z[None])) for z in clips]
+    return Measures(*(np.concatenate(values) for values in zip(*each, strict=True)))
+
+
+def distances(clips: Iterable[Tensor], others: Iterable[Tensor]) -> np.ndarray:
+    """Root mean squared differences of clips, one after the other, from others: [N]."""
+    return np.concatenate([distance_to(z[None], other[None]) for z, other in zip(clips, others, strict=True)])
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What methods are measured against: clips that features are fitted on, and other real clips."""
+
+    fit: Measures
+    real: Measures
 
     @cached_property
     def features(self) -> Features:
-        return fit_features(self.fit)
+        return fit_features(self.fit.statistics)
 
     @cached_property
     def real_features(self) -> np.ndarray:
-        return self.features(self.real)
-
-    @cached_property
-    def real_roughness(self) -> np.ndarray:
-        return roughness(self.real)
-
-    @cached_property
-    def real_sharpness(self) -> np.ndarray:
-        return sharpness(self.real)
+        return self.features(self.real.statistics)
 
 
 @dataclass(frozen=True)
@@ -78,18 +90,18 @@ class Quality:
         return row
 
 
-def quality(z_ncthw: Tensor, tracked: DataFrame | None, compared: Reference) -> Quality:
-    """The figures of a method's clips [N, C, T, H, W].
+def quality(own: Measures, away: np.ndarray, tracked: DataFrame | None, compared: Reference) -> Quality:
+    """The figures of a method's N clips.
 
     frechet: distance of features' Gaussians from real clips'; adherence and its parts: means over clips; smoothness and
     sharpness: Wasserstein distances of their distributions from real clips', in deviations; distance: root mean square of
     the difference from the exact sample of the same noise, over clips.
 
     Args:
+        away: [N], distances from the exact samples.
         tracked: adherence.csv, a row per clip; None where it knows no prompt, and figures of it are left out.
     """
-    features, rough, sharp = compared.features(z_ncthw), roughness(z_ncthw), sharpness(z_ncthw)
-    away = distance_to(z_ncthw, compared.exact)
+    features = compared.features(own.statistics)
     values = {} if tracked is None else {name: tracked[name].to_numpy(float) for name in ADHERENCE}
 
     def mean(name: str) -> Callable[[np.ndarray], float]:
@@ -98,8 +110,8 @@ def quality(z_ncthw: Tensor, tracked: DataFrame | None, compared: Reference) -> 
     figures: dict[str, Callable[[np.ndarray], float]] = {
         "frechet": lambda rows: frechet_distance(features[rows], compared.real_features),
         **{name: mean(name) for name in values},
-        "smoothness": lambda rows: distance_from_real(rough[rows], compared.real_roughness),
-        "sharpness": lambda rows: distance_from_real(sharp[rows], compared.real_sharpness),
+        "smoothness": lambda rows: distance_from_real(own.roughness[rows], compared.real.roughness),
+        "sharpness": lambda rows: distance_from_real(own.sharpness[rows], compared.real.sharpness),
         "distance": lambda rows: float(away[rows].mean()),
     }
-    return Quality(figures, len(z_ncthw))
+    return Quality(figures, len(away))

@@ -19,8 +19,8 @@ GRID = 2
 """Rows and columns that statistics of a clip are averaged to."""
 
 
-def statistics(z_bcthw: Tensor) -> Tensor:
-    """What is where, what moves where, how sharp it is and how much it changes: latents -> [B, 10 C].
+def statistics(z_bcthw: Tensor) -> np.ndarray:
+    """What is where, what moves where, how sharp it is and how much it changes: latents -> [B, 10 C] float64.
 
     By channel: means and mean absolute differences in time on a 2 x 2 grid, mean absolute differences in space, and the
     deviation over time.
@@ -32,7 +32,7 @@ def statistics(z_bcthw: Tensor) -> Tensor:
         return rearrange(pooled, "(b t) c p q -> b t (c p q)", b=len(x)).mean(1)
 
     parts = [on_grid(z), on_grid(z.diff(dim=2).abs()), _gradients(z).mean((2, 3, 4)), z.std(2).mean((2, 3))]
-    return torch.cat(parts, 1)
+    return torch.cat(parts, 1).numpy(force=True).astype(np.float64)
 
 
 def _gradients(z: Tensor) -> Tensor:
@@ -47,15 +47,13 @@ class Features:
     scale: np.ndarray
     basis: np.ndarray
 
-    def __call__(self, z_bcthw: Tensor) -> np.ndarray:
-        """Features [B, D] float64 of latents [B, C, T, H, W], of deviation 1 over the clips that the basis comes from."""
-        values = statistics(z_bcthw).numpy(force=True).astype(np.float64)
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Features [B, D] of statistics [B, 10 C], of deviation 1 over the clips that the basis comes from."""
         return ((values - self.mean) / self.scale) @ self.basis
 
 
-def fit_features(z_ncthw: Tensor, count: int = 24) -> Features:
-    """The first components of real clips [N, C, T, H, W]."""
-    values = statistics(z_ncthw).numpy(force=True).astype(np.float64)
+def fit_features(values: np.ndarray, count: int = 24) -> Features:
+    """The first components of the statistics of real clips [N, 10 C]."""
     mean, scale = values.mean(0), values.std(0) + 1e-6
     _, spread, directions = np.linalg.svd((values - mean) / scale, full_matrices=False)
     kept = min(count, int((spread > 1e-3 * spread[0]).sum()))

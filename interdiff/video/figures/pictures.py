@@ -5,11 +5,12 @@ T frames, H x W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
+from einops import reduce
 from PIL import Image, ImageDraw
 
 from interdiff.files import atomic_path
@@ -17,6 +18,21 @@ from interdiff.files import atomic_path
 FRAMES_PER_SECOND = 16
 """Wan's, and the laptop clips'."""
 LABEL = 12
+LONGEST = 128
+"""Pixels along a side of a clip among others, before it is enlarged."""
+
+
+def shrunk(video: np.ndarray) -> np.ndarray:
+    """A video [T, H, W, 3] uint8 whose sides are no longer than `LONGEST`, as means over squares of whole pixels."""
+    factor = -(-max(video.shape[1:3]) // LONGEST)
+    if factor == 1:
+        return video
+    height, width = (side // factor * factor for side in video.shape[1:3])
+    squares = {"p": factor, "q": factor}
+    small = [
+        reduce(frame[:height, :width].astype(float), "(h p) (w q) c -> h w c", "mean", **squares) for frame in video
+    ]
+    return np.stack(small).round().astype(np.uint8)
 
 
 def contact_sheet(rows: Mapping[str, np.ndarray], frames: Sequence[int], scale: int = 1) -> Image.Image:
@@ -45,12 +61,12 @@ def write_png(path: Path, picture: Image.Image) -> None:
         picture.save(temporary)
 
 
-def write_gif(path: Path, video: np.ndarray, scale: int = 1) -> None:
-    """A video [T, H, W, 3] uint8 as an endless GIF."""
-    frames = [Image.fromarray(frame) for frame in video]
-    frames = [f.resize((f.width * scale, f.height * scale), Image.Resampling.NEAREST) for f in frames]
+def write_gif(path: Path, video: Iterable[np.ndarray], scale: int = 1) -> None:
+    """Frames [H, W, 3] uint8 as an endless GIF."""
+    pictures = map(Image.fromarray, video)
+    frames = (f.resize((f.width * scale, f.height * scale), Image.Resampling.NEAREST) for f in pictures)
     with atomic_path(path) as temporary:
-        frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=1000 / FRAMES_PER_SECOND, loop=0)
+        next(frames).save(temporary, save_all=True, append_images=frames, duration=1000 / FRAMES_PER_SECOND, loop=0)
 
 
 def write_mp4(path: Path, video: np.ndarray) -> None:

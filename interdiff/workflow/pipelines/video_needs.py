@@ -15,8 +15,8 @@ from interdiff.workflow.pipelines.video_data_needs import READING, DataNeeds
 
 FUSED = 1.25
 """Weights of a network that samples: queries, keys and values are held once more, as one."""
-SHOWN, LARGER = 6, 4
-"""Clips of each method in pictures, and pixels there per pixel."""
+SHOWN, LARGER, LARGEST = 6, 4, 128**2
+"""Clips of each method in pictures, pixels there per pixel, and the pixels of a frame that are left of more."""
 SEEN_TOGETHER = 20
 SMALL_STEP = 0.05
 """Seconds of a step of a small network."""
@@ -178,9 +178,8 @@ class VideoNeeds(DataNeeds):
         )
 
     def metrics(self) -> Need:
-        real = (self.config.data.shards["val"] + self.config.data.shards["test"]) * self._per_shard
-        made = len(self.config.report.methods) * self.own.sampling.clips
-        return Need(host=(2 + FP32) * self._clip.latents * (real + 2 * made), seconds=600)
+        """Two methods' clips as they are stored, and what is computed of one."""
+        return Need(host=self._clip.latents * (2 * 2 * self.own.sampling.clips + 8 * FP32), seconds=600)
 
     def selection(self) -> Need:
         held_out = self.config.data.shards["test"] * self._per_shard
@@ -204,7 +203,9 @@ class VideoNeeds(DataNeeds):
     def sample_pictures(self) -> Need:
         clips = SHOWN * (1 + len(self.config.report.methods))
         return Need(
-            host=(1 + 1.5 * LARGER) * clips * self._clip.video,
-            gpu=self._codec() + 3 * FP32 * SHOWN * self._clip.video,
+            host=(1 + 1.5 * LARGER) * clips * self._clip.video * min(1, LARGEST / self._clip.pixels)
+            + 10 * self._clip.video
+            + 2 * self._clip.latents * self.own.sampling.clips,
+            gpu=self._codec() + 3 * FP32 * self._clip.video,
             seconds=clips * (10 + self._codec_seconds()),
         )
