@@ -129,6 +129,23 @@ FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"medium": 2}}}
             r"video\.base\.refiner\.levels: 5 follows 4, from anchors\.k, too closely",
         ),
         (
+            {"video": {"variants": {"x": {"interpolator": {"method": "sinkhorn", "sinkhorn": {"token": 3}}}}}},
+            r"video\.variants\.x\.interpolator\.sinkhorn\.token: 3 does not divide the latents' 8 x 8",
+        ),
+        (
+            {
+                "video": {
+                    "data": {"source": "hub", "codec": {"kind": "wan_vae", "folder": "vae"}},
+                    "base": {"straightener": {"shift": {"form": "token", "patch": 8}}},
+                }
+            },
+            r"video\.base\.straightener\.shift\.patch: 8 does not divide the latents' 60 x 104",
+        ),
+        (
+            {"video": {"data": {"clips": {"side": 36}}}},
+            r"video\.base\.backbone\.transformer\.patch: 2 does not divide the latents' 9 x 9",
+        ),
+        (
             {"maze": {"base": {"masks": {"nested_levels": [8, 9]}, "anchors": {"counts": [8]}}}},
             r"maze\.base\.masks\.nested_levels: 9 follows 8 too closely",
         ),

@@ -12,6 +12,7 @@ from interdiff.keyframes.gaps import nests
 from interdiff.settings import BASE, RENAMED, Count, Name, Section
 from interdiff.video.backbone.settings import BackboneSettings, GeneratedSettings
 from interdiff.video.data.settings import DataSettings
+from interdiff.video.data.sizes import MINILM, clip_of
 from interdiff.video.evaluation.settings import InterpolationSettings
 from interdiff.video.interpolators.settings import (
     OPTICAL_FLOW,
@@ -133,7 +134,22 @@ class VideoConfig(WithVariants):
             raise InputError(f"report.methods: expected {BASE!r} among them, whose keyframes are drawn")
         for name in dict.fromkeys([BASE, *self.report.methods]):
             self._check_keyframes(name, VideoSettings(**self._resolved.settings[name]))
+        for name, settings in self._resolved.settings.items():
+            self._check_tokens(name, VideoSettings(**settings))
         return self
+
+    def _check_tokens(self, name: str, settings: VideoSettings) -> None:
+        """Squares of latents that are taken as one fill their frames."""
+        clip, matching, shift = clip_of(self.data, MINILM), settings.interpolator, settings.straightener.shift
+        sides = {
+            "interpolator.sinkhorn.token": matching.sinkhorn.token if matching.method == "sinkhorn" else 1,
+            "straightener.shift.patch": shift.patch if shift.form == "token" else 1,
+            "backbone.transformer.patch": 1 if settings.backbone.pretrained else settings.backbone.transformer.patch,
+        }
+        for key, side in sides.items():
+            if clip.height % side or clip.width % side:
+                prefix = name if name == BASE else f"variants.{name}"
+                raise InputError(f"{prefix}.{key}: {side} does not divide the latents' {clip.height} x {clip.width}")
 
     def _check_keyframes(self, name: str, settings: VideoSettings) -> None:
         """Numbers of keyframes fit the clips, phase 1 learns them, and nested masks can grow from them."""

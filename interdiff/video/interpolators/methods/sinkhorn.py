@@ -9,6 +9,7 @@ B pairs, C channels, H x W latents, M moments, N places or pictures.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -62,20 +63,62 @@ def rotated(z: Tensor, degrees: float) -> Tensor:
     return F.grid_sample(z, grid, padding_mode="border", align_corners=False)
 
 
-def sinkhorn(scores: Tensor, dustbin: Tensor, iterations: int) -> Tensor:
-    """Transport plan with dustbins: scores [B, N, N] (-inf forbids) -> probabilities [B, N + 1, N + 1].
+@dataclass(frozen=True)
+class Window:
+    """The places that each of N places may be matched with: `targets` [B, N, W], of which those `inside` [B, N, W] count.
 
-    Every place sends and receives mass 1, the dustbins up to N. In logarithms.
+    Of all pairs these are few: 49 of 6,240 at the size of Wan's latents.
+    """
+
+    targets: Tensor
+    inside: Tensor
+
+    def of_targets(self, values_bnc: Tensor) -> Tensor:
+        """Values [B, N, C] of what each place may be matched with: [B, N, W, C]."""
+        return values_bnc[torch.arange(len(values_bnc), device=values_bnc.device)[:, None, None], self.targets]
+
+    def to_targets(self, values_bnwc: Tensor) -> Tensor:
+        """Sums [B, N, C] at each target of the values [B, N, W, C] of the places that may be matched with it."""
+        batch, count, _, channels = values_bnwc.shape
+        at = self.targets.flatten(1)[..., None].expand(-1, -1, channels)
+        return values_bnwc.new_zeros(batch, count, channels).scatter_add(1, at, values_bnwc.flatten(1, 2))
+
+    def log_to_targets(self, logs_bnw: Tensor, other_b1: Tensor) -> Tensor:
+        """Logarithms [B, N] of sums of exponentials at each target, and of another one [B, 1]."""
+        at, logs = self.targets.flatten(1), logs_bnw.flatten(1)
+        other = other_b1.expand(-1, logs_bnw.shape[1])
+        most = other.scatter_reduce(1, at, logs, "amax").detach()
+        return most + (other - most).exp().scatter_add(1, at, (logs - most.gather(1, at)).exp()).log()
+
+
+def window_around(expected: Tensor, radius: int, height: int, width: int) -> tuple[Window, Tensor]:
+    """The window around where places are expected, [B, N, 2] (x, y), and how far its places are from there, [B, N, W, 2]."""
+    reach = [min(radius + 1, side - 1) for side in (height, width)]
+    y, x = torch.meshgrid(*(torch.arange(-most, most + 1, device=expected.device) for most in reach), indexing="ij")
+    column, row = expected.round().long().unbind(-1)
+    column = column.clamp(0, width - 1)[..., None] + x.flatten()
+    row = row.clamp(0, height - 1)[..., None] + y.flatten()
+    away = torch.stack([column, row], -1).to(expected) - expected[:, :, None]
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (away.abs().amax(-1) <= radius + 0.5)
+    targets = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+    return Window(targets, inside), away
+
+
+def sinkhorn(scores: Tensor, window: Window, dustbin: Tensor, iterations: int) -> Tensor:
+    """Transport plan with dustbins: scores [B, N, W] of a window's places -> probabilities [B, N, W], zero outside.
+
+    Every place sends and receives mass 1, what is missing to or from a dustbin; the dustbins up to N. In logarithms.
     """
     batch, count, _ = scores.shape
-    padded = F.pad(scores, (0, 1, 0, 1))
-    padded[:, -1, :] = padded[:, :, -1] = dustbin
-    marginal = torch.cat([scores.new_zeros(count), scores.new_tensor([math.log(count)])])
+    scores, most = scores.masked_fill(~window.inside, -torch.inf), math.log(count)
     rows, columns = scores.new_zeros(batch, count + 1), scores.new_zeros(batch, count + 1)
     for _ in range(iterations):
-        rows = marginal - (padded + columns[:, None]).logsumexp(2)
-        columns = marginal - (padded + rows[:, :, None]).logsumexp(1)
-    return (padded + rows[:, :, None] + columns[:, None]).exp()
+        spare = (dustbin + columns[:, -1:])[:, None].expand(-1, count, -1)
+        sent = torch.cat([scores + window.of_targets(columns[:, :-1, None])[..., 0], spare], 2).logsumexp(2)
+        rows = torch.cat([-sent, most - (dustbin + columns).logsumexp(1, keepdim=True)], 1)
+        received = window.log_to_targets(scores + rows[:, :-1, None], dustbin + rows[:, -1:])
+        columns = torch.cat([-received, most - (dustbin + rows).logsumexp(1, keepdim=True)], 1)
+    return (scores + rows[:, :-1, None] + window.of_targets(columns[:, :-1, None])[..., 0]).exp()
 
 
 class SinkhornInterpolator(nn.Module):
@@ -150,15 +193,23 @@ class SinkhornInterpolator(nn.Module):
         places = torch.stack([x, y], -1).flatten(0, 1).to(first)
         middle = places.mean(0)
         expected = (places - middle) @ turn.mT + middle + (shift / self.token)[:, None]
-        away = places - expected[:, :, None]
-        similarity = torch.einsum("bci,bcj->bij", *(f.flatten(2) for f in features)) / self.log_temperature.exp()
+        window, away = window_around(expected, self.radius, height, width)
+        own, others = (rearrange(f, "b c h w -> b (h w) c") for f in features)
+        similarity = torch.einsum("bnc,bnwc->bnw", own, window.of_targets(others)) / self.log_temperature.exp()
         scores = similarity - self.spatial_weight * away.square().sum(-1)
-        outside = away.abs().amax(-1) > self.radius + 0.5
-        plan = sinkhorn(scores.masked_fill(outside, -torch.inf), self.dustbin, self.iterations)[:, :-1, :-1]
-        forward, sure = _expected(plan, places)
-        backward, sure_back = _expected(plan.mT, places)
-        sure = sure * self._consistent(forward, backward, plan)
-        sure_back = sure_back * self._consistent(backward, forward, plan.mT)
+        plan = sinkhorn(scores, window, self.dustbin, self.iterations)[..., None]
+        sent, received = plan.sum(2), window.to_targets(plan)
+        places = places.expand(len(first), -1, -1)
+
+        def by_sent(values: Tensor) -> Tensor:
+            return (plan * window.of_targets(values)).sum(2) / sent.clamp_min(SMALL)
+
+        def by_received(values: Tensor) -> Tensor:
+            return window.to_targets(plan * values[:, :, None]) / received.clamp_min(SMALL)
+
+        forward, backward = by_sent(places) - places, by_received(places) - places
+        sure = sent[..., 0].clamp(0, 1) * self._consistent(forward + by_sent(backward))
+        sure_back = received[..., 0].clamp(0, 1) * self._consistent(backward + by_received(forward))
         size = first.shape[-2:]
 
         def full(values: Tensor, scale: int) -> Tensor:
@@ -183,17 +234,9 @@ class SinkhornInterpolator(nn.Module):
         best = peaks.argmax(1)
         return turns[best], shifts[torch.arange(len(best), device=best.device), best] * scale
 
-    def _consistent(self, there: Tensor, back: Tensor, plan: Tensor) -> Tensor:
-        """How nearly a match leads back to where it came from: [B, N] in [0, 1]."""
-        share = plan / plan.sum(-1, keepdim=True).clamp_min(SMALL)
-        miss = there + share @ back
+    def _consistent(self, miss: Tensor) -> Tensor:
+        """How nearly a match leads back to where it came from, by how far it misses that [B, N, 2]: [B, N] in [0, 1]."""
         return torch.exp(-0.5 * miss.square().sum(-1) / self.consistency**2)
-
-
-def _expected(plan: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean displacement [B, N, 2] under a plan [B, N, N], and the matched mass [B, N]."""
-    mass = plan.sum(-1)
-    return (plan @ places) / mass.clamp_min(SMALL)[..., None] - places, mass.clamp(0, 1)
 
 
 def build(channels: int, **size: Any) -> nn.Module:
