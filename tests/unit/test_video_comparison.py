@@ -1,0 +1,90 @@
+"""The stages that compare methods, from what is stored: clip by clip, and as from all clips together."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from interdiff.files import write_arrays, write_json
+from interdiff.video.codec.linear import LinearCodec
+from interdiff.video.codec.settings import CodecUse
+from interdiff.video.data.shard_index import write_index
+from interdiff.video.data.shards import COLUMNS, write_shard
+from interdiff.video.evaluation.comparison import distance_from_real
+from interdiff.video.evaluation.quality import distance_to, fit_features, frechet_distance, sharpness, statistics
+from interdiff.workflow.pipelines.video_stages import MetricsStageSettings, SamplePicturesStageSettings
+from interdiff.workflow.stage import Stage
+from stages.video import metrics, sample_pictures
+
+N, SHAPE = 40, (16, 5, 4, 4)
+METHODS = {"base": (3, [0, 2, 4]), "teacher": (50, range(5))}
+COSTS = {"flops": 1e9, "seconds": 1.5, "full_step_units": 2.0, "full_step_seconds": 2.5}
+
+
+def normal(*shape, seed):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Clips of two methods, real ones in shards, and what else both stages read."""
+    files = {"samples": [], "costs": []}
+    for seed, (name, (_, frames)) in enumerate(METHODS.items()):
+        refined = normal(N, *SHAPE, seed=seed).half().numpy()
+        indices = np.tile(np.array(frames), (N, 1))
+        write_arrays(tmp_path / f"{name}.npz", {"keys": np.arange(N), "indices": indices, "refined": refined})
+        write_json(tmp_path / f"{name}.json", COSTS)
+        files["samples"].append(tmp_path / f"{name}.npz")
+        files["costs"].append(tmp_path / f"{name}.json")
+    for seed, name in enumerate(("fit", "real"), 5):
+        clips = normal(N, *SHAPE, seed=seed).bfloat16()
+        rows = [
+            (str(n), {"latent": clip, "embed": torch.ones(2, 8).bfloat16(), "prompt": f"Clip {n}."})
+            for n, clip in enumerate(clips)
+        ]
+        write_shard(tmp_path / f"{name}.tar", iter(rows), COLUMNS)
+        write_index(tmp_path / f"index_{name}.npz", [tmp_path / f"{name}.tar"], COLUMNS)
+        files[name] = [tmp_path / f"index_{name}.npz"]
+    return files
+
+
+def test_metrics_are_those_of_all_clips_together(inputs, tmp_path):
+    settings = MetricsStageSettings(methods=list(METHODS), steps=[3, 50], exact="teacher", reference="teacher")
+    outputs = {"metrics": tmp_path / "metrics.csv"}
+    metrics.main(Stage("video.metrics", {}, settings, inputs, outputs, 1, 0, tmp_path))
+    table = pd.read_csv(outputs["metrics"], index_col="method")
+    assert table["k"].tolist() == [3, 5]
+    assert table["steps"].tolist() == [3, 50]
+    assert table["full_step_units"].tolist() == [2.0, 2.0]
+    fit, real = (normal(N, *SHAPE, seed=seed).bfloat16().float() for seed in (5, 6))
+    base, exact = (normal(N, *SHAPE, seed=seed).half().float() for seed in (0, 1))
+    features = fit_features(statistics(fit))
+    row = table.loc["base"]
+    assert row["frechet"] == frechet_distance(features(statistics(base)), features(statistics(real)))
+    assert row["sharpness"] == distance_from_real(sharpness(base), sharpness(real))
+    assert row["distance"] == distance_to(base, exact).mean()
+    assert table.loc["teacher", "distance"] == 0
+
+
+def test_pictures_decode_one_clip_at_a_time(inputs, tmp_path, monkeypatch):
+    codec, decoded = LinearCodec(4), []
+    codec.basis += torch.eye(*codec.basis.shape)
+    whole = codec.decode
+    monkeypatch.setattr(codec, "decode", lambda z: decoded.append(len(z)) or whole(z))
+    monkeypatch.setattr(sample_pictures, "load_codec", lambda *_: codec)
+    settings = SamplePicturesStageSettings(
+        methods=list(METHODS), teachers=["teacher"], drawn="base", networks=[], codec=CodecUse()
+    )
+    figures = {name: [0.5, 0.7] for name in ("frechet", "adherence", "distance", "smoothness", "sharpness")}
+    errors = {f"{name}_se": [0.1, 0.1] for name in figures}
+    table = pd.DataFrame({"method": list(METHODS), "full_step_units": [2, 9], **figures, **errors})
+    table.to_csv(tmp_path / "metrics.csv", index=False)
+    write_arrays(tmp_path / "oracle.npz", {"indices_3": np.tile([0, 1, 4], (N, 1)), "cost": np.zeros((N, 5, 5))})
+    inputs |= {"metrics": [tmp_path / "metrics.csv"], "oracle": [tmp_path / "oracle.npz"], "index": inputs["real"]}
+    inputs |= {"histories": [], "codec": [tmp_path / "config.json"]}
+    outputs = {name: tmp_path / f"{name}.png" for name in ("cost", "sheet", "frames", "losses")}
+    outputs["samples"] = tmp_path / "samples.gif"
+    monkeypatch.setattr(sample_pictures, "losses_together", lambda histories, path: path.touch())
+    sample_pictures.main(Stage("video.sample_pictures", {}, settings, inputs, outputs, 1, 0, tmp_path))
+    assert decoded == [1] * 3 * sample_pictures.SHOWN
+    assert all(path.exists() for path in outputs.values())
