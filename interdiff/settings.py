@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,17 @@ BASE = "base"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def expanded(path: str) -> str:
+    """A path with `~` and variables of the environment in it; ValueError where one is not set."""
+    found = os.path.expandvars(os.path.expanduser(path))
+    if unset := re.search(r"\$(\w+|\{[^}]*\})", found):
+        raise ValueError(f"{path!r}: {unset[0]} is not set")
+    return found
+
+
+PathText = Annotated[str, AfterValidator(expanded)]
 
 
 @dataclass(frozen=True)

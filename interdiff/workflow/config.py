@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from interdiff.settings import Section, validated
+from interdiff.settings import PathText, Section, validated
 from interdiff.workflow.pipelines.maze import MazeConfig
 from interdiff.workflow.pipelines.video import VideoConfig
 
@@ -27,7 +27,7 @@ class TrackingSettings(Section):
 class Config(Section):
     """The whole configuration."""
 
-    results: str = Field("results", description="root folder of everything that is made")
+    results: PathText = Field("results", description="root folder of everything that is made")
     tracking: TrackingSettings = Field(default_factory=TrackingSettings, description="experiment tracking")
     maze: MazeConfig = Field(default_factory=MazeConfig, description="the maze pipeline")
     video: VideoConfig = Field(default_factory=VideoConfig, description="the video pipeline")

@@ -1,4 +1,6 @@
 use rule video_stage as video_codec with:
+    input:
+        videos=lambda wildcards: own_videos(VIDEO.codec_videos()),
     output:
         **checkpoint_in("video/codec"),
         metrics="<results>/video/codec/metrics.json",
@@ -45,6 +47,21 @@ use rule video_network as lsmdc with:
     threads: 1
     params:
         spec=VIDEO.spec("lsmdc"),
+
+
+use rule video_network as videos with:
+    input:
+        videos=lambda wildcards: own_videos(VIDEO.shard_videos_of(wildcards)),
+        codec=codec_files,
+    output:
+        shard="<results>/video/shards/{split}/{number}.tar",
+    pathvars:
+        job="videos/{split}.{number}",
+    wildcard_constraints:
+        number=from_source("folder"),
+    threads: 1
+    params:
+        spec=VIDEO.spec("videos"),
 
 
 use rule video_stage as video_index with:

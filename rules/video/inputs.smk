@@ -10,7 +10,10 @@ def from_source(source):
 
 def shards(folder, split):
     """All shards of a split, in order, in a folder of the video's results."""
-    count = CONFIG.video.data.shards[split]
+    data = CONFIG.video.data
+    if folder == "shards" and data.source == "shards":
+        return from_outside(data.own_shards(split))
+    count = data.shard_count(split)
     return [VIDEO.path(f"{folder}/{split}/{number:05d}.tar") for number in range(count)]
 
 
@@ -26,6 +29,11 @@ def codec_files(wildcards):
 def annotations(wildcards):
     """Input function: the annotation file of a split of film clips."""
     return from_outside([CONFIG.video.data.lsmdc.annotations[wildcards.split]])
+
+
+def own_videos(videos):
+    """The files of videos of one's own."""
+    return from_outside([str(video.path) for video in videos])
 
 
 def straightener_checkpoint(wildcards):

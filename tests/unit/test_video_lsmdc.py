@@ -10,11 +10,14 @@ import torch
 from interdiff.errors import InputError
 from interdiff.video.codec.linear import LinearCodec
 from interdiff.video.codec.settings import CodecUse
-from interdiff.video.data.lsmdc import FilmClip, clip_file, read_annotations, read_clip
+from interdiff.video.data.encoding import pictures
+from interdiff.video.data.folder import Video
+from interdiff.video.data.lsmdc import FilmClip, clip_file, read_annotations
 from interdiff.video.data.settings import LsmdcSettings, TextSettings
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS
+from interdiff.video.data.videos import TooShort, read_clip
 from interdiff.workflow.pipelines.video_stages import LsmdcStageSettings
 from interdiff.workflow.stage import Stage
 from stages.video import lsmdc as stage_module
@@ -51,8 +54,8 @@ def brightening(count=30, height=48, width=64):
     return np.broadcast_to(values[:, None, None, None], (count, height, width, 3)).copy()
 
 
-def read(path, frames=5, seconds=5.0, size=(48, 64), crop="centre", seed=0):
-    return read_clip(path, frames, seconds, size, crop, np.random.default_rng(seed))
+def read(path, frames=5, seconds=0.1, size=(48, 64), crop="centre", seed=0, pad=False):
+    return read_clip(path, frames, seconds, size, crop, np.random.default_rng(seed), pad)
 
 
 def numbers(video):
@@ -106,7 +109,7 @@ def test_unreadable_annotations_are_named(tmp_path):
         read_annotations(tmp_path / "bytes.csv")
 
 
-@pytest.mark.parametrize("extension", ["avi", "mp4", "mkv", "webm"])
+@pytest.mark.parametrize("extension", ["avi", "mp4", "mkv", "webm", "mov"])
 @pytest.mark.parametrize("folder", [".", "0001_American_Beauty"])
 def test_a_video_is_found_with_and_without_its_films_folder(tmp_path, extension, folder):
     (clip,) = read_annotations(written(tmp_path / "a.csv", line()))
@@ -115,7 +118,9 @@ def test_a_video_is_found_with_and_without_its_films_folder(tmp_path, extension,
     with pytest.raises(InputError) as error:
         clip_file(tmp_path / "videos", clip)
     looked = f"{tmp_path}/videos/0001_American_Beauty and {tmp_path}/videos;"
-    assert str(error.value) == f"{NAME}: no video of this name in {looked} expected one with .avi, .mp4, .mkv, .webm"
+    assert (
+        str(error.value) == f"{NAME}: no video of this name in {looked} expected one with .avi, .mp4, .mkv, .webm, .mov"
+    )
     path.touch()
     assert clip_file(tmp_path / "videos", clip) == path
 
@@ -132,7 +137,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_frames_are_evenly_spaced_in_time_in_every_form(tmp_path, name):
     codec, options = FORMS[name]
-    found = read(coded(tmp_path / name, brightening(), codec, **options), frames=30)
+    found = read(coded(tmp_path / name, brightening(), codec, **options), frames=30, seconds=2.9)
     assert found.shape == (30, 48, 64, 3)
     assert found.dtype == np.uint8
     assert numbers(found) == list(range(30))
@@ -150,10 +155,40 @@ def test_the_middle_or_a_random_part_is_taken(video):
     assert min(starts) < 9 < max(starts)
 
 
-def test_a_shorter_video_is_taken_whole(video):
-    for crop in ("centre", "random"):
-        assert numbers(read(video, frames=3, seconds=2.9, crop=crop)) == [0, 14, 29]
-    assert numbers(read(video, frames=59))[::2] == list(range(30))
+@pytest.mark.parametrize("crop", ["centre", "random"])
+def test_a_shorter_video_is_never_stretched(video, crop):
+    """The 30 frames last 3 s, since the last one is shown as long as the others."""
+    assert numbers(read(video, frames=3, seconds=2.9, crop=crop)) == [0, 14, 29]
+    assert numbers(read(video, frames=31, seconds=3.0, crop=crop)) == [*range(30), 29]
+    with pytest.raises(TooShort, match=r"a.mp4: 3.00 s; expected 4.0 s \(short: skip leaves it out"):
+        read(video, frames=41, seconds=4.0, crop=crop)
+    assert numbers(read(video, frames=41, seconds=4.0, crop=crop, pad=True)) == [*range(30), *[29] * 11]
+
+
+def test_one_frame_is_no_clip(tmp_path):
+    path = coded(tmp_path / "still.mp4", brightening(1))
+    with pytest.raises(TooShort, match=r"still.mp4: 0.00 s; expected 0.1 s"):
+        read(path)
+    assert len(read(path, pad=True)) == 5
+
+
+def test_rotated_videos_are_upright(tmp_path):
+    """A red left half that the container says to turn clockwise is a red upper half."""
+    pictures = np.zeros((4, 32, 64, 3), np.uint8)
+    pictures[:, :, :32, 0] = 200
+    path = coded(tmp_path / "sideways.mp4", pictures)
+    content = bytearray(path.read_bytes())
+    unit = (0x10000).to_bytes(4, "big")
+    matrix = content.index(
+        unit + bytes(12) + unit + bytes(12) + (0x40000000).to_bytes(4, "big"), content.index(b"tkhd")
+    )
+    turned = [0, 0x10000, 0, -0x10000, 0, 0, 32 << 16, 0, 0x40000000]
+    content[matrix : matrix + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in turned)
+    path.write_bytes(content)
+    found = read(path, size=(64, 32))[0]
+    assert found.shape == (64, 32, 3)
+    assert found[:30, :, 0].min() > 150
+    assert found[34:, :, 0].max() < 50
 
 
 def test_frames_at_uneven_times_are_found_by_time(tmp_path):
@@ -165,7 +200,7 @@ def test_frames_at_uneven_times_are_found_by_time(tmp_path):
             frame.pts, frame.time_base = at, Fraction(1, RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    assert numbers(read(tmp_path / "uneven.mkv", frames=11)) == [0, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3]
+    assert numbers(read(tmp_path / "uneven.mkv", frames=11, seconds=1.0)) == [0, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3]
 
 
 def quarters(height, width):
@@ -244,9 +279,9 @@ def emptied(source, path, first):
 
 def test_a_video_may_lack_pictures_at_its_very_end_alone(tmp_path):
     source = coded(tmp_path / "a.avi", brightening(), "mpeg4", qmin="1", qmax="1")
-    assert numbers(read(emptied(source, tmp_path / "b.avi", 28), frames=30))[:28] == list(range(28))
+    assert numbers(read(emptied(source, tmp_path / "b.avi", 28), frames=30, seconds=2.9))[:28] == list(range(28))
     with pytest.raises(InputError, match=r"c.avi: only \d\d frames can be decoded; expected more than 29"):
-        read(emptied(source, tmp_path / "c.avi", 20))
+        read(emptied(source, tmp_path / "c.avi", 20), seconds=2.9)
 
 
 @pytest.fixture
@@ -262,7 +297,7 @@ def stage(tmp_path, monkeypatch):
     monkeypatch.setattr(
         stage_module, "load_text_encoder", lambda *_: lambda prompts: torch.full((1, 4, 8), float(prompts[0][7]))
     )
-    lsmdc = LsmdcSettings(videos=str(tmp_path / "videos"), size=(16, 24), per_shard=2)
+    lsmdc = LsmdcSettings(videos=str(tmp_path / "videos"), size=(16, 32), per_shard=2, seconds=0.5)
 
     def make(number=0, **changes):
         settings = LsmdcStageSettings(
@@ -285,8 +320,8 @@ def test_a_shard_holds_its_rows(stage):
     assert [data[n]["prompt"] for n in range(3)] == ["Number 0.", "Number 1.", "Number 4."]
     assert [data[n]["embed"].unique().item() for n in range(3)] == [0, 1, 4]
     path = next((stage.folder / "videos").glob("*00.00.10*"))
-    expected = stage.codec.encode(torch.from_numpy(read(path, size=(16, 24)))[None])[0].bfloat16()
-    assert expected.shape == (16, 2, 2, 3)
+    expected = stage.codec.encode(torch.from_numpy(read(path, size=(16, 32), seconds=0.5))[None])[0].bfloat16()
+    assert expected.shape == (16, 2, 2, 4)
     assert torch.equal(data[0]["latent"], expected)
     with tarfile.open(shards[1]) as tar:
         assert {name.partition(".")[0] for name in tar.getnames()} == {data.keys[2]}
@@ -297,8 +332,7 @@ def test_a_random_part_depends_on_seed_and_key(stage):
 
     def part(seed, key="a"):
         lsmdc = stage.lsmdc.model_copy(update={"crop": "random", "seconds": 0.1, "seed": seed})
-        clip = SimpleNamespace(key=key)
-        return numbers(stage_module._pictures(clip, path, stage.make(lsmdc=lsmdc, frames=1).settings))
+        return numbers(pictures(Video(key, path, ""), 1, lsmdc))
 
     assert part(0) == part(0)
     assert len({tuple(part(seed)) for seed in range(12)}) > 1
@@ -308,8 +342,22 @@ def test_a_random_part_depends_on_seed_and_key(stage):
 def test_shards_past_the_end_and_sizes_that_do_not_fit_are_refused(stage):
     with pytest.raises(InputError, match=r"a.csv: 5 clips; shard 3 of 2 each would begin after 6"):
         stage_module.main(stage.make(3))
-    with pytest.raises(InputError, match=r"lsmdc.size: 16 x 20; expected multiples of the codec's 8"):
-        stage_module.main(stage.make(lsmdc=stage.lsmdc.model_copy(update={"size": (16, 20)})))
+    with pytest.raises(InputError, match=r"size: 16 x 24; expected multiples of 16, two latents"):
+        stage_module.main(stage.make(lsmdc=stage.lsmdc.model_copy(update={"size": (16, 24)})))
     with pytest.raises(InputError, match=r"6 frames; expected 1 \+ 4 k"):
         stage_module.main(stage.make(frames=6))
     assert not list(stage.folder.glob("*.tar"))
+
+
+def test_shorter_clips_are_left_out_and_counted_on_request_alone(stage, capsys):
+    short = next((stage.folder / "videos").glob("*00.00.10*"))
+    coded(short, brightening(3))
+    with pytest.raises(InputError, match=r"00.00.10.*: 0.30 s; expected 0.5 s"):
+        stage_module.main(stage.make())
+    stage_module.main(stage.make(lsmdc=stage.lsmdc.model_copy(update={"short": "skip"})))
+    write_index(stage.folder / "index.npz", [stage.folder / "0.tar"], COLUMNS)
+    assert ShardDataset(stage.folder / "index.npz").keys == ["0001_Film_00_00_11_000-00_00_13_000"]
+    assert "left out: 1 videos shorter than 0.5 s" in capsys.readouterr().out
+    stage_module.main(stage.make(lsmdc=stage.lsmdc.model_copy(update={"short": "pad"})))
+    write_index(stage.folder / "index.npz", [stage.folder / "0.tar"], COLUMNS)
+    assert len(ShardDataset(stage.folder / "index.npz").keys) == 2

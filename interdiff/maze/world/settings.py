@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from interdiff.maze.world.d4rl_package import PREFIX, dataset_path
 from interdiff.maze.world.layouts import OFFSET
 from interdiff.maze.world.splits import held_out
-from interdiff.settings import Count, Fraction, Name, Section
+from interdiff.settings import Count, Fraction, Name, PathText, Section
 
 
 class RandomMapsSettings(Section):
@@ -54,7 +54,7 @@ class LayoutSettings(Section):
     rows: Count = Field(100_000, description="rows (steps of 0.01 s) of demonstrations to simulate, in each maze")
     seed: int = Field(0, ge=0, description="seed of targets, start and action noise")
     noise: float = Field(0.5, ge=0, description="standard deviation of the action noise (0.5 is D4RL's)")
-    source: str | None = Field(
+    source: PathText | None = Field(
         None,
         description="path of a real D4RL HDF5 file to use instead of simulating, or the name of a data set of the package"
         " d4rl, such as maze2d-large-v1",

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks
-from interdiff.settings import Count, Fraction, Section
+from interdiff.settings import Count, Fraction, PathText, Section
 
 
 class TransformerSettings(Section):
@@ -23,7 +23,7 @@ class TransformerSettings(Section):
 class BackboneSettings(Section):
     """The teacher: what both phases start from, and what they are compared with."""
 
-    pretrained: str | None = Field(
+    pretrained: PathText | None = Field(
         None, description="folder of a Wan transformer in diffusers' layout; null: one is trained here"
     )
     transformer: TransformerSettings = Field(default_factory=TransformerSettings, description="the one trained here")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from interdiff.settings import Count, Section
+from interdiff.settings import Count, PathText, Section
 
 CodecKind = Literal["linear", "wan_vae"]
 
@@ -25,7 +25,7 @@ class CodecSettings(CodecUse):
 
     factor: Count = Field(4, description="pixels per latent and axis (linear; Wan's are 8)")
     clips: Count = Field(200, description="clips that it is fitted on (linear)")
-    folder: str | None = Field(None, description="folder of the VAE in diffusers' layout (wan_vae)")
+    folder: PathText | None = Field(None, description="folder of the VAE in diffusers' layout (wan_vae)")
 
     @model_validator(mode="after")
     def _has_folder(self) -> CodecSettings:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from glob import glob
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from interdiff.settings import Count, Section
+from interdiff.settings import Count, Fraction, PathText, Section
 from interdiff.video.codec.settings import CodecSettings
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-Source = Literal["clips", "hub", "lsmdc"]
+EXTENSIONS = (".avi", ".mp4", ".mkv", ".webm", ".mov")
+"""Of video files."""
+Source = Literal["clips", "hub", "lsmdc", "folder", "shards"]
 
 
 class ClipsSettings(Section):
@@ -56,22 +59,44 @@ class HubSettings(Section):
         return file
 
 
-class LsmdcSettings(Section):
+class VideosSettings(Section):
+    """What is taken of video files."""
+
+    seconds: float = Field(5.0, gt=0, description="length of what is taken of a video")
+    short: Literal["error", "skip", "pad"] = Field(
+        "error",
+        description="a video that is shorter: stops, is left out and counted, or its last frame stands until the end",
+    )
+    crop: Literal["centre", "random"] = Field("centre", description="where in the video")
+    size: tuple[Count, Count] = Field((480, 832), strict=False, description="height and width in pixels")
+    seed: int = Field(0, ge=0, description="seed of random crops")
+
+
+class LsmdcSettings(VideosSettings):
     """Film clips with descriptions, in LSMDC's layout."""
 
-    annotations: dict[Split, str] = Field({}, description="annotation file of task 1 by split")
-    videos: str = Field("videos", description="folder of the clips, with or without one folder per film")
-    seconds: float = Field(5.0, gt=0, description="length of what is taken of a clip")
-    crop: Literal["centre", "random"] = Field("centre", description="where in the clip")
-    size: tuple[Count, Count] = Field((480, 832), strict=False, description="height and width in pixels")
+    annotations: dict[Split, PathText] = Field({}, description="annotation file of task 1 by split")
+    videos: PathText = Field("videos", description="folder of the clips, with or without one folder per film")
     per_shard: Count = Field(256, description="clips per shard")
-    seed: int = Field(0, ge=0, description="seed of random crops")
+
+
+class FolderSettings(VideosSettings):
+    """Videos with captions: metadata.csv or metadata.jsonl with file_name and text, or a .txt beside each."""
+
+    path: PathText = Field("videos", description="folder of the videos")
+    val_fraction: float = Field(
+        0.1, gt=0, lt=1, description="share for validation, where neither table nor folders say"
+    )
+    test_fraction: float = Field(0.1, gt=0, lt=1, description="share for the test split, where neither says")
+    left_out: Fraction = Field(
+        0.1, description="share of the videos that may have no caption, or of captions no video; more is an error"
+    )
 
 
 class TextSettings(Section):
     """The text encoder of prompts."""
 
-    folder: str | None = Field(
+    folder: PathText | None = Field(
         None,
         description="encoder in transformers' layout, such as Wan's text_encoder beside its tokenizer; null: MiniLM's package",
     )
@@ -81,17 +106,34 @@ class TextSettings(Section):
 class DataSettings(Section):
     """Shards of latents, embeddings and prompts."""
 
-    source: Source = Field("clips", description="where they come from: rendered here, the hub, or film clips")
+    source: Source = Field(
+        "clips",
+        description="where they come from: rendered here, the hub, film clips, a folder, or shards that are there",
+    )
     shards: dict[Split, Count] = Field({"train": 10, "val": 1, "test": 1}, description="number of shards by split")
     clips: ClipsSettings = Field(default_factory=ClipsSettings, description="videos rendered here")
     hub: HubSettings = Field(default_factory=HubSettings, description="public shards")
     lsmdc: LsmdcSettings = Field(default_factory=LsmdcSettings, description="film clips")
+    folder: FolderSettings = Field(default_factory=FolderSettings, description="videos of one's own")
+    tars: dict[Split, list[PathText]] = Field(
+        {}, description="shards of one's own by split, paths or patterns such as data/train-*.tar (source shards)"
+    )
     codec: CodecSettings = Field(default_factory=CodecSettings, description="videos to latents and back")
     text: TextSettings = Field(default_factory=TextSettings, description="prompts to embeddings")
+
+    def own_shards(self, split: Split) -> list[str]:
+        """Paths of the shards of one's own of a split, in their order."""
+        return [path for pattern in self.tars[split] for path in sorted(glob(pattern)) or [pattern]]
+
+    def shard_count(self, split: Split) -> int:
+        """How many shards a split has."""
+        return len(self.own_shards(split)) if self.source == "shards" else self.shards[split]
 
     @model_validator(mode="after")
     def _consistent(self) -> DataSettings:
         for split in SPLITS:
+            if self.source == "shards" and not self.tars.get(split):
+                raise ValueError(f"tars: no shards for {split}")
             if split not in self.shards:
                 raise ValueError(f"shards: no number for {split}")
             if self.source == "lsmdc" and split not in self.lsmdc.annotations:

@@ -11,7 +11,7 @@ from interdiff.video.data.settings import DataSettings
 CHANNELS, FRAMES_PER_LATENT = 16, 4
 WAN_FACTOR = 8
 HUB_PIXELS, HUB_CLIPS = (480, 832), 256
-"""Height, width, and clips of a shard, of the public set."""
+"""Height, width, and clips of a shard, of the public set; shards of one's own, unknown here, count as such."""
 MINILM: dict[str, Any] = {"d_model": 384}
 UMT5_XXL: dict[str, Any] = {
     "d_model": 4096,
@@ -59,7 +59,13 @@ class Clip:
 
 def clip_of(data: DataSettings, encoder: Mapping[str, Any]) -> Clip:
     """The shape of clips, given their text encoder's configuration."""
-    height, width = {"clips": (data.clips.side,) * 2, "hub": HUB_PIXELS, "lsmdc": data.lsmdc.size}[data.source]
+    height, width = {
+        "clips": (data.clips.side,) * 2,
+        "hub": HUB_PIXELS,
+        "lsmdc": data.lsmdc.size,
+        "folder": data.folder.size,
+        "shards": HUB_PIXELS,
+    }[data.source]
     factor = data.codec.factor if data.codec.kind == "linear" else WAN_FACTOR
     return Clip(
         channels=CHANNELS,
@@ -74,7 +80,7 @@ def clip_of(data: DataSettings, encoder: Mapping[str, Any]) -> Clip:
 
 def clips_per_shard(data: DataSettings) -> int:
     """Clips of a shard, at most."""
-    return {"clips": data.clips.per_shard, "hub": HUB_CLIPS, "lsmdc": data.lsmdc.per_shard}[data.source]
+    return {"clips": data.clips.per_shard, "hub": HUB_CLIPS, "lsmdc": data.lsmdc.per_shard}.get(data.source, HUB_CLIPS)
 
 
 def encoder_bytes(config: Mapping[str, Any]) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from interdiff.learning.settings import TrainingSettings
-from interdiff.settings import Count, OneOfModules, Section, Weight
+from interdiff.settings import Count, OneOfModules, PathText, Section, Weight
 
 OPTICAL_FLOW = "optical_flow"
 """Whose frames are compared with the variants' under this name."""
@@ -29,8 +29,8 @@ class OpticalFlowSettings(Section):
     """Frames in between by pixels, to learn from and to compare with."""
 
     kind: Literal["dis", "ldmvfi"] = Field("dis", description="dense optical flow, or LDMVFI")
-    folder: str | None = Field(None, description="LDMVFI's checkout (ldmvfi)")
-    checkpoint: str | None = Field(None, description="LDMVFI's weights (ldmvfi)")
+    folder: PathText | None = Field(None, description="LDMVFI's checkout (ldmvfi)")
+    checkpoint: PathText | None = Field(None, description="LDMVFI's weights (ldmvfi)")
     partial: bool = Field(False, description="leave out samples that lack a column, and learn the others")
 
     @model_validator(mode="after")

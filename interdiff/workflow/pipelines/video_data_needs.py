@@ -50,8 +50,10 @@ class DataNeeds:
         return FP32 * self._wan.parameters
 
     def _learned_clips(self, source: str) -> int:
-        shards = self.config.data.shards if source == "shards" else self.own.generated.shards
-        return shards["train"] * self._per_shard
+        data = self.config.data
+        return (
+            data.shard_count("train") if source == "shards" else self.own.generated.shards["train"]
+        ) * self._per_shard
 
     def _codec(self) -> int:
         return codec_bytes(self.config.data.codec, self._clip.pixels, 2 if self._gpu else 4)
@@ -77,6 +79,9 @@ class DataNeeds:
 
     def download(self) -> Need:
         return Need(seconds=self._per_shard * self._clip.stored / DOWNLOAD)
+
+    def videos(self) -> Need:
+        return self.lsmdc()
 
     def lsmdc(self) -> Need:
         return Need(

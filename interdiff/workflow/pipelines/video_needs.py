@@ -154,7 +154,10 @@ class VideoNeeds(DataNeeds):
 
     def samples(self) -> Need:
         settings, frames = self.own.sampling, self._clip.frames
-        guided, clips = settings.guidance > 1, min(settings.clips, self._per_shard * self.config.data.shards["test"])
+        guided, clips = (
+            settings.guidance > 1,
+            min(settings.clips, self._per_shard * self.config.data.shard_count("test")),
+        )
         host = self._loading + 3 * FP32 * clips * (self._clip.latents + self._clip.embedding)
         if settings.method == "teacher":
             seconds = settings.steps * self._passes(frames, settings.compile, guided)
@@ -182,7 +185,7 @@ class VideoNeeds(DataNeeds):
         return Need(host=self._clip.latents * (2 * 2 * self.own.sampling.clips + 8 * FP32), seconds=600)
 
     def selection(self) -> Need:
-        held_out = self.config.data.shards["test"] * self._per_shard
+        held_out = self.config.data.shard_count("test") * self._per_shard
         embeddings = FP32 * self._clip.embedding * held_out
         resolved = self.config.resolved()
         looks = any(resolved.section("selector", name)["preview"] for name in self.config.report.selectors)

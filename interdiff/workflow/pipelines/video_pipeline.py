@@ -8,26 +8,18 @@ from typing import Any
 
 from interdiff.keyframes.gaps import max_gap
 from interdiff.settings import BASE
-from interdiff.video.codec.settings import CodecUse
-from interdiff.video.data.settings import SPLITS
 from interdiff.video.interpolators.settings import OPTICAL_FLOW
 from interdiff.video.planner.settings import SegmentCostSettings
 from interdiff.workflow.pipelines.needs import Need
-from interdiff.workflow.pipelines.pipeline import WEIGHTS, Pipeline
-from interdiff.workflow.pipelines.video import VideoConfig, VideoSettings
+from interdiff.workflow.pipelines.pipeline import WEIGHTS
+from interdiff.workflow.pipelines.video import VideoSettings
+from interdiff.workflow.pipelines.video_data_pipeline import VideoDataPipeline
 from interdiff.workflow.pipelines.video_needs import VideoNeeds
 from interdiff.workflow.pipelines.video_stages import learned_clips, samples_settings
 
 
-class VideoPipeline(Pipeline):
+class VideoPipeline(VideoDataPipeline):
     """The video's stages."""
-
-    domain = "video"
-
-    def __init__(self, config: VideoConfig, results: str, root: str | Path) -> None:
-        super().__init__(config.resolved(), results, root)
-        self.config, self.reported, self.data = config, config.report, config.data
-        self.codec_use = {"codec": config.data.codec.model_dump(include=set(CodecUse.model_fields))}
 
     def figures(self, variant: str) -> tuple[str, str | None]:
         """Its row of metrics.csv."""
@@ -76,7 +68,11 @@ class VideoPipeline(Pipeline):
         """Input function: phase 1's outputs for the clips that phase 2 learns from."""
         anchors = self.section("anchors", wildcards.variant)
         made = anchors["source"] == "generated"
-        there = self.section("generated", wildcards.variant)["shards"] if made else self.data.shards
+        there = (
+            self.section("generated", wildcards.variant)["shards"]
+            if made
+            else {"train": self.data.shard_count("train")}
+        )
         folder = self.path(f"anchors/{wildcards.variant}")
         return [f"{folder}/{number:05d}.tar" for number in range(min(anchors["shards"], there["train"]))]
 
@@ -99,55 +95,11 @@ class VideoPipeline(Pipeline):
 
         return oracle
 
-    def codec(self, wildcards: Any) -> Mapping[str, Any]:
-        return {
-            "codec": self.data.codec.model_dump(),
-            "rendered": self.data.clips.model_dump(exclude={"per_shard"}),
-        }
-
-    def clips(self, wildcards: Any) -> Mapping[str, Any]:
-        return self.codec_use | {
-            "rendered": self.data.clips.model_dump(),
-            "text": self.data.text.model_dump(),
-            "split": wildcards.split,
-            "number": int(wildcards.number),
-        }
-
-    def download(self, wildcards: Any) -> Mapping[str, Any]:
-        """The splits take numbers one after the other."""
-        before = SPLITS[: SPLITS.index(wildcards.split)]
-        number = sum(self.data.shards[split] for split in before) + int(wildcards.number)
-        return {"hub": self.data.hub.model_dump(), "number": number}
-
-    def lsmdc(self, wildcards: Any) -> Mapping[str, Any]:
-        return self.codec_use | {
-            "lsmdc": self.data.lsmdc.model_dump(exclude={"annotations"}),
-            "text": self.data.text.model_dump(),
-            "frames": self.data.clips.frames,
-            "number": int(wildcards.number),
-        }
-
-    def optical_flow(self, wildcards: Any) -> Mapping[str, Any]:
-        return self.codec_use | {
-            "optical_flow": self.config.optical_flow.model_dump(),
-            "masks": self.config.masks.model_dump(),
-            "number": int(wildcards.number),
-        }
-
-    def optical_flow_index(self, wildcards: Any) -> Mapping[str, Any]:
-        return {"kind": "optical_flow", "partial": self.config.optical_flow.partial}
-
-    def generated_index(self, wildcards: Any) -> Mapping[str, Any]:
-        return {"kind": "generated", "partial": False}
-
-    def index(self, wildcards: Any) -> Mapping[str, Any]:
-        return {"kind": "clips", "partial": False}
-
     def report(self, wildcards: Any) -> Mapping[str, Any]:
         return {"domain": "video"}
 
-    def negative(self, wildcards: Any) -> Mapping[str, Any]:
-        return {"text": self.data.text.model_dump(), "prompt": self.config.negative_prompt}
+    def generated_index(self, wildcards: Any) -> Mapping[str, Any]:
+        return {"kind": "generated", "partial": False}
 
     def generated(self, wildcards: Any) -> Mapping[str, Any]:
         return {

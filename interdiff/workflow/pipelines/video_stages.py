@@ -10,7 +10,14 @@ from interdiff.learning.settings import TrainingSettings
 from interdiff.settings import Count, Name, Section
 from interdiff.video.backbone.settings import GeneratedSettings
 from interdiff.video.codec.settings import CodecSettings, CodecUse
-from interdiff.video.data.settings import ClipsSettings, HubSettings, LsmdcSettings, Split, TextSettings
+from interdiff.video.data.settings import (
+    ClipsSettings,
+    FolderSettings,
+    HubSettings,
+    LsmdcSettings,
+    Split,
+    TextSettings,
+)
 from interdiff.video.interpolators.settings import MasksSettings, OpticalFlowSettings
 from interdiff.video.planner.settings import AnchorsSettings, RefinerSettings, SamplesStageSettings, SelectorSettings
 from interdiff.workflow.variants import Variants
@@ -21,6 +28,8 @@ class CodecStageSettings(Section):
 
     codec: CodecSettings = Field(description="the codec")
     rendered: ClipsSettings = Field(description="clips to fit it on")
+    folder: FolderSettings | None = Field(description="or a folder of videos")
+    digest: str = Field(description="of the folder's keys and captions")
 
 
 class ClipsStageSettings(Section):
@@ -48,6 +57,19 @@ class LsmdcStageSettings(Section):
     text: TextSettings = Field(description="text encoder")
     frames: Count = Field(description="frames of a clip, 1 + 4 k")
     number: int = Field(ge=0, description="number of the shard in its split")
+
+
+class VideosStageSettings(Section):
+    """What a shard of a folder of videos is told."""
+
+    codec: CodecUse = Field(description="the codec")
+    folder: FolderSettings = Field(description="the videos")
+    text: TextSettings = Field(description="text encoder")
+    frames: Count = Field(description="frames of a clip, 1 + 4 k")
+    split: Split = Field(description="split of the shard")
+    number: int = Field(ge=0, description="number of the shard in its split")
+    shards: Count = Field(description="shards of the split")
+    digest: str = Field(description="of the shard's keys and captions")
 
 
 class IndexStageSettings(Section):
