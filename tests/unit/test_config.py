@@ -20,6 +20,10 @@ FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"medium": 2}}}
     ("values", "message"),
     [
         ({"maze": {"bass": {}}}, r"maze\.bass: unknown key"),
+        (
+            {"video": {"base": {"refiner": {"tuning": {"kind": "lora"}, "training": {"muon_learning_rate": 0.01}}}}},
+            r"video\.base\.refiner\.training\.muon_learning_rate: expected null with tuning\.kind lora",
+        ),
         ({"maze": {"threads": "two"}}, r"maze.threads: .*integer, not 'two'"),
         ({"maze": {"base": {"masks": {"levels": [2, 256]}}}}, r"maze\.base\.masks\.levels: K=256 exceeds T"),
         (

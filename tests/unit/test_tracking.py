@@ -1,13 +1,15 @@
 import json
 import multiprocessing
 import os
+import socket
 import sqlite3
 import time
 from pathlib import Path
 
 import pytest
 
-from interdiff.workflow.tracking import connection
+from interdiff.errors import InputError
+from interdiff.workflow.tracking import connection, runs
 from interdiff.workflow.tracking.connection import configure, flat
 from interdiff.workflow.tracking.tracker import Tracker
 
@@ -114,3 +116,35 @@ def test_a_failure_of_tracking_is_one_warning(store, monkeypatch, caplog):
     assert tracker.run_id() is None
     tracker.finish()
     assert caplog.text.count("MLflow has not taken") == 1
+
+
+@pytest.fixture
+def dead_server(store, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv(connection.URI, uri)
+    return uri
+
+
+def test_a_dead_server_is_one_warning_at_once_and_no_process(store, dead_server, caplog):
+    began = time.monotonic()
+    tracker = start(store)
+    tracker.log({"step": 1, "loss": 0.5})
+    assert tracker.run_id() is None
+    tracker.finish()
+    assert tracker._writer is None
+    assert time.monotonic() - began < 5
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [
+        f"tracking is off for this stage: no MLflow server answers at {dead_server} (Connection refused)"
+    ]
+
+
+def test_publishing_to_a_dead_server_is_one_sentence_in_seconds(store, dead_server, caplog):
+    began = time.monotonic()
+    runs.publish(store)
+    assert time.monotonic() - began < 5
+    assert f"no MLflow server answers at {dead_server} (Connection refused)" in caplog.text
+    with pytest.raises(InputError, match="no MLflow server answers"):
+        connection.open_store(store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks
 from interdiff.settings import Count, Fraction, PathText, Section
@@ -55,3 +55,17 @@ class TuningSettings(Section):
     kind: Literal["lora", "full"] = Field("full", description="low-rank changes of linear layers, or all weights")
     rank: Count = Field(8, description="of the changes (lora)")
     gradient_checkpointing: bool = Field(False, description="less memory, a third more arithmetic")
+
+
+class TunedSettings(Section):
+    """A network that is made of the backbone, and its training."""
+
+    tuning: TuningSettings = Field(default_factory=TuningSettings, description="what is trained")
+    training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
+
+    @model_validator(mode="after")
+    def _low_rank(self) -> TunedSettings:
+        # Muon makes all singular values of a change equal: of factors that are low-rank by design, it destroys the scales.
+        if self.tuning.kind == "lora" and self.training.muon_learning_rate is not None:
+            raise ValueError("training.muon_learning_rate: expected null with tuning.kind lora, which AdamW trains")
+        return self

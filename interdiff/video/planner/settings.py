@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks, NetworkSettings, TrainingSettings
 from interdiff.settings import Count, Fraction, Mix, Name, Section, Weight
-from interdiff.video.backbone.settings import TuningSettings
+from interdiff.video.backbone.settings import TunedSettings
 
 SELECTED = "selector"
 """The way to choose keyframes that looks at prompts."""
@@ -91,10 +91,9 @@ class SelectorSettings(Section):
 Policy = Literal["oracle", "uniform", "random"]
 
 
-class KeyframesSettings(Section):
+class KeyframesSettings(TunedSettings):
     """Phase 1: the backbone on K frames alone."""
 
-    tuning: TuningSettings = Field(default_factory=TuningSettings, description="what is trained")
     source: Literal["generated", "shards"] = Field(
         "generated", description="clips to learn from: the backbone's with the noise they came from, or the data's"
     )
@@ -103,7 +102,6 @@ class KeyframesSettings(Section):
         {"oracle": 0.5, "uniform": 0.1, "random": 0.4}, description="share of samples by who chose their frames"
     )
     drop_prompt: Fraction = Field(0.0, description="share of clips trained on without their prompt, for guidance")
-    training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
 
 
 class AnchorsSettings(Section):
@@ -129,15 +127,13 @@ class AnchorsSettings(Section):
         return self
 
 
-class RefinerSettings(Section):
+class RefinerSettings(TunedSettings):
     """Phase 2: the backbone on the whole, filled clip."""
 
-    tuning: TuningSettings = Field(default_factory=TuningSettings, description="what is trained")
     replace_probability: Fraction = Field(0.8, description="share of samples whose anchors are phase 1's")
     jitter: Weight = Field(0.02, description="deviation of errors of exact anchors")
     noise: Weight = Field(0.5, description="on missing frames, in expected errors of the interpolator")
     levels: list[Count] = Field([4, 8, 12], min_length=1, description="keyframes of the nested masks, coarse to fine")
-    training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
 
     @model_validator(mode="after")
     def _increasing(self) -> RefinerSettings:

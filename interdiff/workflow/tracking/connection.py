@@ -5,10 +5,23 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from interdiff.errors import InputError
+
+PORTS = {"http": 80, "https": 443}
+PATIENCE = 2.0
+"""Seconds in which a server must take a connection."""
+CLIENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # By default it would try a server that is gone for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
 URI, EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
 OWN_EXPERIMENT = "interdiff"
 FOLDER = ".tracking"
@@ -44,9 +57,28 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
+def unanswered() -> str | None:
+    """What is wrong with the server of MLFLOW_TRACKING_URI, in a sentence, where nobody answers there; else None."""
+    uri = urlsplit(os.environ.get(URI, ""))
+    if uri.scheme not in PORTS or not uri.hostname:
+        return None
+    try:
+        socket.create_connection((uri.hostname, uri.port or PORTS[uri.scheme]), PATIENCE).close()
+    except OSError as error:
+        return f"no MLflow server answers at {uri.scheme}://{uri.netloc} ({error.strerror or error})"
+    return None
+
+
 def open_store(results: Path) -> tuple[Any, str]:
-    """MLflow's client for the store of MLFLOW_TRACKING_URI and the id of the experiment, both made where missing."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    """MLflow's client for the store of MLFLOW_TRACKING_URI and the id of the experiment, both made where missing.
+
+    Raises:
+        InputError: no server answers there.
+    """
+    for name, value in CLIENT.items():
+        os.environ.setdefault(name, value)
+    if problem := unanswered():
+        raise InputError(problem)
     # Concurrent creation of a store crashes all but one of the processes.
     with locked(results / FOLDER / "lock"):
         from mlflow.tracking import MlflowClient

@@ -29,6 +29,7 @@ from interdiff.workflow.tracking.connection import (
     open_store,
     own_uri,
     process_alive,
+    unanswered,
 )
 from interdiff.workflow.tracking.store import Store
 from interdiff.workflow.tracking.ui import show
@@ -41,6 +42,9 @@ PATIENCE = 300
 def publish(results: Path) -> None:
     """Bring the store up to date in a process of its own; whatever goes wrong there is one warning."""
     if URI not in os.environ:
+        return
+    if problem := unanswered():
+        log.warning("MLflow does not show the variants (`make tracking-rebuild` makes up for it): %s", problem)
         return
     command = [sys.executable, "-m", "interdiff.workflow.tracking.runs", "sync", "--results", str(results.resolve())]
     root = Path(__file__).resolve().parents[3]

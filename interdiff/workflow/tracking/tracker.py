@@ -20,7 +20,7 @@ from typing import Any
 
 from interdiff.files import read_json
 from interdiff.workflow.manifest import git_commit
-from interdiff.workflow.tracking.connection import FOLDER, URI, flat
+from interdiff.workflow.tracking.connection import FOLDER, URI, flat, unanswered
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,9 @@ class Tracker:
     def start(cls, results: Path, label: str, identity: str, settings: dict[str, Any], run_file: Path) -> Tracker:
         """Start a run, or the one of `run_file` (its id) again, and the process that writes it."""
         if URI not in os.environ:
+            return cls(None, run_file)
+        if problem := unanswered():
+            log.warning("tracking is off for this stage: %s", problem)
             return cls(None, run_file)
         # Absolute paths: the writer works in another folder.
         spool = results.resolve() / FOLDER / f"{identity[:16]}.{os.getpid()}.jsonl"
