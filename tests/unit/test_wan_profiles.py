@@ -122,3 +122,27 @@ def test_profiles_differ_from_that_of_one_machines_gpus_in_what_they_are_for(pro
     own, gpu = read(f"profiles/{profile}/config.yaml"), read("profiles/gpu/config.yaml")
     assert own.keys() - gpu.keys() <= {"configfile", "set-resources"}
     assert {key: own[key] for key in gpu if key != "resources"} == {key: gpu[key] for key in gpu if key != "resources"}
+
+
+JOBS = {
+    "the negative": ("negative", BASE, 0),
+    "phase 1, LoRA": ("keyframes", BASE, 1),
+    "phase 2, LoRA": ("refiner", BASE, 1),
+    "phase 1, all weights": ("keyframes", "all_weights", 1),
+    "phase 2, all weights": ("refiner", "all_weights", 1),
+    "interpolator": ("interpolator", BASE, 1),
+    "256 clips": ("generated", BASE, 1),
+    "phase 1's outputs": ("anchors", BASE, 1),
+    "64 clips by the backbone": ("samples", "teacher_50", 1),
+    "64 clips by both": ("samples", BASE, 1),
+    "pictures": ("sample_pictures", BASE, 1),
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_document_has_the_estimates(pipelines, job):
+    stage, variant, gpus = JOBS[job]
+    (row,) = [line for line in (ROOT / "docs/wan.md").read_text().splitlines() if line.startswith(f"| {job}")]
+    asked = pipelines["wan"].need(stage, SimpleNamespace(variant=variant), gpus).resources(gpus)
+    memory = [f"{asked[name] / 1000:.1f} GB" if name in asked else "-" for name in ("gpu_mb", "mem_mb")]
+    assert [cell.strip() for cell in row.split("|")[2:5]] == [*memory, f"{asked['minutes'] / 60:.1f}"]

@@ -26,7 +26,10 @@ class BackboneSettings(Section):
     pretrained: PathText | None = Field(
         None, description="folder of a Wan transformer in diffusers' layout; null: one is trained here"
     )
-    transformer: TransformerSettings = Field(default_factory=TransformerSettings, description="the one trained here")
+    transformer: TransformerSettings = Field(
+        default_factory=TransformerSettings,
+        description="size of the one trained here, or by which a pretrained one is estimated until its folder is there",
+    )
     shift: float = Field(3.0, ge=1, description="of noise levels in training, towards noise")
     drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
     frames: list[Count] = Field(

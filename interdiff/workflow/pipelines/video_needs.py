@@ -50,13 +50,14 @@ class VideoNeeds(DataNeeds):
         filling = interpolators.flow_bytes(self.own.interpolator.flow, self._clip.height * self._clip.width, most)
         compiled = training.compile != "no"
         each = mean(wan.step_seconds(self._clip, k, tuning.gradient_checkpointing, compiled, self._gpu) for k in counts)
+        network = wan.training(round(own * wan.tokens(self._clip, most)), tuning, shares if training.fsdp else 1)
+        # What DDP averages gradients in.
+        buckets = FP32 * wan.learned(tuning) if shares > 1 and not training.fsdp else 0
+        clips = own * (8 * FP32 * self._clip.latents + (filling if draws > 1 else 0))
         # Saved tensors are in memory twice, as they are and as they are written, but in one process alone.
         return Need(
             host=max(self._loading, 2 * wan.state(tuning) / shares) + 6 * training.batch_size * self._clip.stored,
-            gpu=wan.training(
-                round(own * wan.tokens(self._clip, most)), tuning, shares if getattr(training, "fsdp", False) else 1
-            )
-            + own * (8 * FP32 * self._clip.latents + (filling if draws > 1 else 0)),
+            gpu=network + buckets + clips,
             seconds=training.steps * draws * training.batch_size * each / shares,
         )
 
