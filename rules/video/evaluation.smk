@@ -36,10 +36,28 @@ use rule video_network as adherence with:
         spec=VIDEO.spec("adherence"),
 
 
+use rule video_network as content with:
+    input:
+        index="<results>/video/index/test.npz",
+        samples="<results>/video/samples/{variant}/samples.npz",
+        codec=codec_files,
+        clip=clip_files,
+    output:
+        content="<results>/video/samples/{variant}/content.csv",
+    pathvars:
+        job="content/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("samples"),
+    threads: 1
+    params:
+        spec=VIDEO.spec("content"),
+
+
 use rule video_stage as video_metrics with:
     input:
         samples=method_files("samples.npz"),
         adherence=adherence_files(),
+        content=method_files("content.csv") if CONFIG.video.report.clip else [],
         costs=method_files("costs.json"),
         fit="<results>/video/index/val.npz",
         real="<results>/video/index/test.npz",

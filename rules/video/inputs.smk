@@ -145,6 +145,12 @@ def adherence_files():
     return method_files("adherence.csv") if CONFIG.video.data.source == "clips" else []
 
 
+def clip_files(wildcards):
+    """Input function: the CLIP that looks at clips."""
+    names = "config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json"
+    return from_outside([f"{CONFIG.video.report.clip}/{name}" for name in names])
+
+
 def both_kinds(split):
     """The indices of a split's clips: the data's, and the backbone's."""
     return [

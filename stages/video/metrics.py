@@ -10,12 +10,12 @@ from torch import Tensor
 from interdiff.files import load_arrays, read_json, write_csv
 from interdiff.tables import read_table
 from interdiff.video.data.shard_dataset import ShardDataset
-from interdiff.video.evaluation.comparison import ADHERENCE, Reference, distances, measured, quality
+from interdiff.video.evaluation.comparison import ADHERENCE, CONTENT, Reference, distances, measured, quality
 from interdiff.workflow.pipelines.video_stages import MetricsStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 
-FIGURES = ("frechet", *ADHERENCE, "smoothness", "sharpness", "distance")
+FIGURES = ("frechet", *ADHERENCE, *CONTENT, "smoothness", "sharpness", "distance")
 COLUMNS = (
     "method", "steps", "k", "n", *FIGURES, "flops", "seconds", "full_step_units", "full_step_seconds",
     *(f"{name}_se" for name in FIGURES), *(f"{name}_vs_reference" for name in FIGURES),
@@ -24,15 +24,18 @@ COLUMNS = (
 
 
 def main(stage: Stage) -> None:
-    """Reads `samples`, `costs` and, where prompts are of rendered clips, `adherence` of each method in their order, and the
+    """Reads `samples`, `costs` and, where there are such, `adherence` and `content` of each method in their order, and the
     indices of `fit` and `real` clips.
 
     Writes the table. Of clips in memory are those of two methods, as they are stored.
     """
     settings: MetricsStageSettings = stage.settings
     samples = dict(zip(settings.methods, stage.inputs["samples"], strict=True))
-    adherence = stage.inputs.get("adherence", [])
-    tracked = dict(zip(settings.methods, map(read_table, adherence), strict=True)) if adherence else {}
+    judged: dict[str, dict[str, np.ndarray]] = {name: {} for name in settings.methods}
+    for table, columns in (("adherence", ADHERENCE), ("content", CONTENT)):
+        for name, path in zip(settings.methods, stage.inputs.get(table, []), strict=False):
+            read = read_table(path)
+            judged[name] |= {column: read[column].to_numpy(float) for column in columns}
     costs = dict(zip(settings.methods, map(read_json, stage.inputs["costs"]), strict=True))
     compared = Reference(*(measured(_real_clips(stage.path(name))) for name in ("fit", "real")))
     exact = _clips(samples[settings.exact])
@@ -40,7 +43,7 @@ def main(stage: Stage) -> None:
     for name in stage.progress(settings.methods, "methods", unit="method"):
         clips = _clips(samples[name])
         own = measured(_each(clips))
-        figures[name] = quality(own, distances(_each(clips), _each(exact)), tracked.get(name), compared)
+        figures[name] = quality(own, distances(_each(clips), _each(exact)), judged[name], compared)
     rows = []
     for name, steps in zip(settings.methods, settings.steps, strict=True):
         indices = load_arrays(samples[name], ("indices",))["indices"]

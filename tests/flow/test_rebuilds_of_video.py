@@ -76,6 +76,10 @@ EDITS = {
         configured(lambda video: video["base"]["generated"].update(guidance=2.0)),
         GENERATED | ORACLES | CHOICES | {"video_selector base"} | measured("unrefined", "base"),
     ),
+    "a CLIP that looks at clips": (
+        configured(lambda video: video["report"].update(clip="clip")),
+        {f"content {method}" for method in METHODS} | TABLES,
+    ),
     "what is compared": (
         configured(lambda video: video["report"].update(methods=["teacher_50", "base"])),
         TABLES,

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
-from interdiff.files import write_arrays, write_json
+from interdiff.files import write_arrays, write_csv, write_json
 from interdiff.video.codec.linear import LinearCodec
 from interdiff.video.codec.settings import CodecUse
 from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS, write_shard
-from interdiff.video.evaluation.comparison import distance_from_real
+from interdiff.video.evaluation.comparison import CONTENT, distance_from_real
 from interdiff.video.evaluation.quality import distance_to, fit_features, frechet_distance, sharpness, statistics
 from interdiff.workflow.pipelines.video_stages import MetricsStageSettings, SamplePicturesStageSettings
 from interdiff.workflow.stage import Stage
@@ -66,6 +66,23 @@ def test_metrics_are_those_of_all_clips_together(inputs, tmp_path):
     assert table.loc["teacher", "distance"] == 0
 
 
+def test_what_clips_are_judged_by_is_averaged_where_it_is_there(inputs, tmp_path):
+    settings = MetricsStageSettings(methods=list(METHODS), steps=[3, 50], exact="teacher", reference="teacher")
+    outputs = {"metrics": tmp_path / "metrics.csv"}
+    inputs["content"] = []
+    for n, name in enumerate(METHODS):
+        rows = [{"key": key, **{column: key / N + n for column in CONTENT}} for key in range(N)]
+        write_csv(tmp_path / f"{name}.csv", rows)
+        inputs["content"].append(tmp_path / f"{name}.csv")
+    metrics.main(Stage("video.metrics", {}, settings, inputs, outputs, 1, 0, tmp_path))
+    row = pd.read_csv(outputs["metrics"], index_col="method").loc["base"]
+    mean = np.mean(np.arange(N) / N)
+    assert [row[name] for name in CONTENT] == pytest.approx([mean] * 3)
+    assert row["clip_score_vs_reference"] == pytest.approx(-1)
+    assert 0.01 < row["clip_score_se"] < 0.1
+    assert np.isnan(row["adherence"])
+
+
 def test_pictures_decode_one_clip_at_a_time(inputs, tmp_path, monkeypatch):
     codec, decoded = LinearCodec(4), []
     codec.basis += torch.eye(*codec.basis.shape)
@@ -75,7 +92,9 @@ def test_pictures_decode_one_clip_at_a_time(inputs, tmp_path, monkeypatch):
     settings = SamplePicturesStageSettings(
         methods=list(METHODS), teachers=["teacher"], drawn="base", networks=[], codec=CodecUse()
     )
-    figures = {name: [0.5, 0.7] for name in ("frechet", "adherence", "distance", "smoothness", "sharpness")}
+    figures = {
+        name: [0.5, 0.7] for name in ("frechet", "adherence", "clip_score", "distance", "smoothness", "sharpness")
+    }
     errors = {f"{name}_se": [0.1, 0.1] for name in figures}
     table = pd.DataFrame({"method": list(METHODS), "full_step_units": [2, 9], **figures, **errors})
     table.to_csv(tmp_path / "metrics.csv", index=False)

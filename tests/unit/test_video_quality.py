@@ -2,7 +2,6 @@ import itertools
 import weakref
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
@@ -73,7 +72,7 @@ def test_distance_is_the_root_mean_square_of_each_clip(clips):
 
 def test_a_row_compares_two_methods_on_the_same_prompts(clips):
     compared = Reference(measured(clips[100:]), measured(clips[64:100]))
-    tracked = pd.DataFrame({name: [n % 2 for n in range(20)] for name in ADHERENCE})
+    tracked = {name: np.arange(20.0) % 2 for name in ADHERENCE}
     exact, noisy = (
         quality(measured(z), distances(z, clips[:20]), tracked, compared)
         for z in (clips[:20], SPOILED["noise"](clips[:20]))
@@ -111,6 +110,6 @@ def test_clips_are_measured_one_by_one_as_they_are_together(clips):
 
 def test_without_a_tracker_the_other_figures_stand(clips):
     compared = Reference(measured(clips[100:]), measured(clips[64:100]))
-    one = quality(measured(clips[:20]), np.zeros(20), None, compared)
+    one = quality(measured(clips[:20]), np.zeros(20), {}, compared)
     assert not set(ADHERENCE) & set(one.row(one))
     assert {"frechet", "smoothness", "sharpness", "distance"} <= set(one.row(one))

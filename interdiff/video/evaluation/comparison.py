@@ -5,10 +5,9 @@ N clips, C channels, T frames, H x W latents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
@@ -24,10 +23,8 @@ from interdiff.video.evaluation.quality import (
     statistics,
 )
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 ADHERENCE = ("adherence", "objects", "shapes", "directions", "speeds", "events", "times")
+CONTENT = ("clip_score", "background_consistency", "temporal_flickering")
 DRAWS = 100
 """Times that prompts are drawn again for standard errors."""
 
@@ -90,26 +87,25 @@ class Quality:
         return row
 
 
-def quality(own: Measures, away: np.ndarray, tracked: DataFrame | None, compared: Reference) -> Quality:
+def quality(own: Measures, away: np.ndarray, judged: Mapping[str, np.ndarray], compared: Reference) -> Quality:
     """The figures of a method's N clips.
 
-    frechet: distance of features' Gaussians from real clips'; adherence and its parts: means over clips; smoothness and
+    frechet: distance of features' Gaussians from real clips'; those that clips were judged by: means over clips; smoothness and
     sharpness: Wasserstein distances of their distributions from real clips', in deviations; distance: root mean square of
     the difference from the exact sample of the same noise, over clips.
 
     Args:
         away: [N], distances from the exact samples.
-        tracked: adherence.csv, a row per clip; None where it knows no prompt, and figures of it are left out.
+        judged: figures of each clip, [N], by name: some of `ADHERENCE` and `CONTENT`.
     """
     features = compared.features(own.statistics)
-    values = {} if tracked is None else {name: tracked[name].to_numpy(float) for name in ADHERENCE}
 
     def mean(name: str) -> Callable[[np.ndarray], float]:
-        return lambda rows: float(np.nanmean(values[name][rows]))
+        return lambda rows: float(np.nanmean(judged[name][rows]))
 
     figures: dict[str, Callable[[np.ndarray], float]] = {
         "frechet": lambda rows: frechet_distance(features[rows], compared.real_features),
-        **{name: mean(name) for name in values},
+        **{name: mean(name) for name in judged},
         "smoothness": lambda rows: distance_from_real(own.roughness[rows], compared.real.roughness),
         "sharpness": lambda rows: distance_from_real(own.sharpness[rows], compared.real.sharpness),
         "distance": lambda rows: float(away[rows].mean()),

@@ -24,6 +24,7 @@ matplotlib.use("Agg")
 PANELS = {
     "frechet": "Frechet distance",
     "adherence": "adherence to the prompt",
+    "clip_score": "likeness of frames and prompt",
     "distance": "distance from the exact sample",
     "smoothness": "distance of smoothness",
     "sharpness": "distance of sharpness",

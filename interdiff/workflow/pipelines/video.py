@@ -77,6 +77,9 @@ class ReportSettings(Section):
     ablations: list[Name] = Field([], description="variants of interpolator_ablations.csv, beside the reference")
     methods: list[Name] = Field([BASE], min_length=1, description="variants of metrics.csv, in this order")
     exact: Name = Field(BASE, description="the teacher at its best, from which `distance` is measured, one of them")
+    clip: str | None = Field(
+        None, description="folder of a CLIP in transformers' layout, whose figures of clips metrics.csv then has"
+    )
     against: Name = Field(BASE, description="the one that the others are compared with, one of them")
     tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
     selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")

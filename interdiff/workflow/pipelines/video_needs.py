@@ -18,6 +18,8 @@ FUSED = 1.25
 SHOWN, LARGER, LARGEST = 6, 4, 128**2
 """Clips of each method in pictures, pixels there per pixel, and the pixels of a frame that are left of more."""
 SEEN_TOGETHER = 20
+CLIP = 3e9
+"""Bytes of a large CLIP and of the frames that it looks at."""
 SMALL_STEP = 0.05
 """Seconds of a step of a small network."""
 
@@ -180,6 +182,10 @@ class VideoNeeds(DataNeeds):
             gpu=self._codec() + 3 * FP32 * self._clip.video,
             seconds=clips * (1 + self._codec_seconds()),
         )
+
+    def content(self) -> Need:
+        seen, looks = self.adherence(), 0.01 * (1 + 4 * (self._clip.frames - 1))
+        return Need(seen.host + CLIP, seen.gpu + CLIP, seen.seconds + looks * self.own.sampling.clips)
 
     def metrics(self) -> Need:
         """Two methods' clips as they are stored, and what is computed of one."""

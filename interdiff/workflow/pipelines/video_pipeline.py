@@ -153,6 +153,9 @@ class VideoPipeline(VideoDataPipeline):
     def adherence(self, wildcards: Any) -> Mapping[str, Any]:
         return self.codec_use
 
+    def content(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.codec_use
+
     def metrics(self, wildcards: Any) -> Mapping[str, Any]:
         methods = self.reported.methods
         return {

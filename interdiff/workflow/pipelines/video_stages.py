@@ -161,6 +161,12 @@ class AdherenceStageSettings(Section):
     codec: CodecUse = Field(description="the codec")
 
 
+class ContentStageSettings(Section):
+    """What the CLIP that looks at clips is told."""
+
+    codec: CodecUse = Field(description="the codec")
+
+
 class MetricsStageSettings(Section):
     """What the comparison of methods is told."""
 

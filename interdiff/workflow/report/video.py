@@ -18,7 +18,8 @@ SECTIONS: Sections = {
             "metrics.csv": "The same prompts and noise for all methods; mean ± standard error over prompts, from metrics.csv. "
             "frechet: Frechet distance from real clips on fixed features (principal components of what is where, what moves, "
             "how sharp and how lively it is, in latents); adherence: share of what prompts ask for that a tracker "
-            "finds in decoded frames; smoothness, sharpness: Wasserstein distances of their distributions from real clips'; "
+            "finds in decoded frames; clip_score: mean cosine of frames and prompt, by a CLIP; smoothness, "
+            "sharpness: Wasserstein distances of their distributions from real clips'; "
             "distance: root mean squared distance from the exact sample of the same noise. full_step_units: arithmetic in "
             "passes of the backbone over all frames; guidance counts two, look and interpolator are included.",
             "cost.png": "Quality against cost in full steps (log axis), with standard errors. The line joins the backbone's.",
@@ -90,7 +91,8 @@ def in_brief(interpolators: pd.DataFrame) -> pd.DataFrame:
 
 def methods_in_brief(metrics: pd.DataFrame) -> pd.DataFrame:
     """metrics.csv with each figure and its standard error in one cell."""
-    figures = ("frechet", "adherence", "smoothness", "sharpness", "distance")
+    judged = [name for name in ("adherence", "clip_score") if metrics[name].notna().any()]
+    figures = ("frechet", *judged, "smoothness", "sharpness", "distance")
     costs = ("full_step_units", "full_step_seconds", "flops", "seconds")
     return _with_errors(metrics, figures)[["method", "steps", "k", "n", *figures, *costs]]
 
