@@ -88,9 +88,13 @@ def test_each_layout_has_its_own_horizon(windows):
     assert free_cells_of(data) == {"umaze": 7, "medium": 26}
 
 
-def test_a_layout_without_a_horizon_is_named(streams):
-    with pytest.raises(InputError, match="horizon: no number of steps for medium"):
-        prepare(streams, mode="windows", horizon={"umaze": 30})
+def test_a_layout_without_a_horizon_takes_that_of_the_map_nearest_in_size(streams):
+    splits, _ = prepare(streams, mode="windows", horizon={"umaze": 30, "large": 60})
+    steps = np.round(splits["train"]["duration"] * 100)
+    assert {name: set(steps[splits["train"]["layout"] == n]) for n, name in enumerate(("umaze", "medium"))} == {
+        "umaze": {30},
+        "medium": {30},
+    }
 
 
 def test_windows_are_the_rows_of_the_stream(windows, streams):
@@ -199,8 +203,10 @@ def test_evaluations_are_tokens_times_steps():
     assert [evaluations(full, umaze), evaluations(full, medium)] == [2 * 16, 3 * 31]
     assert evaluations(hierarchical, medium) == 3 * 5 + 2 * 4 * 16
     assert evaluations(FullSequencePlanner(window_model(), 1), umaze) == 16
-    with pytest.raises(InputError, match="no number of denoising steps for layout medium"):
-        evaluations(FullSequencePlanner(window_model(), {"umaze": 2}), medium)
+    # A layout without a number takes that of the map nearest in size.
+    assert evaluations(FullSequencePlanner(window_model(), {"umaze": 2}), medium) == 2 * 31
+    with pytest.raises(InputError, match=r"no number for layout 'medium' or a map of D4RL's among mine"):
+        evaluations(FullSequencePlanner(window_model(), {"mine": 2}), medium)
 
 
 def test_an_unseen_layout_takes_the_horizon_of_the_nearest_in_size():

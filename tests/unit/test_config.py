@@ -13,7 +13,7 @@ from interdiff.workflow.variants import merge
 
 ROOM = "####\\#OO#\\#OO#\\####"
 
-FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"medium": 2}}}}}
+FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"mine": 2}}}}}
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"medium": 2}}}
         ),
         (
             {"maze": {"variants": {"full_sequence": {"data": {"layouts": ["umaze"]}}}, **FEW_STEPS}},
-            r"maze\.report\.baselines\.full_sequence\.steps: no number for layout 'umaze'",
+            r"maze\.report\.baselines\.full_sequence\.steps: no number for layout 'umaze' or a map of D4RL",
         ),
         (
             {"maze": {"variants": {"hierarchical": {}}}},

@@ -21,7 +21,7 @@ from interdiff.maze.baselines.settings import BaselinesSettings
 from interdiff.maze.baselines.window_diffusion import SegmentDenoiser, WindowDenoiser, fill_segments, sample_windows
 from interdiff.maze.planner.conditions import condition_of
 from interdiff.maze.planner.networks import Condition
-from interdiff.maze.world.layouts import OFFSET, Layout
+from interdiff.maze.world.layouts import OFFSET, Layout, number_for
 from interdiff.maze.world.tracker import Reference
 from interdiff.two_phase.interpolation import interpolate, place_keyframes
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
@@ -51,7 +51,9 @@ def sampled(
     own = trained_layout(model, layout)
     device = next(model.parameters()).device
     condition = condition_of(layout, states, goals, model.grid, SDF_RESOLUTION, device)
-    return condition, sample_windows(model, scheduler, condition, own, _steps(steps, own), generator)
+    return condition, sample_windows(
+        model, scheduler, condition, own, number_for(steps, own, model.free_cells[own]), generator
+    )
 
 
 def references(world_btc: Tensor) -> list[Reference]:
@@ -145,14 +147,6 @@ def _every_step(world_bkc: Tensor, interval: int) -> Tensor:
     frames = (count - 1) * interval + 1
     indices = torch.arange(0, frames, interval, device=world_bkc.device).expand(batch, -1)
     return interpolate(*place_keyframes(world_bkc, indices, frames))
-
-
-def _steps(steps: Steps, layout: str) -> int:
-    if isinstance(steps, int):
-        return steps
-    if layout not in steps:
-        raise InputError(f"steps: no number of denoising steps for layout {layout}; expected one of {', '.join(steps)}")
-    return steps[layout]
 
 
 def _parameters(model: nn.Module) -> int:

@@ -31,7 +31,7 @@ class FullSequenceSettings(Section):
     variant: Name = Field("full_sequence", description="variant whose network plans")
     steps: Count | dict[Name, Count] = Field(
         {"umaze": 64, "medium": 256, "large": 256},
-        description="denoising steps, one number or one per layout",
+        description="denoising steps, one number or some by layout; others take that of the D4RL map nearest in size",
     )
 
 

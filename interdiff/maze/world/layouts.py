@@ -8,6 +8,7 @@ runs along rows, y along columns.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,22 @@ def load_layout(map_or_name: str, name: str | None = None) -> Layout:
     if _WALL not in map_or_name:
         raise InputError(f"map {map_or_name!r}: expected an ASCII map of '#' and 'O', or one of {', '.join(MAPS)}")
     return parse_layout(name or "custom", map_or_name)
+
+
+def number_for(numbers: int | Mapping[str, int], name: str, free_cells: int) -> int:
+    """One number for all layouts, or that of a layout by its name, else of the D4RL map nearest in number of free cells.
+
+    Raises:
+        InputError: there is none of these.
+    """
+    if isinstance(numbers, int):
+        return numbers
+    if name in numbers:
+        return numbers[name]
+    away = {known: abs(len(load_layout(known).free_cells) - free_cells) for known in numbers if known in MAPS}
+    if not away:
+        raise InputError(f"no number for layout {name!r} or a map of D4RL's among {', '.join(numbers)}")
+    return numbers[min(away, key=lambda known: (away[known], known))]
 
 
 def parse_layout(name: str, ascii_map: str, connected: bool = True) -> Layout:

@@ -17,7 +17,7 @@ import numpy as np
 from interdiff.errors import InputError
 from interdiff.maze.world.collisions import piece_collisions
 from interdiff.maze.world.d4rl import Stream
-from interdiff.maze.world.layouts import OFFSET, Layout, occupancy, signed_distance
+from interdiff.maze.world.layouts import OFFSET, Layout, number_for, occupancy, signed_distance
 from interdiff.maze.world.splits import held_out
 
 SPLITS = ("train", "val", "test")
@@ -112,7 +112,7 @@ def prepare(
     layouts [L] str; occupancy [L, G, G] uint8; sdf [L, R, R] in units, R = G * sdf_resolution; simulated [L] bool:
     whether the ball moved as in our simulator; flip_y bool; grid int. N is ordered by layout and time. With `flip_y`
     all of it is mirrored along y. `mode` is "segments" (goal to goal, `min_steps` or longer) or "windows" (of `horizon`
-    steps, one number or one for each layout by its name, every `stride` rows). The splits are shares of every layout's
+    steps, one number or some by layout as in `number_for`, every `stride` rows). The splits are shares of every layout's
     time blocks, or with `hold_out` "mazes" of the layouts.
     Sequences that leave their map's free space or end farther than `reach` from their target are dropped. Raises
     InputError where a split is empty or more than `left_out_fraction` of a layout's sequences are dropped so.
@@ -120,9 +120,6 @@ def prepare(
     if mode not in ("segments", "windows"):
         raise InputError(f"mode={mode!r}: expected 'segments' or 'windows'")
     layouts = [layout for layout, _ in streams]
-    steps = dict(horizon) if isinstance(horizon, Mapping) else {layout.name: horizon for layout in layouts}
-    if mode == "windows" and (missing := [layout.name for layout in layouts if layout.name not in steps]):
-        raise InputError(f"horizon: no number of steps for {', '.join(missing)}")
     grid = max(max(layout.walls.shape) for layout in layouts)
     if hold_out == "mazes":
         splits_of = block_splits(len(streams), val_fraction, test_fraction, seed)[:, None]
@@ -132,7 +129,7 @@ def prepare(
     counts: dict[str, dict[str, int]] = {}
     for number, (layout, stream) in enumerate(streams):
         if mode == "windows":
-            spans = window_spans(stream, steps[layout.name], stride, cross_goals)
+            spans = window_spans(stream, number_for(horizon, layout.name, len(layout.free_cells)), stride, cross_goals)
         else:
             spans = segment_spans(stream, min_steps, reach)
         part, counts[layout.name] = _sequences(layout, stream, spans, frames, grid, splits_of[number])

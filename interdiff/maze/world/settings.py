@@ -91,7 +91,8 @@ class DataSettings(Section):
         "segments", description="goal-to-goal segments resampled to T, or windows of fixed horizon"
     )
     horizon: Count | dict[Name, Count] = Field(
-        128, description="steps per window, one number or one per layout (mode windows)"
+        128,
+        description="steps per window (windows), one number or some by layout; others: that of the D4RL map nearest in size",
     )
     stride: Count = Field(16, description="steps from one window to the next (mode windows)")
     cross_goals: bool = Field(False, description="allow windows that cross a change of goal (mode windows)")
@@ -113,14 +114,6 @@ class DataSettings(Section):
     )
     flip_y: bool = Field(False, description="mirror everything along y")
     sdf_resolution: Count = Field(8, description="signed-distance samples per cell and axis")
-
-    @model_validator(mode="after")
-    def _horizons(self) -> DataSettings:
-        if self.mode == "windows" and isinstance(self.horizon, dict):
-            for layout in self.layouts:
-                if layout not in self.horizon:
-                    raise ValueError(f"horizon: no number of steps for layout {layout!r}")
-        return self
 
     @model_validator(mode="after")
     def _some_to_train_on(self) -> DataSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,7 @@ from interdiff.maze.planner.settings import (
     SegmentCostSettings,
     SelectorSettings,
 )
-from interdiff.maze.world.layouts import MAPS, load_layout
+from interdiff.maze.world.layouts import MAPS, load_layout, number_for
 from interdiff.maze.world.settings import DataSettings, LayoutSettings, RandomMapsSettings
 from interdiff.settings import BASE, Count, Name, Section
 from interdiff.workflow.variants import Node, WithVariants, resolve
@@ -221,14 +221,26 @@ class MazeConfig(WithVariants):
         baselines = self.report.baselines
         for key in ("full_sequence", "few_steps", "hierarchical"):
             variant, steps = getattr(baselines, key).variant, getattr(baselines, key).steps
-            for layout in settings[variant]["data"]["layouts"] if variant in settings else []:
-                if isinstance(steps, dict) and layout not in steps:
-                    raise InputError(f"report.baselines.{key}.steps: no number for layout {layout!r}")
+            if variant in settings:
+                self._check_numbers(f"report.baselines.{key}.steps", steps, settings[variant]["data"]["layouts"])
+        for variant, own in settings.items():
+            if own["data"]["mode"] == "windows":
+                self._check_numbers(f"variants.{variant}.data.horizon", own["data"]["horizon"], own["data"]["layouts"])
         high = settings.get(baselines.hierarchical.variant)
         if high and high["window_diffusion"]["interval"] != high["segment_fill"]["interval"]:
             raise InputError(
                 f"variants.{baselines.hierarchical.variant}.segment_fill.interval: expected that of window_diffusion"
             )
+
+    def _check_numbers(self, key: str, numbers: int | Mapping[str, int], layouts: Sequence[str]) -> None:
+        """That each layout, a single maze, has a number or takes one."""
+        for name in layouts:
+            drawn = self.layouts[name].map
+            try:
+                if isinstance(drawn, str):
+                    number_for(numbers, name, len(load_layout(drawn, name).free_cells))
+            except InputError as error:
+                raise InputError(f"{key}: {error}") from error
 
     def _check_task(self, task: str, name: str) -> None:
         key, drawn = f"report.rollouts.tasks.{task}", self.map_of(name)
