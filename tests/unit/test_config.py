@@ -269,4 +269,6 @@ def test_shipped_configurations_are_valid(path):
     values = yaml.safe_load((root / "config.yaml").read_text())
     if path != "config.yaml":
         values = merge(values, yaml.safe_load((root / path).read_text()))
-    assert isinstance(load_config(values), Config)
+    loaded = load_config(values)
+    # Jobs are told every key of their settings, those that have their default too.
+    assert Config.model_validate_json(loaded.model_dump_json()) == loaded

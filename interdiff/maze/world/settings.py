@@ -73,7 +73,9 @@ class LayoutSettings(Section):
 
     @model_validator(mode="after")
     def _about_source(self) -> LayoutSettings:
-        if self.source is None and self.model_fields_set & {"dt", "origin"}:
+        # By value: what a job is told names every key.
+        own = LayoutSettings.model_fields
+        if self.source is None and any(getattr(self, key) != own[key].default for key in ("dt", "origin")):
             raise ValueError("dt and origin are about source, which is null: what is simulated has its own")
         return self
 
