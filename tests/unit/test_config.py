@@ -245,6 +245,15 @@ def test_bad_values_name_their_key(values, message):
         load_config(values)
 
 
+def test_what_stages_are_told_is_valid_again():
+    """They check it themselves, with every key of it given."""
+    maze = load_config({}).maze
+    for section in (*maze.layouts.values(), maze.base, maze.report.rollouts, maze.report.unseen):
+        assert type(section).model_validate(section.model_dump()) == section
+    with pytest.raises(InputError, match=r"layouts\.umaze: dt and origin are about source, which is null"):
+        load_config({"maze": {"layouts": {"umaze": {"map": "umaze", "dt": 0.02}}}})
+
+
 def test_every_problem_is_listed():
     with pytest.raises(InputError, match=r"results: .*; maze\.base\.anchors\.seed: "):
         load_config({"results": 1, "maze": {"base": {"anchors": {"seed": -1}}}})
