@@ -23,6 +23,7 @@ def save_checkpoint(
     model: nn.Module | Mapping[str, Tensor],
     config: Mapping[str, Any],
     history: Iterable[Mapping[str, Any]],
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write a checkpoint's weights, configuration and history.
 
@@ -31,6 +32,7 @@ def save_checkpoint(
         model: a module, or the tensors of one that are worth keeping.
         config: `{"kind": str, "model": {...}}`, enough to rebuild the module.
         history: logged rows, one mapping per row.
+        metadata: one text by its name, for other programs that read the weights' file.
 
     Raises:
         InputError: the disk is full, or `config` has other keys.
@@ -42,7 +44,7 @@ def save_checkpoint(
     weights = model.state_dict() if isinstance(model, nn.Module) else model
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
     with atomic_path(outputs["model"]) as temporary:
-        save_file(tensors, temporary, {"format": "pt"})
+        save_file(tensors, temporary, dict(metadata or {"format": "pt"}))
     write_json(outputs["config"], dict(config))
     write_csv(outputs["history"], history)
 

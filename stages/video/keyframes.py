@@ -3,11 +3,10 @@
 import torch
 
 from interdiff.files import load_arrays
-from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.training import Objective
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.losses import flow_matching_loss
-from interdiff.video.backbone.tuning import learned, tuned, tuned_config
+from interdiff.video.backbone.tuning import save_tuned, tuned
 from interdiff.video.data.batches import TrainingClips, load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.planner.keyframes import best_keyframes
@@ -33,8 +32,7 @@ def main(stage: Stage) -> None:
     model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.tuning)
     frames = ChosenFrames(clips, best, negative, settings)
     model, history = train_network(stage, model, Objective(frames.draw, flow_matching_loss))
-    config = {"kind": "keyframes", "model": tuned_config(settings.tuning)}
-    save_checkpoint(stage.outputs, learned(model), config, history)
+    save_tuned(stage.outputs, "keyframes", model, settings.tuning, history)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
 import torch
 
 from interdiff.files import load_arrays
-from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.training import Objective
 from interdiff.video.backbone.backbone import load_backbone
-from interdiff.video.backbone.tuning import learned, tuned, tuned_config
+from interdiff.video.backbone.tuning import save_tuned, tuned
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.loading import load_interpolator
@@ -33,8 +32,7 @@ def main(stage: Stage) -> None:
     masks = nested_masks(cost, settings.refiner.levels, settings.max_gap_factor)
     filled = FilledClips(clips, masks, interpolator, settings.refiner)
     model, history = train_network(stage, model, Objective(filled.draw, refiner_loss))
-    config = {"kind": "refiner", "model": tuned_config(settings.refiner.tuning)}
-    save_checkpoint(stage.outputs, learned(model), config, history)
+    save_tuned(stage.outputs, "refiner", model, settings.refiner.tuning, history)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from interdiff.errors import InputError
-from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
+from interdiff.learning.checkpoints import CONFIG, MODEL
 from interdiff.learning.flops import counted_flops
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.settings import TuningSettings
-from interdiff.video.backbone.tuning import learned, load_tuned, tuned, tuned_config
+from interdiff.video.backbone.tuning import learned, load_tuned, save_tuned, tuned
 from interdiff.video.backbone.wan import WAN_1_3B, WanDenoiser, load_wan
 
 TINY = {
@@ -171,7 +171,7 @@ def test_what_is_made_of_a_backbone_in_bf16_samples_as_it_does(stock, inputs, tm
     settings = TuningSettings(kind=kind, rank=2)
     model = tuned(backbone, settings)
     files = {"model": tmp_path / MODEL, "config": tmp_path / CONFIG, "history": tmp_path / "history.csv"}
-    save_checkpoint(files, learned(model), {"kind": "keyframes", "model": dict(tuned_config(settings))}, [])
+    save_tuned(files, "keyframes", model, settings, [])
     loaded = load_tuned(tmp_path, "keyframes", backbone)
     types = {name: parameter.dtype for name, parameter in loaded.named_parameters() if "lora_" not in name}
     assert list(types.values()) == [parameter.dtype for parameter in backbone.parameters()]
@@ -190,7 +190,7 @@ def test_low_rank_changes_are_part_of_the_weights_that_sample(stock, inputs, tmp
     for parameter in learned(model).values():
         torch.nn.init.normal_(parameter, std=0.4)
     files = {"model": tmp_path / MODEL, "config": tmp_path / CONFIG, "history": tmp_path / "history.csv"}
-    save_checkpoint(files, learned(model), {"kind": "keyframes", "model": dict(tuned_config(settings))}, [])
+    save_tuned(files, "keyframes", model, settings, [])
     loaded = load_tuned(tmp_path, "keyframes", backbone)
     assert {name: p.dtype for name, p in loaded.named_parameters()} == {
         name: p.dtype for name, p in backbone.named_parameters()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from peft import LoraConfig
-from peft.tuners.lora import LoraLayer
-from torch import Tensor
+from torch import Tensor, nn
 
-from interdiff.learning.checkpoints import CONFIG, MODEL, load_weights, model_config
+from interdiff.errors import InputError
+from interdiff.learning.checkpoints import CONFIG, MODEL, load_weights, model_config, save_checkpoint
 from interdiff.settings import validated
+from interdiff.video.backbone.lora import Change, add_lora, lora_metadata, read_lora
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.wan import WanDenoiser
 
@@ -25,6 +24,9 @@ def tuned(backbone: WanDenoiser, settings: TuningSettings) -> WanDenoiser:
     """A copy of the backbone, of which what the settings name learns; at first it answers as the backbone does."""
     model = copy.deepcopy(backbone)
     if settings.kind == "lora":
+        # Here, since sampling does without it.
+        from peft import LoraConfig
+
         model.requires_grad_(False)
         targets = LoraConfig(r=settings.rank, lora_alpha=settings.rank, target_modules=LORA_TARGETS)
         model.transformer.add_adapter(targets)
@@ -43,9 +45,19 @@ def learned(model: WanDenoiser) -> dict[str, Tensor]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def tuned_config(settings: TuningSettings) -> Mapping[str, Any]:
-    """What a checkpoint says of how its tensors fit on the backbone."""
-    return settings.model_dump(include={"kind", "rank"} if settings.kind == "lora" else {"kind"})
+def save_tuned(
+    outputs: Mapping[str, Path],
+    kind: str,
+    model: WanDenoiser,
+    settings: TuningSettings,
+    history: Iterable[Mapping[str, Any]],
+) -> None:
+    """A checkpoint of what differs from the backbone: all weights, or a LoRA under the names that diffusers loads."""
+    low_rank = settings.kind == "lora"
+    config = {"kind": kind, "model": settings.model_dump(include={"kind", "rank"} if low_rank else {"kind"})}
+    tensors = {name.replace(".default.", "."): tensor for name, tensor in learned(model).items()}
+    metadata = lora_metadata(settings.rank, LORA_TARGETS) if low_rank else None
+    save_checkpoint(outputs, tensors, config, history, metadata)
 
 
 def load_tuned(folder: Path, kind: str, backbone: WanDenoiser) -> WanDenoiser:
@@ -56,22 +68,26 @@ def load_tuned(folder: Path, kind: str, backbone: WanDenoiser) -> WanDenoiser:
     Raises:
         InputError: it is of another kind, or of a backbone of another size.
     """
-    model = tuned(backbone, validated(TuningSettings, model_config(folder / CONFIG, kind), str(folder / CONFIG)))
-    load_weights(folder / MODEL, model, learned(model))
-    _merge(model)
-    match_precision(model, backbone)
-    return model.requires_grad_(False).to(next(backbone.parameters()).device).eval()
+    settings = validated(TuningSettings, model_config(folder / CONFIG, kind), str(folder / CONFIG))
+    model = copy.deepcopy(backbone)
+    if settings.kind == "lora":
+        changes = read_lora(folder / MODEL)
+        _check_complete(changes, model.transformer, settings.rank, folder / MODEL)
+        add_lora(model.transformer, changes, folder / MODEL)
+    else:
+        load_weights(folder / MODEL, model.float(), dict(model.named_parameters()))
+        match_precision(model, backbone)
+    return model.requires_grad_(False).eval()
 
 
-@torch.no_grad()
-def _merge(model: WanDenoiser) -> None:
-    """Add low-rank changes to the weights that they change, in fp32, layer by layer, and take their layers away."""
-    layers: list[Any] = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    for layer in layers:
-        weight = layer.get_base_layer().weight
-        (change,) = map(layer.get_delta_weight, layer.active_adapters)
-        weight.copy_(weight.float() + change)
-    model.transformer.unload_lora()
+def _check_complete(changes: Mapping[str, Change], transformer: nn.Module, rank: int, path: Path) -> None:
+    """A checkpoint changes all layers that learn, by the rank that it says."""
+    endings = tuple(f".{target}" for target in LORA_TARGETS)
+    targets = {name for name, _ in transformer.named_modules() if name.endswith(endings)}
+    for layer in sorted(targets | changes.keys()):
+        found = changes[layer].rank if layer in changes else 0
+        if found != (rank if layer in targets else 0):
+            raise InputError(f"{path}: layer {layer!r} has rank {found}: a checkpoint of another configuration")
 
 
 def match_precision(model: WanDenoiser, backbone: WanDenoiser) -> None:
