@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CODE = sorted(path.relative_to(ROOT) for top in ("interdiff", "stages") for path in (ROOT / top).rglob("*.py"))
-DRAWS = Path("interdiff/learning/draws.py")
+DRAWS, CONSTANT = Path("interdiff/learning/draws.py"), Path("interdiff/learning/networks.py")
 COMPUTES = ("learning", "keyframes", "two_phase", "maze/planner", "maze/baselines", *(
     f"video/{folder}" for folder in ("backbone", "codec", "interpolators", "planner")
 ))  # fmt: skip
@@ -13,7 +13,7 @@ RANDOM = {"rand", "randn", "randint", "randperm", "multinomial", "normal", "bern
 RANDOM |= {f"{name}_like" for name in ("rand", "randn", "randint")}
 IN_PLACE = {"exponential_", "normal_", "uniform_", "random_", "bernoulli_", "cauchy_", "log_normal_", "geometric_"}
 FACTORIES = {"zeros", "ones", "empty", "full", "arange", "tensor", "linspace", "eye", "triu_indices", "tril_indices"}
-MOVED = {"to", "tolist", "item", "new_tensor"}
+MOVED = {"to", "tolist", "item"}
 
 
 def calls(path):
@@ -43,6 +43,10 @@ def moved(around):
     return any(isinstance(node, ast.Attribute) and node.attr in MOVED for node in around)
 
 
+def on_cpu(call):
+    return any(keyword.arg == "device" and ast.unparse(keyword.value) == "'cpu'" for keyword in call.keywords)
+
+
 def faults(path):
     computes = str(path.parent.relative_to(path.parts[0])).startswith(COMPUTES)
     for call, around in calls(path):
@@ -51,6 +55,9 @@ def faults(path):
             continue
         if (of_torch(call) and name in RANDOM) or name in IN_PLACE:
             yield f"{path}:{call.lineno}: torch.{name}: random numbers come from interdiff.learning.draws"
+        copied = of_torch(call) and name == "tensor" and not on_cpu(call)
+        if computes and path != CONSTANT and (name == "new_tensor" or copied) and not moved(around):
+            yield f"{path}:{call.lineno}: {name}: copied, and waited for, at every call; expected networks.constant"
         named = any(keyword.arg == "device" for keyword in call.keywords)
         if of_torch(call) and name in FACTORIES and computes and not (named or moved(around)):
             yield f"{path}:{call.lineno}: torch.{name}: expected a device"
@@ -66,6 +73,7 @@ def test_the_check_finds_what_it_looks_for(tmp_path, monkeypatch):
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_text(
         "import torch\nx = torch.zeros(3)\ny = torch.zeros(3).to(x)\nz = torch.zeros(3, device=x.device)\n"
-        "i = torch.multinomial(x, 1)\nz.normal_()\n"
+        "i = torch.multinomial(x, 1)\nz.normal_()\na = torch.tensor([1.0], device=x.device)\nb = x.new_tensor([1.0])\n"
+        "c = torch.tensor([1.0], device='cpu')\n"
     )
-    assert [fault.split(":")[1] for fault in faults(path)] == ["2", "5", "6"]
+    assert [fault.split(":")[1] for fault in faults(path)] == ["2", "5", "6", "7", "8"]

@@ -18,6 +18,7 @@ from interdiff.video.interpolators.methods.smooth import smooth
 from interdiff.video.interpolators.straightener import Straightened, Straightener
 from interdiff.video.interpolators.warping import warp
 
+CPU = torch.device("cpu")
 FLOW = {"channels": 4, "width": 16, "pair_blocks": 1, "time_blocks": 1, "gap_conditioning": True, "time_mask": True}
 FLOW |= {"cost_radius": 1, "cost_scale": 2, "residual": True, "scale": 2}
 SINKHORN = {"channels": 4, "width": 8, "token": 1, "radius": 2, "iterations": 10, "correlation": "multi"}
@@ -163,7 +164,7 @@ def test_rotation_about_the_middle():
     z[0, 0, 1, 2] = 1
     turned = rotated(z, 90)
     assert turned[0, 0].argmax() == 2 * 5 + 1
-    torch.testing.assert_close(turn_of_places(90) @ torch.tensor([0.0, -1.0]), torch.tensor([-1.0, 0.0]))
+    torch.testing.assert_close(turn_of_places(90, CPU) @ torch.tensor([0.0, -1.0]), torch.tensor([-1.0, 0.0]))
     torch.testing.assert_close(rotated(rotated(z, 90), -90), z, atol=1e-5, rtol=0)
 
 
@@ -266,14 +267,14 @@ def test_the_window_follows_a_turning_picture():
     first = textured((0, 0))
     last, misses = rotated(first, 20.0), {}
     places = torch.stack(torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="xy")) - 7.5
-    truth = torch.einsum("ij,jhw->ihw", turn_of_places(20.0), places) - places
+    truth = torch.einsum("ij,jhw->ihw", turn_of_places(20.0, CPU), places) - places
     for angles in ([0.0], [-20.0, 0.0, 20.0]):
         model = SinkhornInterpolator(**SINKHORN | {"width": 4, "radius": 1, "angles": angles})
         torch.nn.init.dirac_(model.project.weight)
         torch.nn.init.zeros_(model.project.bias)
         turn, _ = model.global_motion(first, last)
         misses[len(angles)] = (model.matches(first, last)[0][0] - truth).norm(dim=0)[3:13, 3:13].mean()
-    torch.testing.assert_close(turn[0], turn_of_places(20.0))
+    torch.testing.assert_close(turn[0], turn_of_places(20.0, CPU))
     assert misses[3] < 0.5 * misses[1]
 
 

@@ -13,6 +13,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from interdiff.learning import draws
+from interdiff.learning.networks import constant
 from interdiff.learning.processes import share
 from interdiff.maze.baselines.window_diffusion import (
     SegmentDenoiser,
@@ -75,7 +76,8 @@ class BetweenStates:
     def draw(self, generator: torch.Generator, progress: float) -> KeyframeBatch:
         """Rows, places in their windows, noise levels and noise."""
         data, model = self.data, self.model
-        steps_of_layout = torch.tensor([float(self.horizons[name]) for name in data.layouts], device=data.device)
+        horizons = tuple(float(self.horizons[name]) for name in data.layouts)
+        steps_of_layout = constant(horizons, torch.float32, data.device)
         steps = torch.arange(model.frames, device=data.device)
         rows = data.random_rows(self.batch_size, generator)
         horizon = steps_of_layout[data.layout[rows]][:, None]

@@ -9,13 +9,13 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from interdiff.learning.networks import Context, FourierFeatures, Transformer, mlp
+from interdiff.learning.networks import Context, FourierFeatures, Transformer, constant, mlp
 from interdiff.learning.precision import full_precision
 from interdiff.maze.world.layouts import far
 
 STATE_CHANNELS = 4
 # Sequences hold positions in [0, 1] and d position / d tau; networks see them with a spread of about one.
-STATE_SCALE = (5.0, 5.0, 1.5, 1.5)
+STATE_MIDDLE, STATE_SCALE = (0.5, 0.5, 0.0, 0.0), (5.0, 5.0, 1.5, 1.5)
 TOP_SPEED = 5.0
 CELLS_PER_TOKEN = 2
 POSITION_OCTAVES = 6
@@ -47,14 +47,14 @@ class Condition:
 
 def to_network(x: Tensor) -> Tensor:
     """States [..., 4] in normalised units -> the networks' units."""
-    scale = torch.tensor(STATE_SCALE, dtype=x.dtype, device=x.device)
-    return (x - x.new_tensor([0.5, 0.5, 0.0, 0.0])) * scale
+    middle, scale = (constant(values, x.dtype, x.device) for values in (STATE_MIDDLE, STATE_SCALE))
+    return (x - middle) * scale
 
 
 def from_network(z: Tensor) -> Tensor:
     """Inverse of `to_network`."""
-    scale = torch.tensor(STATE_SCALE, dtype=z.dtype, device=z.device)
-    return z / scale + z.new_tensor([0.5, 0.5, 0.0, 0.0])
+    middle, scale = (constant(values, z.dtype, z.device) for values in (STATE_MIDDLE, STATE_SCALE))
+    return z / scale + middle
 
 
 @full_precision

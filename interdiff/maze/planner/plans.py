@@ -126,5 +126,5 @@ def plan_milliseconds(planner: Planner, data: Prepared, masks: Masks, generator:
 
 
 def _single(data: Prepared, masks: Masks, row: int) -> tuple[Prepared, Masks]:
-    rows = torch.tensor([row], device=data.states.device)
+    rows = torch.full((1,), row, device=data.states.device)
     return data.subset(rows), masks.subset(rows.numpy(force=True))

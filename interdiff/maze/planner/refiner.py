@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interdiff.learning.checkpoints import load_checkpoint
-from interdiff.learning.networks import FourierFeatures, mlp, zero
+from interdiff.learning.networks import FourierFeatures, constant, mlp, zero
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import (
     POSITION_OCTAVES,
@@ -89,7 +89,7 @@ class Refiner(nn.Module):
         encoded = encoded or self.backbone.encode(condition)
         hidden = self.norm(self.backbone(self.embed(tokens) + self.position, times, encoded, modulation))
         change = rearrange(self.head(hidden), "b n (f c) -> b (n f) c", f=self.frames_per_token)
-        return x_btc + change / x_btc.new_tensor(STATE_SCALE)
+        return x_btc + change / constant(STATE_SCALE, x_btc.dtype, x_btc.device)
 
 
 def load_refiner(folder: Path, data: Prepared) -> Refiner:
@@ -100,7 +100,7 @@ def load_refiner(folder: Path, data: Prepared) -> Refiner:
 def project_out_of_walls(x_btc: Tensor, condition: Condition, margin: float = 0.05, steps: int = 3) -> Tensor:
     """The geometric alternative to a refiner: points closer than `margin` cells to a wall move along the SDF's gradient."""
     step = 0.02
-    offsets = step * torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], device=x_btc.device)
+    offsets = step * constant((1.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0, -1.0), torch.float32, x_btc.device).view(4, 2)
     positions, rest = x_btc[..., :2], x_btc[..., 2:]
     for _ in range(steps):
         around = (positions[:, :, None] + offsets / condition.cells).flatten(1, 2)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.predicted_cost import path_potentials
-from interdiff.learning.networks import last_linear, mlp, zero
+from interdiff.learning.networks import constant, last_linear, mlp, zero
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import ROUTE_WIDTH, Condition, Encoded, MapEncoder
 from interdiff.maze.planner.segment_cost import SegmentCostModel
@@ -72,8 +72,9 @@ class KeyframeSelector(SegmentCostModel):
 
     def at_level(self, encoded: Encoded, bias: Tensor | float, k: int) -> Tensor:
         """`forward` for an encoded condition."""
-        level = encoded.vector.new_tensor([k / self.frames, (k / self.frames) ** 0.5, 1 / k])
-        return self.queries(encoded, self.level(level), bias)
+        told = k / self.frames, (k / self.frames) ** 0.5, 1 / k
+        level = self.level(constant(told, encoded.vector.dtype, encoded.vector.device))
+        return self.queries(encoded, level, bias)
 
     def potentials(self, output_btc: Tensor, k: int) -> Tensor:
         """Segment potentials [B, T, T] for paths of K keyframes, -inf where the bound on gaps forbids a segment."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from interdiff.keyframes.predicted_cost import PairCosts
 from interdiff.learning.checkpoints import load_checkpoint
-from interdiff.learning.networks import FourierFeatures, Transformer, mlp
+from interdiff.learning.networks import FourierFeatures, Transformer, constant, mlp
 from interdiff.video.backbone.flow_matching import noisy
 
 
@@ -80,7 +80,7 @@ class VideoSegmentCost(nn.Module):
 
     def all_costs(self, embed_bld: Tensor, levels: Sequence[float]) -> np.ndarray:
         """Costs [B, T, T] float32, infinite where j <= i: weighted means over noise levels, of which 0 stands for latents."""
-        weights = level_weights(embed_bld.new_tensor(levels))
+        weights = level_weights(constant(tuple(levels), embed_bld.dtype, embed_bld.device))
         each = [self.costs.all(self(embed_bld, embed_bld.new_full((len(embed_bld),), level))) for level in levels]
         mean = (torch.stack(each, -1) * weights).sum(-1) / weights.sum()
         cost = mean.numpy(force=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.predicted_cost import PairCosts, path_potentials
+from interdiff.learning.networks import constant
 from interdiff.video.planner.segment_cost import FrameFeatures
 
 SCALE_RATE = 10.0
@@ -39,7 +40,8 @@ class VideoSelector(nn.Module):
     def forward(self, embed_bld: Tensor, k: int) -> Tensor:
         """Features [B, T, 2 H]."""
         share = k / self.network.frames
-        condition = embed_bld.new_tensor([share, math.sqrt(share)]).expand(len(embed_bld), -1)
+        told = constant((share, math.sqrt(share)), embed_bld.dtype, embed_bld.device)
+        condition = told.expand(len(embed_bld), -1)
         return self.network(embed_bld, condition)
 
     def potentials(self, features_btc: Tensor, seen_bij: Tensor | None, k: int) -> Tensor:

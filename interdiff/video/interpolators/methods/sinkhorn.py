@@ -17,6 +17,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.learning.networks import constant
 from interdiff.learning.precision import full_precision
 from interdiff.video.interpolators.interpolator import Between, blend
 from interdiff.video.interpolators.warping import warp
@@ -43,22 +44,19 @@ def phase_correlation(first: Tensor, last: Tensor, mode: Literal["mean", "multi"
     return shift.to(first.dtype), peak.to(first.dtype)
 
 
-def turn_of_places(degrees: float) -> Tensor:
+def turn_of_places(degrees: float, device: torch.device) -> Tensor:
     """Where `rotated` moves what is at a place (x, y) from the middle: [2, 2], to be multiplied with it."""
     angle = math.radians(degrees)
-    return torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]], device="cpu")
+    turn = math.cos(angle), math.sin(angle), -math.sin(angle), math.cos(angle)
+    return constant(turn, torch.float32, device).view(2, 2)
 
 
 def rotated(z: Tensor, degrees: float) -> Tensor:
     """z [N, C, H, W] turned about its middle; borders repeat."""
     angle = math.radians(degrees)
     height, width = z.shape[-2:]
-    turn = z.new_tensor(
-        [
-            [math.cos(angle), -math.sin(angle) * height / width, 0.0],
-            [math.sin(angle) * width / height, math.cos(angle), 0.0],
-        ]
-    )
+    across, down = -math.sin(angle) * height / width, math.sin(angle) * width / height
+    turn = constant((math.cos(angle), across, 0.0, down, math.cos(angle), 0.0), z.dtype, z.device).view(2, 3)
     grid = F.affine_grid(turn.expand(len(z), 2, 3), list(z.shape), align_corners=False)
     return F.grid_sample(z, grid, padding_mode="border", align_corners=False)
 
@@ -221,7 +219,7 @@ class SinkhornInterpolator(nn.Module):
 
     def global_motion(self, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
         """The turn [B, 2, 2] about the middle and the shift after it [B, 2], in latent places, best over all angles tried."""
-        turns = torch.stack([turn_of_places(angle) for angle in self.angles]).to(first)
+        turns = torch.stack([turn_of_places(angle, first.device) for angle in self.angles]).to(first)
         if self.correlation == "none":
             return torch.eye(2).to(first).expand(len(first), -1, -1), first.new_zeros(len(first), 2)
         scale = self.token if self.correlation_level == "token" else 1
