@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from interdiff.errors import InputError
+from interdiff.learning.checkpoints import CONFIG
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.codec.loading import load_codec
 from interdiff.video.data.batches import clip_noise
@@ -39,19 +40,21 @@ def imagine(config: Config, method: str, prompts: Sequence[str], seed: int) -> d
     variants, video = config.video.resolved(), config.video
     results, device = Path(config.results) / "video", torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
+    teacher = variants.section("backbone", method)
+
     def folder(stage: str) -> Path:
         if stage == "negative":
             return results
-        pretrained = variants.section("backbone", method)["pretrained"]
-        if stage == "backbone" and pretrained:
-            return Path(pretrained)
+        if stage == "backbone" and teacher["pretrained"]:
+            return Path(teacher["pretrained"])
         return results / stage / variants.owner(stage, method)
 
     settings = samples_settings(variants, method)
     clips = learned_clips(variants, "selector", method)
     oracle = None if settings.sampling.selector == SELECTED else folder("oracle") / f"{clips}.npz"
     data = ShardDataset(results / "index/test.npz", ["latent", "embed"])
-    sample = load_sampler(folder, data, oracle, load_backbone(folder("backbone"), device), settings)
+    backbone = load_backbone([folder("backbone") / CONFIG, *map(Path, filter(None, [teacher["lora"]]))], device)
+    sample = load_sampler(folder, data, oracle, backbone, settings)
     codec = load_codec(video.data.codec, Path(video.data.codec.folder or results / "codec"), device)
     noise = torch.stack([clip_noise(f"{seed}.{n}", data.shape("latent"), seed) for n in range(len(prompts))]).float()
     embed = load_text_encoder(video.data.text.folder, video.data.text.rows, device)(prompts).float()

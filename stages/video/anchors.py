@@ -29,7 +29,7 @@ def main(stage: Stage) -> None:
     known = sampled.source == "generated"
     data = ShardDataset(stage.path("index"), ["latent", "embed", *(["noise"] if known else [])])
     best = best_keyframes(load_arrays(stage.path("oracle")))
-    backbone = load_backbone(stage.folder("backbone"), stage.device)
+    backbone = load_backbone(stage.inputs["backbone"], stage.device)
     model = for_sampling(load_tuned(stage.folder("keyframes"), "keyframes", backbone), sampled.compile)
     rows = torch.tensor([data.number(key) for key in data.keys_in(settings.number)])
     own = {k: indices[rows] for k, indices in best.items()}

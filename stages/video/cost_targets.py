@@ -23,7 +23,7 @@ def main(stage: Stage) -> None:
     """
     settings: CostTargetsStageSettings = stage.settings
     data = ShardDataset(stage.path("index"), ["latent", "embed"])
-    model = load_backbone(stage.folder("backbone"), stage.device)
+    model = load_backbone(stage.inputs["backbone"], stage.device)
     rng, generator = stage.rng(), stage.generator()
     frames = torch.arange(data.shape("latent")[1], device=stage.device)
     longest = min(settings.longest, len(frames) - 1)

@@ -21,7 +21,7 @@ def main(stage: Stage) -> None:
     settings: GeneratedStageSettings = stage.settings
     sampled = settings.generated
     data = ShardDataset(stage.path("index"), ("latent", "embed", "prompt"))
-    model = for_sampling(load_backbone(stage.folder("backbone"), stage.device), sampled.compile)
+    model = for_sampling(load_backbone(stage.inputs["backbone"], stage.device), sampled.compile)
     guidance = Guidance(sampled.guidance, load_negative(stage.path("negative"), stage.device, data))
     keys = data.keys_in(settings.number)
     frames = torch.arange(data.shape("latent")[1], device=stage.device)

@@ -29,7 +29,7 @@ def main(stage: Stage) -> None:
     negative = load_negative(stage.path("negative"), stage.device, data)
     best = best_keyframes(load_arrays(stage.path("oracle")))
     torch.manual_seed(settings.training.seed)
-    model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.tuning)
+    model = tuned(load_backbone(stage.inputs["backbone"], stage.device), settings.tuning)
     frames = ChosenFrames(clips, best, negative, settings)
     model, history = train_network(stage, model, Objective(frames.draw, flow_matching_loss))
     save_tuned(stage.outputs, "keyframes", model, settings.tuning, history)

@@ -18,7 +18,7 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads the training split's `index` and the `backbone`; writes a checkpoint."""
     settings: PreviewSettings = stage.settings
-    backbone = load_backbone(stage.folder("backbone"), stage.device)
+    backbone = load_backbone(stage.inputs["backbone"], stage.device)
     clips = TrainingClips([ShardDataset(stage.path("index"), ["embed"])], settings.training, stage.device)
     shape = ShardDataset(stage.path("index"), ["latent"]).shape("latent")
     config = settings.model_dump(exclude={"training"})

@@ -28,7 +28,7 @@ def main(stage: Stage) -> None:
     cost = load_arrays(stage.path("oracle"))["cost"][[data.number(key) for key in anchors.keys]]
     interpolator = load_interpolator(stage.folder("interpolator"), stage.device)
     torch.manual_seed(settings.training.seed)
-    model = tuned(load_backbone(stage.folder("backbone"), stage.device), settings.refiner.tuning)
+    model = tuned(load_backbone(stage.inputs["backbone"], stage.device), settings.refiner.tuning)
     masks = nested_masks(cost, settings.refiner.levels, settings.max_gap_factor)
     filled = FilledClips(clips, masks, interpolator, settings.refiner)
     model, history = train_network(stage, model, Objective(filled.draw, refiner_loss))

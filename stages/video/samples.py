@@ -30,7 +30,7 @@ def main(stage: Stage) -> None:
     shape = data.shape("latent")
     noise = torch.stack([clip_noise(f"test/{key}", shape, settings.seed) for key in data.keys[:count]]).float()
     embed = data.batch("embed", range(count)).float()
-    backbone = load_backbone(stage.folder("backbone"), stage.device)
+    backbone = load_backbone(stage.inputs["backbone"], stage.device)
     oracle = stage.path("oracle") if "oracle" in stage.inputs else None
     sample = load_sampler(stage.folder, data, oracle, backbone, settings)
     parts: list[Sampled] = []

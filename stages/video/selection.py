@@ -34,7 +34,7 @@ def main(stage: Stage) -> None:
     settings: SelectionStageSettings = stage.settings
     preview = None
     if "preview" in stage.inputs:
-        preview = load_preview(stage.folder("preview"), load_backbone(stage.folder("backbone"), stage.device))
+        preview = load_preview(stage.folder("preview"), load_backbone(stage.inputs["backbone"], stage.device))
     segment_costs = {
         f"segment_cost_{name}": (load_video_segment_cost(path.parent, stage.device), levels)
         for name, path, levels in zip(

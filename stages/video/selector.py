@@ -40,7 +40,7 @@ def main(stage: Stage) -> None:
         labels = {k: torch.from_numpy(indices) for k, indices in best.items()}
     seen = None
     if settings.preview:
-        preview = load_preview(stage.folder("preview"), load_backbone(stage.folder("backbone"), stage.device))
+        preview = load_preview(stage.folder("preview"), load_backbone(stage.inputs["backbone"], stage.device))
         noisy = ShardDataset(stage.path("index"), ["noise", "embed"])
         seen = seen_costs_of(noisy, range(len(noisy)), preview).cpu()
     size = settings.network.model_dump(exclude={"features"})

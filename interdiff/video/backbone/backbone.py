@@ -5,6 +5,7 @@ B sequences, N tokens, D features.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 from interdiff.files import read_json
 from interdiff.learning.checkpoints import CONFIG, load_checkpoint
 from interdiff.learning.networks import zero
+from interdiff.video.backbone.lora import add_lora, read_lora
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.backbone.wan import WanDenoiser, load_wan
 from interdiff.video.codec.codec import CHANNELS
@@ -99,8 +101,16 @@ def _attend_nearby(transformer: WanTransformer3DModel) -> None:
             project.bias += NEARBY * fastest.repeat(heads)
 
 
-def load_backbone(folder: Path, device: torch.device) -> WanDenoiser:
-    """A checkpoint of the backbone stage, or a folder in diffusers' layout."""
+def load_backbone(files: Sequence[Path], device: torch.device) -> WanDenoiser:
+    """A checkpoint of the backbone stage, or a folder in diffusers' layout, and maybe a LoRA that is added to it.
+
+    files: of one folder; a last one from elsewhere is the LoRA.
+    """
+    folder, last = files[0].parent, files[-1]
     if "_class_name" in read_json(folder / CONFIG):
-        return load_wan(folder, device)
-    return load_checkpoint(folder, "backbone", lambda config: build_backbone(**config), device)
+        model = load_wan(folder, device)
+    else:
+        model = load_checkpoint(folder, "backbone", lambda config: build_backbone(**config), device)
+    if last.parent != folder:
+        add_lora(model.transformer, read_lora(last), last)
+    return model

@@ -37,6 +37,7 @@ PARTS = {
     "diff_b": "bias",
 }
 """What may follow a layer's name, and what of the change it is."""
+LOW_RANK = {"down", "up", "alpha"}
 PREFIXES = ("base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "lora_unet_")
 ORIGINAL = re.compile(r"self_attn|cross_attn|ffn[._]\d|(time|text)_embedding|time_projection|head[._]head")
 """What original Wan's layers have in their names, and diffusers' have not."""
@@ -184,3 +185,23 @@ def check_lora(model: nn.Module, changes: Mapping[str, Change], path: Path) -> N
 def _some(names: list[str], count: int) -> str:
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return f"{len(names)} of {count} names ({shown}) are"
+
+
+@torch.no_grad()
+def start_lora(transformer: nn.Module, changes: Mapping[str, Change], path: Path) -> None:
+    """Let the low-rank layers of a network that learns start from changes; ranks that these lack start at no change.
+
+    Raises:
+        InputError: they fit no such layer, are of another size or of a larger rank, or are not low-rank alone.
+    """
+    check_lora(transformer, changes, path)
+    learning: dict[str, Any] = {name: layer for name, layer in transformer.named_modules() if hasattr(layer, "lora_A")}
+    known = {name for name, change in changes.items() if change.parts.keys() <= LOW_RANK} & learning.keys()
+    if other := sorted(changes.keys() - known):
+        raise InputError(f"{path}: {_some(other, len(changes))} of what does not learn here; expected `backbone.lora`")
+    for name, change in changes.items():
+        (down,), (up,) = (list(layers.values()) for layers in (learning[name].lora_A, learning[name].lora_B))
+        if change.rank > len(down.weight):
+            raise InputError(f"{path}: layer {name!r} has rank {change.rank}; expected at most rank={len(down.weight)}")
+        down.weight[: change.rank] = change.parts["down"]
+        up.weight[:, : change.rank] = change.scale * change.parts["up"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -26,6 +27,9 @@ class BackboneSettings(Section):
     pretrained: PathText | None = Field(
         None, description="folder of a Wan transformer in diffusers' layout; null: one is trained here"
     )
+    lora: PathText | None = Field(
+        None, description="file of a LoRA that is added to it, in diffusers', peft's, ComfyUI's or kohya's names"
+    )
     transformer: TransformerSettings = Field(
         default_factory=TransformerSettings,
         description="size of the one trained here, or by which a pretrained one is estimated until its folder is there",
@@ -37,6 +41,14 @@ class BackboneSettings(Section):
     )
     frames_until: Fraction = Field(0.8, description="where that part ends; from there on all frames")
     training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
+
+    @model_validator(mode="after")
+    def _lora_of_one_that_is_loaded(self) -> BackboneSettings:
+        if self.lora and not self.pretrained:
+            raise ValueError("lora: expected null without pretrained, to which it is added")
+        if self.lora and self.pretrained and Path(self.lora).parent == Path(self.pretrained):
+            raise ValueError("lora: expected outside of the folder pretrained, whose weights are files beside it")
+        return self
 
 
 class GeneratedSettings(Section):
@@ -57,6 +69,9 @@ class TuningSettings(Section):
 
     kind: Literal["lora", "full"] = Field("full", description="low-rank changes of linear layers, or all weights")
     rank: Count = Field(8, description="of the changes (lora)")
+    start: PathText | None = Field(
+        None, description="file of a LoRA to start from, in diffusers', peft's, ComfyUI's or kohya's names"
+    )
     gradient_checkpointing: bool = Field(False, description="less memory, a third more arithmetic")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from interdiff.errors import InputError
 from interdiff.learning.checkpoints import CONFIG, MODEL, load_weights, model_config, save_checkpoint
 from interdiff.settings import validated
-from interdiff.video.backbone.lora import Change, add_lora, lora_metadata, read_lora
+from interdiff.video.backbone.lora import Change, add_lora, lora_metadata, read_lora, start_lora
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.wan import WanDenoiser
 
@@ -21,8 +21,14 @@ LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2
 
 
 def tuned(backbone: WanDenoiser, settings: TuningSettings) -> WanDenoiser:
-    """A copy of the backbone, of which what the settings name learns; at first it answers as the backbone does."""
-    model = copy.deepcopy(backbone)
+    """A copy of the backbone, of which what the settings name learns.
+
+    At first it answers as the backbone does, or, with `settings.start`, as the backbone with that LoRA.
+
+    Raises:
+        InputError: the LoRA does not fit the backbone, or what learns of it.
+    """
+    model, start = copy.deepcopy(backbone), Path(settings.start) if settings.start else None
     if settings.kind == "lora":
         # Here, since sampling does without it.
         from peft import LoraConfig
@@ -33,8 +39,12 @@ def tuned(backbone: WanDenoiser, settings: TuningSettings) -> WanDenoiser:
         # Of a backbone in bf16 they would be bf16 too, in which small steps and the moving average round to nothing.
         for parameter in learned(model).values():
             parameter.data = parameter.data.float()
+        if start:
+            start_lora(model.transformer, read_lora(start), start)
     else:
         model.float().requires_grad_(True)
+        if start:
+            add_lora(model.transformer, read_lora(start), start)
     if settings.gradient_checkpointing:
         model.transformer.enable_gradient_checkpointing()
     return model

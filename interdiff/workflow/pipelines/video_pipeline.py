@@ -39,17 +39,24 @@ class VideoPipeline(VideoDataPipeline):
         of = self.section("oracle", wildcards.variant)["of"] if stage == "oracle" else None
         return [*super().uses(stage, wildcards), *([("interpolator", of)] if of else [])]
 
+    def sources(self, stage: str, wildcards: Any) -> Sequence[str]:
+        """The LoRA that a phase starts from."""
+        start = self.section(stage, wildcards.variant)["tuning"]["start"] if stage in ("keyframes", "refiner") else None
+        return [start] if start else super().sources(stage, wildcards)
+
     def implementations(self, stage: str, wildcards: Any) -> list[str]:
         """Also what no setting chooses: what spreads the errors of anchors, and the report's contents."""
         fixed = {"refiner": "interdiff.two_phase.interpolators.linear", "report": "interdiff.workflow.report.video"}
         return sorted({*super().implementations(stage, wildcards), *([fixed[stage]] if stage in fixed else [])})
 
     def backbone_of(self, variant: str) -> list[str]:
-        """A variant's backbone: its checkpoint, or a folder of Wan in diffusers' layout."""
-        folder = self.section("backbone", variant)["pretrained"]
+        """A variant's backbone: its checkpoint, or a folder of Wan in diffusers' layout and a LoRA from elsewhere."""
+        backbone = self.section("backbone", variant)
+        folder, lora = backbone["pretrained"], backbone["lora"]
         if folder is None:
             return self.files("backbone", variant, *WEIGHTS)
-        return [f"{folder}/config.json", *sorted(str(path) for path in Path(folder).glob("*.safetensors"))]
+        weights = sorted(str(path) for path in Path(folder).glob("*.safetensors"))
+        return [f"{folder}/config.json", *weights, *([lora] if lora else [])]
 
     def clips_index(self, wildcards: Any) -> list[str]:
         """Input function: the index of a split's clips, or of those that the backbone made of its prompts."""
