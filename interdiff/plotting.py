@@ -20,10 +20,19 @@ if TYPE_CHECKING:
 
 
 def save_picture(figure: Figure, path: str | Path) -> None:
-    """Write a figure as a PNG, atomically, and close it."""
+    """Write a figure as a PNG, atomically, and close it; titles of panels do not touch."""
+    fit_titles(figure)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)
+
+
+def fit_titles(figure: Figure) -> None:
+    """Shrink titles that are wider than their panel, so that neighbours do not touch."""
+    for panel in figure.axes:
+        width = panel.title.get_window_extent().width
+        if width > (room := panel.get_window_extent().width):
+            panel.title.set_fontsize(panel.title.get_fontsize() * room / width)
 
 
 def training_curves(histories: Mapping[str, DataFrame], path: str | Path) -> None:

@@ -21,6 +21,7 @@ from interdiff.workflow.config import load_config
 from interdiff.workflow.pipelines.maze_pipeline import MazePipeline
 from interdiff.workflow.pipelines.pipeline import Pipeline
 from interdiff.workflow.pipelines.video_pipeline import VideoPipeline
+from interdiff.workflow.report.numbers import number
 from interdiff.workflow.tracking.connection import flat
 from interdiff.workflow.variants import difference
 from interdiff.workflow.why import Plan
@@ -76,7 +77,7 @@ def _figures(pipeline: Pipeline, variants: Sequence[str]) -> str:
             columns[name] = own.drop(columns=[label for label in LABELS if label in own]).mean(numeric_only=True)
     if not columns:
         return "No figures yet."
-    return pd.DataFrame(columns).dropna(how="all").to_string(float_format="{:.4g}".format)
+    return pd.DataFrame(columns).dropna(how="all").to_string(float_format=number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,9 +1,8 @@
 import numpy as np
-import pandas as pd
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.evaluation.ablations import compared, in_brief, plan_figures
+from interdiff.maze.evaluation.ablations import compared, plan_figures
 from interdiff.maze.world.layouts import load_layout, occupancy
 
 CELLS = 5
@@ -50,12 +49,3 @@ def test_other_sequences_cannot_be_compared():
     base = plan_figures(samples([FREE] * 4))
     with pytest.raises(InputError, match="not of the same held-out sequences"):
         list(compared(plan_figures(samples([FREE] * 4, rows=(4, 8, 4, 8))), base))
-
-
-def test_in_brief():
-    row = {"ablation": "k", "variant": "k4", "figure": "mse_refined", "mean": 0.0184, "se": 0.001}
-    row |= {"difference": -0.002, "difference_se": 0.0003}
-    table = pd.DataFrame([row | {"layout": "umaze"}, row | {"layout": "all"}])
-    assert in_brief(table).to_dict("records") == [
-        {"ablation": "k", "variant": "k4", "mse_refined": "0.018 ± 0.001 (-0.002 ± 0.0003)"}
-    ]

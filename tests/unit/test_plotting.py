@@ -1,8 +1,11 @@
+from itertools import pairwise
+
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
 from interdiff.errors import InputError
-from interdiff.plotting import training_curves
+from interdiff.plotting import save_picture, training_curves
 
 
 def test_curves_are_drawn_for_every_network(tmp_path):
@@ -12,3 +15,14 @@ def test_curves_are_drawn_for_every_network(tmp_path):
     with pytest.raises(InputError, match="history of refiner"):
         training_curves({"refiner": rows[:0]}, tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_titles_of_neighbours_do_not_touch(tmp_path):
+    figure, panels = plt.subplots(1, 3, figsize=(4, 1.5))
+    for panel in panels:
+        panel.set_title("full_sequence_few_steps")
+    panels[1].set_title("short")
+    save_picture(figure, tmp_path / "titles.png")
+    places = [panel.title.get_window_extent() for panel in panels]
+    assert all(left.x1 < right.x0 for left, right in pairwise(places))
+    assert panels[1].title.get_fontsize() == plt.rcParams["font.size"] * 1.2

@@ -10,7 +10,6 @@ import pytest
 from interdiff.files import write_csv, write_json
 from interdiff.workflow.manifest import Manifest, describe
 from interdiff.workflow.report.charts import bars, graph_svg
-from interdiff.workflow.report.page import number
 from interdiff.workflow.report.provenance import makers, rule_graph, topological
 
 ROOT = Path(__file__).parents[2]
@@ -57,10 +56,6 @@ def test_the_graph_has_an_arc_per_edge():
     assert "3 jobs" in drawn
 
 
-def test_numbers_are_short_and_missing_ones_empty():
-    assert [number(value) for value in (0.123456, 12345.6, None, float("nan"))] == ["0.123", "12346", "", ""]
-
-
 def test_equal_numbers_give_equal_bars():
     groups = {"large": {"base": (0.5, 0.25)}}
     assert bars(groups, ("before", "after"), "share") == bars(groups, ("before", "after"), "share")
@@ -79,7 +74,9 @@ def test_the_report_is_one_file_with_captions_and_origins(folder):
         "artifacts": {"maze/samples/base": artifact},
     }
     write_json(results / "maze/variants.json", record)
-    write_csv(results / "maze/selection.csv", [{"layout": "large", "k": 4, "selector": 1.25, "limit": "nan"}])
+    write_csv(
+        results / "maze/selection.csv", [{"layout": "large", "k": 4, "selector": 1.25, "limit": 1.0, "limit_se": 0.1}]
+    )
     paths = ["record=results/maze/variants.json", "selection=results/maze/selection.csv"]
     paths.append("pictures=results/maze/samples/base/large.png")
     command = [
@@ -102,3 +99,9 @@ def test_the_report_is_one_file_with_captions_and_origins(folder):
     assert "snakemake --force results/maze/samples/base/large.png" in html
     assert "12.5" in html
     assert "1.25" in html
+    (text,) = re.findall(r"<li>\n?(.*limit.*)</li>", html)
+    assert text.endswith("cost_ratio is worse (1.25 against 1.00 ± 0.10; +0.25 ± 0.10).")
+    assert html.index(text) < html.index("<h2")
+    columns = re.findall(r"<td class=\"words\">(\w+)</td>", html[html.index('id="columns"') :])
+    assert {"layout", "crossed_refined", "limit", "job_seconds"} <= set(columns)
+    assert "limit_se" not in columns

@@ -103,6 +103,16 @@ def test_contact_sheets_show_each_video_at_the_same_frames(tmp_path, video):
     assert (again[LABEL : LABEL + 64 : 2, 64:128:2] == video[4]).all()
 
 
+def test_long_names_are_broken_into_lines(video):
+    """A prompt that is wider than its row of frames."""
+    prompt = "a red circle moves up and then quickly to the right"
+    sheet = contact_sheet({prompt: video}, [0, 4], scale=2)
+    lines = (sheet.height - 64) // LABEL
+    assert lines > 1
+    assert sheet.size == (2 * 64, 64 + LABEL * lines)
+    assert (np.asarray(sheet)[: LABEL * lines, -2:] == 255).all(), "nothing is cut off"
+
+
 def test_gifs_hold_every_frame(tmp_path, video):
     write_gif(tmp_path / "clip.gif", video, scale=2)
     with Image.open(tmp_path / "clip.gif") as picture:

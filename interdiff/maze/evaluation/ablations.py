@@ -65,12 +65,3 @@ def _mean(values: np.ndarray) -> tuple[float, float]:
     """Mean and its standard error; of one value, which has none, nan."""
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return float(values.mean()), float(error)
-
-
-def in_brief(ablations: pd.DataFrame) -> pd.DataFrame:
-    """ablations.csv -> a row per ablation and variant, over all layouts: "mean ± se (difference ± se)" per figure."""
-    rows = ablations[ablations["layout"] == ALL]
-    texts = [rows[key].map("{:.2g}".format) for key in ("mean", "se", "difference", "difference_se")]
-    cells = texts[0] + " ± " + texts[1] + " (" + texts[2] + " ± " + texts[3] + ")"
-    variants = rows.assign(cell=cells).set_index("figure").groupby(["ablation", "variant"], sort=False)
-    return pd.DataFrame([{"ablation": group, "variant": name, **own["cell"]} for (group, name), own in variants])

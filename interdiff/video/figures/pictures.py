@@ -11,13 +11,14 @@ from pathlib import Path
 import av
 import numpy as np
 from einops import reduce
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from interdiff.files import atomic_path
 
 FRAMES_PER_SECOND = 16
 """Wan's, and the laptop clips'."""
-LABEL = 12
+LABEL, MARGIN = 12, 2
+"""Pixels that a line of text is high, and is away from the edge."""
 LONGEST = 128
 """Pixels along a side of a clip among others, before it is enlarged."""
 
@@ -36,16 +37,18 @@ def shrunk(video: np.ndarray) -> np.ndarray:
 
 
 def contact_sheet(rows: Mapping[str, np.ndarray], frames: Sequence[int], scale: int = 1) -> Image.Image:
-    """Videos [T, H, W, 3] uint8 by name, one row each, at the same frames."""
+    """Videos [T, H, W, 3] uint8 by name, one row each, at the same frames; names are broken into lines as wide as rows."""
     sheets = []
     for name, video in rows.items():
         strip = np.concatenate([video[frame] for frame in frames], axis=1)
         picture = Image.fromarray(strip).resize(
             (strip.shape[1] * scale, strip.shape[0] * scale), Image.Resampling.NEAREST
         )
-        labelled = Image.new("RGB", (picture.width, picture.height + LABEL), "white")
-        labelled.paste(picture, (0, LABEL))
-        ImageDraw.Draw(labelled).text((2, 0), name, fill="black")
+        lines = lines_of(name, picture.width - 2 * MARGIN)
+        labelled = Image.new("RGB", (picture.width, picture.height + LABEL * len(lines)), "white")
+        labelled.paste(picture, (0, LABEL * len(lines)))
+        for number, line in enumerate(lines):
+            ImageDraw.Draw(labelled).text((MARGIN, LABEL * number), line, fill="black")
         sheets.append(labelled)
     sheet = Image.new("RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), "white")
     top = 0
@@ -53,6 +56,15 @@ def contact_sheet(rows: Mapping[str, np.ndarray], frames: Sequence[int], scale: 
         sheet.paste(strip_picture, (0, top))
         top += strip_picture.height
     return sheet
+
+
+def lines_of(text: str, width: int) -> list[str]:
+    """A text's words in lines of at most so many pixels, but for single words that are wider."""
+    font, lines = ImageFont.load_default(), [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        lines = [*lines[:-1], longer] if font.getlength(longer) <= width else [*filter(None, lines), word]
+    return lines
 
 
 def write_png(path: Path, picture: Image.Image) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,9 @@ from interdiff.errors import InputError
 from interdiff.files import file_sha256
 from interdiff.tables import read_table, read_tables
 from interdiff.workflow.manifest import Manifest, relative_to
+from interdiff.workflow.report.conclusions import COUNT
+from interdiff.workflow.report.glossary import Term, glossary
+from interdiff.workflow.report.numbers import number, with_errors
 from interdiff.workflow.report.provenance import rule
 from interdiff.workflow.tracking.store import usage
 
@@ -78,14 +80,13 @@ def section_parts(
 ) -> Iterator[dict[str, Any]]:
     """Of each section whose files are given: its tables by caption, and its pictures.
 
-    shortened: what is shown of a table, by file name; all of it where there is none.
+    shortened: what is shown of a table, by file name; all of it, figures with their errors, where there is none.
     """
     for name, (title, captions) in sections.items():
         if paths := inputs.get(name):
             tables = {}
             for path in (path for path in paths if path.suffix == ".csv"):
-                table = read_table(path)
-                shown = shortened[path.name](table) if path.name in shortened else table
+                shown = shortened.get(path.name, with_errors)(read_table(path))
                 tables[captions[path.name]] = rows_table(shown)
             drawn = [path for path in paths if path.suffix != ".csv"]
             own = [figures.add(relative_to(figures.results, path), captions[path.name]) for path in drawn]
@@ -114,30 +115,46 @@ def shared_artifacts(record: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         }
 
 
-def number(value: float | None) -> str:
-    """Three significant digits; empty for what is missing."""
-    if value is None or math.isnan(float(value)):
-        return ""
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def page(**content: Any) -> str:
-    """The HTML page; see the template for what it is made of.
+def page(terms: Mapping[str, Term], conclusions: Sequence[str], **content: Any) -> str:
+    """The HTML page; see the template for what else it is made of.
 
     A page without variants has no `summary`, `chart`, `variants` and `artifacts`.
+
+    Args:
+        terms: what columns mean.
+        conclusions: sentences to begin with, the most important first.
     """
-    absent = {"summary": None, "chart": None, "variants": None, "artifacts": None}
+    content = {"summary": None, "chart": None, "variants": [], "artifacts": None} | content
+    columns = [column for table in _tables(content) for column in table["columns"]]
+    content |= {
+        "glossary": rows_table(glossary(terms, columns)),
+        "meanings": {name: terms[name].meaning for name in columns},
+    }
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["number"] = number
-    return environment.from_string(TEMPLATE).render(**(absent | content))
+    return environment.from_string(TEMPLATE).render(conclusions=conclusions[:COUNT], **content)
+
+
+def _tables(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from (content[name] for name in ("summary", "timings", "artifacts") if content[name])
+    yield from (variant["table"] for variant in content["variants"])
+    yield from (table for section in content["sections"] for table in section["tables"].values())
+
+
+def tables_of(inputs: Mapping[str, Sequence[Path]]) -> dict[str, pd.DataFrame]:
+    """The CSV files among a report's inputs, by file name."""
+    return {path.name: read_table(path) for paths in inputs.values() for path in paths if path.suffix == ".csv"}
 
 
 def rows_table(rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows as columns and cells, for the template's table."""
+    """Rows as the template's table: names of columns, those of them that hold words, and cells as they are read."""
     table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
-    return {"columns": list(table), "rows": table.astype(object).to_numpy().tolist()}
+    cells = table.map(lambda value: value if isinstance(value, str) else number(value))
+    words = [
+        name for name in table if table[name].map(lambda cell: isinstance(cell, str) and "±" not in cell and cell).any()
+    ]
+    return {"columns": list(table), "words": words, "rows": cells.to_numpy().tolist()}
 
 
 TEMPLATE = """<!DOCTYPE html>
@@ -154,8 +171,9 @@ nav a { margin-right: 1rem } a { color: #0b57a4 } .quiet, figcaption, caption { 
 caption { text-align: left; padding-bottom: .3rem }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #e3e3e3; text-align: right }
 th { background: #f5f5f5; font-weight: 600; vertical-align: bottom } th:first-child, td:first-child { text-align: left }
-td.text { text-align: left }
-figure { margin: 1rem 0 2rem } img, figure > svg { max-width: min(100%, 52rem); height: auto }
+td { white-space: nowrap } td.words, th.words { text-align: left; white-space: normal }
+.conclusions { font-size: 16px } .conclusions li { margin: .4rem 0 } th[title] { cursor: help }
+figure { margin: 1rem 0 2rem } img, figure > svg { max-width: 100%; height: auto }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f5f5; padding: .6rem; font-size: 12px }
 code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 .arc { fill: none; stroke: #9ab; stroke-width: 1.3 }
@@ -167,12 +185,17 @@ code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 {% macro table(content, caption) %}
 <div class="wide"><table>
 <caption>{{ caption }}</caption>
-<thead><tr>{% for name in content.columns %}<th>{{ name | replace("_", "_\u200b") }}</th>{% endfor %}</tr></thead>
+<thead><tr>
+{% for name in content.columns %}
+<th{% if name in meanings %} title="{{ meanings[name] }}"{% endif %}{% if name in content.words %} class="words"{% endif %}>
+{{ name | replace("_", "_\u200b") }}</th>
+{% endfor %}
+</tr></thead>
 <tbody>
 {% for row in content.rows %}
 <tr>
 {% for value in row %}
-<td{% if value is string %} class="text"{% endif %}>{{ value if value is string else value | number }}</td>
+<td{% if content.columns[loop.index0] in content.words %} class="words"{% endif %}>{{ value }}</td>
 {% endfor %}
 </tr>
 {% endfor %}
@@ -180,6 +203,15 @@ code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 </table></div>
 {% endmacro %}
 <h1>{{ title }}</h1>
+<ol class="conclusions" id="conclusions">
+{% for text in conclusions %}
+<li>{{ text }}</li>
+{% else %}
+<li>No table here compares anything with standard errors.</li>
+{% endfor %}
+</ol>
+<p class="quiet">Made from the tables below: mean ± standard error, then the difference; one within two standard errors is no
+difference. What each column means stands under <a href="#columns">Columns</a>.</p>
 <p class="quiet">Code: {{ commit or "not in a repository" }}. Figures are numbered; below each stands what it was made from.</p>
 {% macro picture(figure) %}
 <figure><img src="{{ figure.image }}" alt="{{ figure.caption }}">
@@ -192,7 +224,7 @@ code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 </details></figcaption></figure>
 {% endmacro %}
 <nav>{% for part in (["comparison", "variants"] if variants else []) + sections | map(attribute="name") | list
- + ["workflow"] + (["artifacts"] if artifacts else []) %}
+ + ["workflow"] + (["artifacts"] if artifacts else []) + ["columns"] %}
 <a href="#{{ part }}">{{ part | capitalize }}</a>{% endfor %}</nav>
 
 {% if variants %}
@@ -235,6 +267,9 @@ to each rule that reads its files. From Snakemake's records of the jobs that ran
 {{ table(artifacts, "What the variants are made of, and which of them share it. Identity: settings, code, packages and"
  ~ " inputs of the stage where it writes run.json, else the content of its files. Spec: settings, code and packages.") }}
 {% endif %}
+
+<h2 id="columns">Columns</h2>
+{{ table(glossary, "What the tables' columns mean, and which way is better.") }}
 </body>
 </html>
 """

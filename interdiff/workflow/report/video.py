@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from interdiff.settings import BASE
 from interdiff.workflow.manifest import Manifest, git_commit
-from interdiff.workflow.report.page import Figures, Sections, section_parts
+from interdiff.workflow.report.conclusions import Compared, apart, sentence
+from interdiff.workflow.report.glossary import VIDEO
+from interdiff.workflow.report.numbers import number, with_errors
+from interdiff.workflow.report.page import Figures, Sections, section_parts, tables_of
 
 SECTIONS: Sections = {
     "samples": (
         "Both phases against the backbone on all frames",
         {
-            "metrics.csv": "The same prompts and noise for all methods; mean ± standard error over prompts, from metrics.csv. "
-            "frechet: Frechet distance from real clips on fixed features (principal components of what is where, what moves, "
-            "how sharp and how lively it is, in latents); adherence: share of what prompts ask for that a tracker "
-            "finds in decoded frames; clip_score: mean cosine of frames and prompt, by a CLIP; smoothness, "
-            "sharpness: Wasserstein distances of their distributions from real clips'; "
-            "distance: root mean squared distance from the exact sample of the same noise. full_step_units: arithmetic in "
-            "passes of the backbone over all frames; guidance counts two, look and interpolator are included.",
+            "metrics.csv": "The same prompts and noise for all methods; mean ± standard error over prompts, from metrics.csv.",
             "cost.png": "Quality against cost in full steps (log axis), with standard errors. The line joins the backbone's.",
             "samples.gif": "From top to bottom: real clips of the prompts, then the methods in the table's order. Same noise "
             "in each column.",
@@ -33,21 +31,15 @@ SECTIONS: Sections = {
         "Which frames phase 1 makes",
         {
             "selection.csv": "On held-out prompts, beside the best keyframes of each clip by exact costs; mean ± standard "
-            "error over clips, from selection.csv. clips: rendered ones, or the backbone's own, whose noise may be looked at. "
-            "overlap_int: share of the keyframes between the ends that are among the best; cost_ratio: summed "
-            "exact cost over that of the best; same_prompt, other_prompt: what the best keyframes of two clips share.",
+            "error over clips, from selection.csv.",
             "frames.png": "How often each frame is chosen.",
         },
     ),
     "interpolators": (
         "Interpolators",
         {
-            "interpolators.csv": "What fills the missing frames of held-out clips, by gap (latent frames from "
-            "one known frame to the next); mean ± standard error over clips, from interpolators.csv. latent_l1: mean absolute "
-            "error; psnr, ssim: of decoded frames against the decoded truth; vs_reference: the relative change of latent_l1, "
-            "and the difference in dB, beside the first method on the same frames; worst: largest growth of a clip's squared "
-            "error; uncertainty_corr: Pearson's, of expected and true errors over all places; share: arithmetic of filling "
-            "a clip of Wan's size at 4 known frames, over that of one step of Wan2.1-1.3B.",
+            "interpolators.csv": "What fills the missing frames of held-out clips, by gap; mean ± standard error over clips, "
+            "from interpolators.csv.",
             "errors.png": "Error and PSNR by gap, with standard errors over clips.",
             "best.png": "The clip on which the drawn interpolator gains most on the reference: every fourth frame, from "
             "the first to the last. Top: truth.",
@@ -64,6 +56,10 @@ SECTIONS: Sections = {
         {"interpolator_ablations.csv": "As above, over all gaps and for the largest ones."},
     ),
 }
+QUALITY = ("frechet", "adherence", "smoothness")
+SELECTION = ("cost_ratio", "overlap_int")
+UNREFINED, CHOSEN, FIXED = "unrefined", "selector_base", "fixed"
+"""The rows of metrics.csv and selection.csv that the conclusions are about, beside those of base."""
 BRIEF = ("latent_l1", "psnr", "ssim", "uncertainty_corr")
 
 
@@ -78,14 +74,65 @@ def parts(
         "interpolators.csv": in_brief,
         "interpolator_ablations.csv": in_brief,
     }
-    return {"commit": git_commit(), "sections": list(section_parts(SECTIONS, inputs, figures, brief))}, figures.count
+    contents = {
+        "commit": git_commit(),
+        "conclusions": list(conclusions(tables_of(inputs))),
+        "terms": VIDEO,
+        "sections": list(section_parts(SECTIONS, inputs, figures, brief)),
+    }
+    return contents, figures.count
+
+
+def conclusions(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Sentences on both phases beside the backbone, on phase 2, on the choice of keyframes and on interpolators."""
+    methods, choices = tables["metrics.csv"].set_index("method"), tables["selection.csv"]
+    if BASE in methods.index:
+        base, count = methods.loc[BASE], f"over {methods.loc[BASE, 'n']} prompts"
+        name, reference = compared_with(methods)
+        share = base["full_step_units"] / reference["full_step_units"]
+        subject = f"Both phases ({BASE}), at {number(share)} of the cost, against the backbone on all frames ({name}), {count}"
+        yield from sentence(subject, [paired(key, base, reference) for key in QUALITY])
+        if UNREFINED in methods.index:
+            figures = [apart(key, *(of(row, key) for row in (base, methods.loc[UNREFINED]))) for key in QUALITY]
+            yield from sentence(f"Phase 2 against none ({UNREFINED}), {count}", figures)
+        own = choices[(choices["clips"] == "generated") & (choices["k"] == base["k"])].set_index("selector")
+        if {CHOSEN, FIXED} <= set(own.index):
+            figures = [apart(key, *(of(own.loc[name], key) for name in (CHOSEN, FIXED))) for key in SELECTION]
+            subject = (
+                f"The selector's keyframes ({CHOSEN}) against one schedule for all clips ({FIXED}), K = {base['k']:.0f}"
+            )
+            yield from sentence(f"{subject}, over {own.loc[CHOSEN, 'n']} clips", figures)
+    interpolators = tables["interpolators.csv"].query("gap == 'all'").set_index("method")
+    name, reference = compared_with(interpolators)
+    best = interpolators["psnr"].idxmax()
+    if best != name:
+        subject = f"The best interpolator ({best}) against {name}, over {interpolators.loc[best, 'n']:,} missing frames"
+        yield from sentence(subject, [paired("psnr", interpolators.loc[best], reference)])
+
+
+def compared_with(table: pd.DataFrame) -> tuple[str, pd.Series]:
+    """The row with which all rows are compared, and its name: it alone never differs from itself."""
+    errors = table.filter(like="_vs_reference_se").fillna(0.0)
+    name = (errors == 0).all(axis=1).idxmax()
+    return name, table.loc[name]
+
+
+def paired(figure: str, ours: pd.Series, theirs: pd.Series) -> Compared:
+    """A figure beside the reference's, on the same samples."""
+    difference = (ours[f"{figure}_vs_reference"], ours[f"{figure}_vs_reference_se"])
+    return Compared(figure, of(ours, figure), of(theirs, figure), difference)
+
+
+def of(row: pd.Series, figure: str) -> tuple[float, float]:
+    """A row's figure and its standard error."""
+    return row[figure], row[f"{figure}_se"]
 
 
 def in_brief(interpolators: pd.DataFrame) -> pd.DataFrame:
     """interpolators.csv with each figure and its standard error in one cell."""
     changes = ("latent_l1_vs_reference", "psnr_vs_reference")
     costs = ("worst_vs_reference", "params_m", "ms_per_frame", "wan_step_share")
-    table = _with_errors(interpolators, (*BRIEF, *changes))[["method", "gap", "n", *BRIEF, *changes, *costs]]
+    table = with_errors(interpolators, (*BRIEF, *changes))[["method", "gap", "n", *BRIEF, *changes, *costs]]
     return table.rename(columns={"worst_vs_reference": "worst", "wan_step_share": "share"})
 
 
@@ -94,21 +141,11 @@ def methods_in_brief(metrics: pd.DataFrame) -> pd.DataFrame:
     judged = [name for name in ("adherence", "clip_score") if metrics[name].notna().any()]
     figures = ("frechet", *judged, "smoothness", "sharpness", "distance")
     costs = ("full_step_units", "full_step_seconds", "flops", "seconds")
-    return _with_errors(metrics, figures)[["method", "steps", "k", "n", *figures, *costs]]
+    return with_errors(metrics, figures)[["method", "steps", "k", "n", *figures, *costs]]
 
 
 def selection_in_brief(selection: pd.DataFrame) -> pd.DataFrame:
     """selection.csv in the same way."""
     figures = ("overlap", "overlap_int", "cost_ratio")
     shared = ("unique_sequences", "same_prompt", "other_prompt")
-    return _with_errors(selection, figures)[["selector", "clips", "k", "n", *figures, *shared]]
-
-
-def _with_errors(table: pd.DataFrame, figures: Sequence[str]) -> pd.DataFrame:
-    """The table with "mean ± standard error" in place of figures, empty where there is none."""
-    pairs = {name: zip(table[name], table[f"{name}_se"], strict=True) for name in figures}
-    texts = {
-        name: ["" if pd.isna(mean) else f"{mean:.3g} ± {error:.1g}" for mean, error in pair]
-        for name, pair in pairs.items()
-    }
-    return table.assign(**texts)
+    return with_errors(selection, figures)[["selector", "clips", "k", "n", *figures, *shared]]
