@@ -10,7 +10,8 @@ from interdiff.learning.flops import counted_flops
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.tuning import learned, load_tuned, save_tuned, tuned
-from interdiff.video.backbone.wan import WAN_1_3B, WanDenoiser, load_wan
+from interdiff.video.backbone.wan import WAN_1_3B, WanDenoiser
+from interdiff.video.backbone.wan_folder import load_wan
 
 TINY = {
     "num_attention_heads": 4,

@@ -21,7 +21,8 @@ from interdiff.learning.checkpoints import CONFIG, load_checkpoint
 from interdiff.learning.networks import zero
 from interdiff.video.backbone.lora import add_lora, read_lora
 from interdiff.video.backbone.settings import TransformerSettings
-from interdiff.video.backbone.wan import WanDenoiser, load_wan
+from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.backbone.wan_folder import load_wan
 from interdiff.video.codec.codec import CHANNELS
 
 LONGEST = 128
@@ -102,15 +103,15 @@ def _attend_nearby(transformer: WanTransformer3DModel) -> None:
 
 
 def load_backbone(files: Sequence[Path], device: torch.device) -> WanDenoiser:
-    """A checkpoint of the backbone stage, or a folder in diffusers' layout, and maybe a LoRA that is added to it.
+    """A checkpoint of the backbone stage, or a folder of Wan, and maybe a LoRA that is added to it.
 
     files: of one folder; a last one from elsewhere is the LoRA.
     """
     folder, last = files[0].parent, files[-1]
-    if "_class_name" in read_json(folder / CONFIG):
-        model = load_wan(folder, device)
-    else:
+    if (folder / CONFIG).is_file() and "kind" in read_json(folder / CONFIG):
         model = load_checkpoint(folder, "backbone", lambda config: build_backbone(**config), device)
+    else:
+        model = load_wan(folder, device)
     if last.parent != folder:
         add_lora(model.transformer, read_lora(last), last)
     return model

@@ -25,7 +25,7 @@ class BackboneSettings(Section):
     """The teacher: what both phases start from, and what they are compared with."""
 
     pretrained: PathText | None = Field(
-        None, description="folder of a Wan transformer in diffusers' layout; null: one is trained here"
+        None, description="folder of a Wan transformer, diffusers' or original; null: one is trained here"
     )
     lora: PathText | None = Field(
         None, description="file of a LoRA that is added to it, in diffusers', peft's, ComfyUI's or kohya's names"

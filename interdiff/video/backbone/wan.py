@@ -10,7 +10,6 @@ B clips, C channels, F frames, H x W latents or tokens of a frame (S = H W), D f
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -118,18 +117,3 @@ def _rotary(rope: Any, frames_bf: Tensor, height: int, width: int) -> tuple[Tens
         return torch.cat([part.expand(at) for part in parts], -1).flatten(1, 3)[:, :, None]
 
     return table(rope.freqs_cos), table(rope.freqs_sin)
-
-
-def load_wan(folder: Path, device: torch.device) -> WanDenoiser:
-    """A transformer from a folder in diffusers' layout, in bf16 with the modules that Wan keeps in fp32.
-
-    Raises:
-        InputError: the folder does not hold one.
-    """
-    try:
-        model = WanTransformer3DModel.from_pretrained(
-            folder, torch_dtype=torch.bfloat16, local_files_only=True, use_safetensors=True
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: not a Wan transformer in diffusers' layout ({error})") from error
-    return WanDenoiser(model, preconditioned=False).to(device).eval()

@@ -10,6 +10,7 @@ from interdiff.files import read_json
 from interdiff.video.backbone import sizes
 from interdiff.video.backbone.settings import BackboneSettings
 from interdiff.video.backbone.sizes import WanSize
+from interdiff.video.backbone.wan_config import wan_config
 from interdiff.video.data.settings import DataSettings
 from interdiff.video.data.sizes import MINILM, UMT5_XXL, Clip, clip_of
 
@@ -31,5 +32,5 @@ def backbone(settings: BackboneSettings, data: DataSettings) -> WanSize:
     """The size of a backbone: its folder's, and until that is there, or where it is trained here, that of `transformer`."""
     path = Path(settings.pretrained or "") / "config.json"
     if settings.pretrained and path.exists():
-        return sizes.published(read_json(path))
+        return sizes.published(wan_config(path.parent))
     return sizes.of_settings(settings.transformer, clip(data), settings.pretrained is not None)
