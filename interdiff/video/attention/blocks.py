@@ -1,0 +1,60 @@
+"""Which blocks of keys a block of queries attends to: those whose mean key is most like its mean query.
+
+B clips, H heads, L tokens in N blocks of up to b, D features, J chosen blocks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def blocked(x_bhld: Tensor, block: int) -> Tensor:
+    """Tokens [B, H, L, D] in blocks [B, H, N, b, D], the last filled up with zeros."""
+    missing = -x_bhld.shape[2] % block
+    return F.pad(x_bhld, (0, 0, 0, missing)).unflatten(2, (-1, block))
+
+
+def block_means(x_bhld: Tensor, block: int) -> Tensor:
+    """Means of blocks, the last by its true length: [B, H, N, D] in fp32."""
+    length = x_bhld.shape[2]
+    starts = torch.arange(0, length, block, device=x_bhld.device)
+    sizes = (length - starts).clamp_max(block)
+    return blocked(x_bhld, block).sum(3, dtype=torch.float32) / sizes[:, None]
+
+
+def kept_count(blocks: int, keep: float) -> int:
+    """J: at least one, where the authors' code keeps none of few blocks and divides by zero."""
+    return max(1, min(blocks, math.floor(keep * blocks)))
+
+
+def block_scores(query_bhld: Tensor, key_bhld: Tensor, block: int) -> Tensor:
+    """How alike blocks are, [B, H, N, N]: products of mean queries and mean keys.
+
+    From the keys their overall mean is taken off (SLA, section 3.2, after Zhang et al. 2025b): the order stays the same, and
+    what is left of large keys in 16 bits is exact.
+    """
+    query, key = block_means(query_bhld, block), block_means(key_bhld, block)
+    return query @ (key - key_bhld.mean(2, keepdim=True, dtype=torch.float32)).mT
+
+
+def chosen_blocks(scores_bhnn: Tensor, keep: float) -> Tensor:
+    """The J blocks of keys with the highest scores, for each block of queries: [B, H, N, J] int64, best first."""
+    return scores_bhnn.topk(kept_count(scores_bhnn.shape[-1], keep), dim=-1).indices
+
+
+def block_map(index_bhnj: Tensor, blocks: int) -> Tensor:
+    """Whether a block of queries attends to a block of keys: bool [B, H, N, N]."""
+    nothing = torch.zeros(*index_bhnj.shape[:-1], blocks, dtype=torch.bool, device=index_bhnj.device)
+    return nothing.scatter(-1, index_bhnj, True)
+
+
+def attention_mass(query_bhld: Tensor, key_bhld: Tensor, index_bhnj: Tensor, block: int) -> Tensor:
+    """Share of dense attention that the chosen blocks cover, mean over queries: [B, H]."""
+    length, blocks = query_bhld.shape[2], index_bhnj.shape[2]
+    dense = (query_bhld.float() @ key_bhld.float().mT / math.sqrt(query_bhld.shape[-1])).softmax(-1)
+    chosen = block_map(index_bhnj, blocks).repeat_interleave(block, 2).repeat_interleave(block, 3)
+    return (dense * chosen[..., :length, :length]).sum(-1).mean(-1)

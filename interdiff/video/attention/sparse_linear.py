@@ -1,0 +1,135 @@
+"""Sparse-linear attention as a processor of diffusers' Wan: a module, whose weights are the network's.
+
+SLA (Zhang et al. 2025, arXiv 2509.24006): exact attention to the chosen blocks, plus a projection of linear attention,
+zero at first. SLA2 (arXiv 2602.12675): a mixture of the two by a learned ratio, and a learned choice.
+
+B clips, H heads, L tokens, D features.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+import torch
+from diffusers import WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanAttention, _get_qkv_projections
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from interdiff.learning.networks import zero
+from interdiff.video.attention.blocks import block_means, block_scores, chosen_blocks, kept_count
+from interdiff.video.attention.kernels import flexible, gathered, sage
+from interdiff.video.attention.linear_branch import to_all, to_complement
+from interdiff.video.attention.settings import AttentionSettings
+
+log = logging.getLogger(__name__)
+MOSTLY_EXACT = 4.0
+"""The logit of the share of exact attention that SLA2 starts with, 0.98."""
+
+
+class SparseLinear(nn.Module):
+    """Self-attention of one layer."""
+
+    def __init__(self, head_dim: int, settings: AttentionSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        if settings.kind == "sla2":
+            self.ratio = nn.Linear(head_dim, 1)
+            zero(self.ratio)
+            self.ratio.bias.data.fill_(MOSTLY_EXACT)
+            self.routes = nn.ParameterList(torch.eye(head_dim) for _ in range(2))
+        else:
+            self.proj_l = nn.Linear(head_dim, head_dim)
+            zero(self.proj_l)
+
+    def forward(
+        self,
+        attn: WanAttention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        rotary_emb: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Tokens [B, L, H D] attend to one another: [B, L, H D]. Wan's self-attention has neither context nor mask."""
+        query, key, value = _get_qkv_projections(attn, hidden_states, hidden_states)
+        parts = (
+            rearrange(x, "b l (h d) -> b h l d", h=attn.heads) for x in (attn.norm_q(query), attn.norm_k(key), value)
+        )
+        query, key, value = parts
+        if rotary_emb is not None:
+            query, key = rotated(query, rotary_emb), rotated(key, rotary_emb)
+        if query.device.type == "cpu":  # whose kernels of 16 bits are slow
+            query, key, value = query.float(), key.float(), value.float()
+        mixed = self.attend(query, key, value).type_as(hidden_states)
+        out: Tensor = attn.to_out[0](rearrange(mixed, "b h l d -> b l (h d)"))
+        return out
+
+    def attend(self, query_bhld: Tensor, key_bhld: Tensor, value_bhld: Tensor) -> Tensor:
+        """[B, H, L, D] of queries, keys and values after rotation."""
+        settings, parts = self.settings, (query_bhld, key_bhld, value_bhld)
+        with torch.autocast(query_bhld.device.type, enabled=False):
+            if settings.kind == "sla2":
+                return self._mixture(*parts)
+            index = chosen_blocks(block_scores(query_bhld, key_bhld, settings.block), settings.keep)
+            exact = self._exact(*parts, index)
+            if settings.kind == "sla":
+                linear = to_all(*parts, settings.feature_map)
+            else:
+                linear = to_complement(*parts, index, settings.block, settings.feature_map)
+            return exact + F.linear(linear, self.proj_l.weight.float(), self.proj_l.bias.float()).type_as(exact)
+
+    def _mixture(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """SLA2, equation 6: a exact + (1 - a) linear, with a ratio a for each block of queries."""
+        block, keep = self.settings.block, self.settings.keep
+        means = block_means(query, block), block_means(key, block)
+        routed = (mean @ route.float().mT for mean, route in zip(means, self.routes, strict=True))
+        first, second = routed
+        scores = first @ second.mT
+        soft = self.training and self.settings.router_temperature > 0
+        index = chosen_blocks(scores, min(1.0, 2 * keep) if soft else keep)
+        bias = self._softly(scores, index) if soft else None
+        exact = self._exact(query, key, value, index, bias)
+        linear = to_complement(query, key, value, index, block, self.settings.feature_map)
+        ratio = F.linear(means[0], self.ratio.weight.float(), self.ratio.bias.float()).sigmoid()
+        ratio = ratio.repeat_interleave(block, 2)[:, :, : query.shape[2]]
+        return (ratio * exact + (1 - ratio) * linear).type_as(value)
+
+    def _softly(self, scores: Tensor, index: Tensor) -> Tensor:
+        """Logarithms of how much each candidate counts, half at the last one that a hard choice would keep."""
+        candidates = scores.gather(-1, index)
+        last = candidates[..., kept_count(scores.shape[-1], self.settings.keep) - 1, None]
+        return F.logsigmoid((candidates - last) / self.settings.router_temperature)
+
+    def _exact(self, query: Tensor, key: Tensor, value: Tensor, index: Tensor, bias: Tensor | None = None) -> Tensor:
+        block = self.settings.block
+        if self.settings.sage and not self.training:
+            _say("spas_sage_attn")
+            return sage(query, key, value, index, block)
+        if query.is_cuda and bias is None:
+            _say("FlexAttention")
+            return flexible(query, key, value, index, block)
+        _say("gathered blocks")
+        return gathered(query, key, value, index, block, bias)
+
+
+@cache
+def _say(way: str) -> None:
+    log.info("sparse attention by %s", way)
+
+
+def rotated(x_bhld: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """Neighbouring pairs of features turned by Wan's tables of cosines and sines, each [B, L, 1, D]."""
+    cos, sin = (table[..., ::2].transpose(1, 2) for table in rotary)
+    first, second = x_bhld.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([first * cos - second * sin, first * sin + second * cos], -1).flatten(-2).type_as(x_bhld)
+
+
+def set_attention(transformer: WanTransformer3DModel, settings: AttentionSettings) -> None:
+    """Give the self-attention of every block this kind; dense leaves it as it is."""
+    if settings.kind == "dense":
+        return
+    for block in transformer.blocks:
+        processor = SparseLinear(transformer.config.attention_head_dim, settings)
+        block.attn1.set_processor(processor.to(transformer.device))
