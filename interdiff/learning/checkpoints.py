@@ -90,12 +90,19 @@ def model_config(path: Path, kind: str) -> dict[str, Any]:
     return config["model"]
 
 
-def load_weights(path: Path, module: nn.Module, only: Mapping[str, Tensor] | None = None) -> None:
+def load_weights(
+    path: Path,
+    module: nn.Module,
+    only: Mapping[str, Tensor] | None = None,
+    reads: Callable[[str], bool] = lambda name: True,
+) -> None:
     """Load a safetensors file into a module; InputError naming file and tensor where one does not fit.
 
-    only: the part of the module's tensors that the file must hold; by default all of them.
+    Args:
+        only: the part of the module's tensors that the file must hold; by default all of them.
+        reads: which of the file's tensors are read, by their names; others are someone else's.
     """
-    tensors = read_tensors(path)
+    tensors = {name: tensor for name, tensor in read_tensors(path).items() if reads(name)}
     expected = module.state_dict() if only is None else only
     for name in sorted(expected.keys() | tensors.keys()):
         if name not in tensors:

@@ -16,7 +16,7 @@ LAYERS = {
     "": "interdiff < stages",
     "interdiff": "errors < files, settings < learning, plotting, tables < keyframes < two_phase < maze, video < workflow",
     "interdiff.maze": "world < planner < baselines < evaluation < figures < plan",
-    "interdiff.video": "codec < data < backbone, interpolators < planner, evaluation < figures < show",
+    "interdiff.video": "attention, codec < data < backbone, interpolators < planner, evaluation < figures < show",
 }
 """Parts of a package from the ground up: a part imports only what is below it."""
 FACADES = {"interdiff.maze"}

@@ -19,12 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interdiff.learning.networks import zero
+from interdiff.learning.precision import without_autocast
 from interdiff.video.attention.blocks import block_means, block_scores, chosen_blocks, kept_count
 from interdiff.video.attention.kernels import flexible, gathered, sage
 from interdiff.video.attention.linear_branch import to_all, to_complement
 from interdiff.video.attention.settings import AttentionSettings
 
 log = logging.getLogger(__name__)
+PROCESSOR = ".processor."
+"""What the names of its weights have in them, and no other weight of Wan."""
 MOSTLY_EXACT = 4.0
 """The logit of the share of exact attention that SLA2 starts with, 0.98."""
 
@@ -69,7 +72,7 @@ class SparseLinear(nn.Module):
     def attend(self, query_bhld: Tensor, key_bhld: Tensor, value_bhld: Tensor) -> Tensor:
         """[B, H, L, D] of queries, keys and values after rotation."""
         settings, parts = self.settings, (query_bhld, key_bhld, value_bhld)
-        with torch.autocast(query_bhld.device.type, enabled=False):
+        with without_autocast(query_bhld.device):
             if settings.kind == "sla2":
                 return self._mixture(*parts)
             index = chosen_blocks(block_scores(query_bhld, key_bhld, settings.block), settings.keep)

@@ -5,7 +5,7 @@ B sequences, N tokens, D features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from torch.nn import functional as F
 from interdiff.files import read_json
 from interdiff.learning.checkpoints import CONFIG, load_checkpoint
 from interdiff.learning.networks import zero
+from interdiff.video.attention.settings import AttentionSettings
+from interdiff.video.attention.sparse_linear import set_attention
 from interdiff.video.backbone.lora import add_lora, read_lora
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.backbone.wan import WanDenoiser
@@ -33,7 +35,8 @@ NEARBY, FASTEST = 2.0, 3
 
 def transformer_config(settings: TransformerSettings, text_dim: int) -> dict[str, Any]:
     """What `build_backbone` takes."""
-    size = settings.model_dump(exclude={"patch"})
+    dense = settings.attention.kind == "dense"
+    size = settings.model_dump(exclude={"patch", *(["attention"] if dense else [])})
     patch_size = [1, settings.patch, settings.patch]
     return size | {"patch_size": patch_size, "text_dim": text_dim, "channels": CHANNELS}
 
@@ -69,7 +72,9 @@ def _turned(x_bhnd: Tensor, turns: Tensor) -> Tensor:
     return torch.view_as_real(torch.view_as_complex(x_bhnd.unflatten(-1, (-1, 2))) * turns).flatten(-2)
 
 
-def build_backbone(channels: int, patch_size: list[int], **size: Any) -> WanDenoiser:
+def build_backbone(
+    channels: int, patch_size: list[int], attention: Mapping[str, Any] | None = None, **size: Any
+) -> WanDenoiser:
     """An untrained backbone, which answers with the best guess that knows no data and attends to what is near."""
     transformer = WanTransformer3DModel(
         patch_size=tuple(patch_size),
@@ -80,6 +85,7 @@ def build_backbone(channels: int, patch_size: list[int], **size: Any) -> WanDeno
         **size,
     )
     transformer.set_attn_processor(FewTokens())
+    set_attention(transformer, AttentionSettings(**(attention or {})))
     zero(transformer.proj_out)
     _attend_nearby(transformer)
     return WanDenoiser(transformer, preconditioned=True)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from interdiff.errors import InputError
 from interdiff.files import read_json
 from interdiff.learning.checkpoints import read_tensors
+from interdiff.video.attention.sparse_linear import PROCESSOR
 
 METADATA = "lora_adapter_metadata"
 """Where diffusers looks, in a safetensors file, for rank, alpha and layers."""
@@ -75,7 +76,7 @@ def read_lora(path: Path) -> dict[str, Change]:
         InputError: the file is none of safetensors, or has names that are none of a LoRA's (lists some), half of a change,
             or peft's names without peft's configuration.
     """
-    tensors = read_tensors(path)
+    tensors = {name: tensor for name, tensor in read_tensors(path).items() if PROCESSOR not in name}
     original = any(ORIGINAL.search(name) for name in tensors)
     changes: dict[str, Change] = {}
     strange = []

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks
 from interdiff.settings import Count, Fraction, PathText, Section
+from interdiff.video.attention.settings import AttentionSettings
 
 
 class TransformerSettings(Section):
@@ -19,6 +20,7 @@ class TransformerSettings(Section):
     attention_head_dim: Count = Field(64, multiple_of=2, description="channels of a head")
     ffn_dim: Count = Field(576, description="hidden channels of the feed-forward layers")
     patch: Count = Field(2, description="latents per token and axis")
+    attention: AttentionSettings = Field(default_factory=AttentionSettings, description="among a clip's tokens")
 
 
 class BackboneSettings(Section):
@@ -73,6 +75,9 @@ class TuningSettings(Section):
         None, description="file of a LoRA to start from, in diffusers', peft's, ComfyUI's or kohya's names"
     )
     gradient_checkpointing: bool = Field(False, description="less memory, a third more arithmetic")
+    attention: AttentionSettings = Field(
+        default_factory=AttentionSettings, description="among a clip's tokens; dense is the backbone's own"
+    )
 
 
 class TunedSettings(Section):

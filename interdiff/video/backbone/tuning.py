@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from interdiff.errors import InputError
 from interdiff.learning.checkpoints import CONFIG, MODEL, load_weights, model_config, save_checkpoint
 from interdiff.settings import validated
+from interdiff.video.attention.sparse_linear import PROCESSOR, set_attention
 from interdiff.video.backbone.lora import Change, add_lora, lora_metadata, read_lora, start_lora
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.wan import WanDenoiser
@@ -29,6 +30,7 @@ def tuned(backbone: WanDenoiser, settings: TuningSettings) -> WanDenoiser:
         InputError: the LoRA does not fit the backbone, or what learns of it.
     """
     model, start = copy.deepcopy(backbone), Path(settings.start) if settings.start else None
+    set_attention(model.transformer, settings.attention)
     if settings.kind == "lora":
         # Here, since sampling does without it.
         from peft import LoraConfig
@@ -36,6 +38,8 @@ def tuned(backbone: WanDenoiser, settings: TuningSettings) -> WanDenoiser:
         model.requires_grad_(False)
         targets = LoraConfig(r=settings.rank, lora_alpha=settings.rank, target_modules=LORA_TARGETS)
         model.transformer.add_adapter(targets)
+        for tensor in attention_weights(model).values():
+            tensor.requires_grad_(True)
         # Of a backbone in bf16 they would be bf16 too, in which small steps and the moving average round to nothing.
         for parameter in learned(model).values():
             parameter.data = parameter.data.float()
@@ -55,6 +59,11 @@ def learned(model: WanDenoiser) -> dict[str, Tensor]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
+def attention_weights(model: WanDenoiser) -> dict[str, Tensor]:
+    """The tensors of sparse attention, which Wan has not."""
+    return {name: tensor for name, tensor in model.named_parameters() if PROCESSOR in name}
+
+
 def save_tuned(
     outputs: Mapping[str, Path],
     kind: str,
@@ -64,7 +73,10 @@ def save_tuned(
 ) -> None:
     """A checkpoint of what differs from the backbone: all weights, or a LoRA under the names that diffusers loads."""
     low_rank = settings.kind == "lora"
-    config = {"kind": kind, "model": settings.model_dump(include={"kind", "rank"} if low_rank else {"kind"})}
+    kept = (
+        {"kind"} | ({"rank"} if low_rank else set()) | ({"attention"} if settings.attention.kind != "dense" else set())
+    )
+    config = {"kind": kind, "model": settings.model_dump(include=kept)}
     tensors = {name.replace(".default.", "."): tensor for name, tensor in learned(model).items()}
     metadata = lora_metadata(settings.rank, LORA_TARGETS) if low_rank else None
     save_checkpoint(outputs, tensors, config, history, metadata)
@@ -80,8 +92,10 @@ def load_tuned(folder: Path, kind: str, backbone: WanDenoiser) -> WanDenoiser:
     """
     settings = validated(TuningSettings, model_config(folder / CONFIG, kind), str(folder / CONFIG))
     model = copy.deepcopy(backbone)
+    set_attention(model.transformer, settings.attention)
     if settings.kind == "lora":
         changes = read_lora(folder / MODEL)
+        load_weights(folder / MODEL, model, attention_weights(model), lambda name: PROCESSOR in name)
         _check_complete(changes, model.transformer, settings.rank, folder / MODEL)
         add_lora(model.transformer, changes, folder / MODEL)
     else:
