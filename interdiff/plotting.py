@@ -32,7 +32,7 @@ def fit_titles(figure: Figure) -> None:
     for panel in figure.axes:
         width = panel.title.get_window_extent().width
         if width > (room := panel.get_window_extent().width):
-            panel.title.set_fontsize(panel.title.get_fontsize() * room / width)
+            panel.title.set_fontsize(float(panel.title.get_fontsize()) * room / width)
 
 
 def training_curves(histories: Mapping[str, DataFrame], path: str | Path) -> None:

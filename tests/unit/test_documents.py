@@ -88,6 +88,18 @@ def test_readme_is_short():
     assert len((ROOT / "README.md").read_text().split()) <= 900
 
 
+def test_figures_of_the_readme_have_their_spread():
+    """But for shares of exactly one, whose standard error is not known."""
+    measured = ("score", "success", "Frechet", "shown", "smoothness")
+    cells = []
+    for table in re.findall(r"(?:^\|.*\n)+", (ROOT / "README.md").read_text(), re.MULTILINE):
+        head, _, *rows = [line.strip("|").split("|") for line in table.splitlines()]
+        columns = [n for n, name in enumerate(head) if name.strip().startswith(measured)]
+        cells += [row[n].strip() for row in rows for n in columns]
+    assert len(cells) == 6 * 3 + 6 * 3
+    assert not [cell for cell in cells if "±" not in cell and cell != "1.000"]
+
+
 @each_page
 def test_vocabulary(page):
     if page.name != "CHANGELOG.md":  # which says what old names became
