@@ -58,10 +58,23 @@ class OneOfModules:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {**handler(schema), "enum": self.names}
 
+    def module(self, name: str) -> str:
+        """The module of an implementation."""
+        return f"{self.package}.{name}"
+
     def _checked(self, name: str) -> str:
         if name not in self.names:
             raise ValueError(f"{name!r} is none of {', '.join(self.names)}, the modules of {self.package}")
         return name
+
+
+@dataclass(frozen=True)
+class OwnClass:
+    """Marks a text as the import path of a class of one's own, `package.module.Class`."""
+
+    def module(self, path: str) -> str:
+        """The module that holds the class."""
+        return path.rpartition(".")[0]
 
 
 def some_share(mix: Mapping[str, float]) -> Mapping[str, float]:
@@ -91,7 +104,7 @@ def modules(section: Section) -> Iterator[str]:
         value = getattr(section, name)
         if isinstance(value, Section):
             yield from modules(value)
-        yield from (f"{mark.package}.{value}" for mark in field.metadata if isinstance(mark, OneOfModules))
+        yield from (mark.module(value) for mark in field.metadata if isinstance(mark, OneOfModules | OwnClass))
 
 
 RENAMED = {

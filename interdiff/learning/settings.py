@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from interdiff.settings import Count, Fraction, Section
+from interdiff.own_code import check_class
+from interdiff.settings import Count, Fraction, OwnClass, Section
 
 NETWORK_PRESETS = {
     "laptop": {"d_model": 128, "depth": 4, "heads": 4},
@@ -42,6 +43,39 @@ class NetworkSettings(Section):
         if self.d_model % self.heads:
             raise ValueError(f"d_model={self.d_model} is not a multiple of heads={self.heads}")
         return self
+
+    def described(self) -> dict[str, Any]:
+        """What a checkpoint says of the network."""
+        return self.model_dump()
+
+
+class OwnNetworkSettings(Section):
+    """A network of one's own ([networks.md](networks.md)) in the place of ours; all other keys are arguments of its class."""
+
+    model_config = ConfigDict(extra="allow", serialize_by_alias=True)
+
+    class_: Annotated[str, OwnClass()] = Field(
+        alias="class", description="its import path, `package.module.Class`; the module counts as code"
+    )
+
+    @model_validator(mode="after")
+    def _exists(self) -> OwnNetworkSettings:
+        try:
+            check_class(self.class_, {"frames", *(self.model_extra or {})})
+        except ValueError as error:
+            raise ValueError(f"class: {error}") from error
+        return self
+
+    def described(self) -> dict[str, Any]:
+        """What a checkpoint says of the network."""
+        return {"own": self.model_dump()}
+
+
+def or_own(value: Any) -> str:
+    """The tag of a network's settings: of one's own where they name a class."""
+    return (
+        "[own]" if isinstance(value, OwnNetworkSettings) or (isinstance(value, dict) and "class" in value) else "[ours]"
+    )
 
 
 class TrainingSettings(Section):

@@ -124,13 +124,14 @@ def build_optimizers(learned: Mapping[str, nn.Parameter], settings: TrainingSett
     Muon's updates are scaled to what AdamW's would measure (Liu et al. 2025, equation 4).
     """
     rate, decay = settings.muon_learning_rate, settings.weight_decay
-    hidden = {name for name, parameter in learned.items() if rate and parameter.ndim == 2 and "blocks." in name}
+    hidden = {name: value for name, value in learned.items() if rate and value.ndim == 2 and "blocks." in name}
     rest = [parameter for name, parameter in learned.items() if name not in hidden]
     adamw = torch.optim.AdamW(rest, lr=settings.learning_rate, weight_decay=decay, betas=(0.9, 0.98), fused=True)
     if rate is None:
         return [adamw]
-    matrices = [parameter for name, parameter in learned.items() if name in hidden]
-    return [adamw, torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")]
+    if not hidden:
+        raise InputError("training.muon_learning_rate: expected null, since the network has no matrices in `blocks`")
+    return [adamw, torch.optim.Muon(hidden.values(), lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")]
 
 
 def train(

@@ -69,7 +69,7 @@ def _table(model: type[BaseModel], paths: list[str]) -> str:
     properties = model.model_json_schema()["properties"]
     rows = [
         f"| `{name}` | {_type(properties[name])} | {_default(field)} | {_bounds(properties[name])} | {_cell(field)} |"
-        for name, field in model.model_fields.items()
+        for name, field in ((field.alias or name, field) for name, field in model.model_fields.items())
     ]
     head = ["| key | type | default | bounds | meaning |", "|---|---|---|---|---|"]
     return "\n".join(["", f"## {names}", "", (model.__doc__ or "").strip(), "", *head, *rows, ""])
@@ -83,7 +83,7 @@ def _type(item: dict[str, Any]) -> str:
     if "$ref" in item:
         return "group, below"
     if kinds := item.get("anyOf", item.get("oneOf")):
-        return " or ".join(_type(part) for part in kinds)
+        return " or ".join(dict.fromkeys(_type(part) for part in kinds))
     if "enum" in item:
         return ", ".join(f"`{value}`" for value in item["enum"])
     if item.get("type") == "array":

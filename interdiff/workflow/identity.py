@@ -6,6 +6,7 @@ import ast
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 
 from interdiff.errors import InputError
 from interdiff.files import canonical_json, file_sha256
+from interdiff.own_code import file_in, folder_of
 
 EXCLUDED = re.compile(
     r"interdiff/(workflow/(config|identity|stage|runner|progress|variants|pipelines/\w+|tracking/(tracker|connection|writer))"
-    r"|(.*/)?settings|errors|files|learning/state|(maze|video)/__init__)\.py"
+    r"|(.*/)?settings|errors|files|own_code|learning/state|(maze|video)/__init__)\.py"
 )
 """Modules that validate, track, store or only hand names on: they, and what only they import, have no part in results."""
 ENVIRONMENT = "interdiff.learning.environment"
@@ -31,10 +33,15 @@ PACKAGES = frozenset(
 """Packages whose version can change the numbers of a stage that imports them, as they are imported."""
 DISTRIBUTIONS = {"cv2": "opencv-python-headless"}
 """Of packages that are installed by another name."""
+INSTALLED = {"site-packages", "dist-packages"}
+"""Folders that hold many packages, of which one's own code is one."""
 
 
 def code_hashes(module: str, root: str | Path) -> dict[str, str]:
-    """The repository's files that a module imports, itself included, directly or not: file -> 12 hex digits.
+    """The files of the repository that a module imports, itself included, directly or not: file -> 12 hex digits.
+
+    Of a module of one's own outside of the repository, also those that lie in the folder of its packages; of an installed
+    one, those of its own package.
 
     Imports inside functions and relative imports count; comments, docstrings and formatting do not. What is
     imported by a computed name is not seen.
@@ -42,12 +49,12 @@ def code_hashes(module: str, root: str | Path) -> dict[str, str]:
     Raises:
         InputError: there is no such module, or a file is not valid Python (names it).
     """
-    return {name: _parsed(Path(root) / name).digest for name in _closure(module, Path(root))}
+    return {name: _parsed(path).digest for name, path in _closure(module, Path(root))}
 
 
 def packages(module: str, root: str | Path) -> dict[str, str]:
     """The versions, without build tags, of the PACKAGES that a module imports, directly or not."""
-    names = {name for file in _closure(module, Path(root)) for name in _parsed(Path(root) / file).packages}
+    names = {name for _, path in _closure(module, Path(root)) for name in _parsed(path).packages}
     return {name: _version(name) for name in sorted(names)}
 
 
@@ -66,7 +73,8 @@ def spec(
         stage: its module below `stages`, such as `maze.keyframes`.
         settings: the stage's slice of the configuration.
         sources: files from outside the pipeline, by content.
-        implementations: modules that the settings choose by name, such as `interdiff.two_phase.interpolators.linear`.
+        implementations: modules that the settings choose by name, such as `interdiff.two_phase.interpolators.linear`, or
+            one of one's own.
     """
     modules = (f"stages.{stage}", ENVIRONMENT, *implementations)
     return canonical_json(
@@ -128,20 +136,43 @@ def _imported(node: ast.AST) -> Iterator[tuple[int, str]]:
         yield from ((node.level, f"{module}.{alias.name}".strip(".")) for alias in node.names)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A folder in which modules are looked for; `package`: the only one that counts there."""
+
+    folder: Path
+    package: str | None = None
+
+    def file(self, dotted: str) -> str | None:
+        """A module's file, relative to the folder."""
+        return _file(self.folder, dotted) if self.package in (None, dotted.split(".")[0]) else None
+
+
 @cache
-def _closure(module: str, root: Path) -> tuple[str, ...]:
-    if _file(root, module) is None:
-        raise InputError(f"module {module}: no such file under {root}")
-    queue = list(_files(root, module))
-    found = set(queue)
+def _closure(module: str, root: Path) -> tuple[tuple[str, Path], ...]:
+    """Files by their names, which say nothing of where their folder is."""
+    places = _places(module, root)
+    queue = list(_files(places, module))
+    found = dict(queue)
     while queue:
-        name = queue.pop()
-        for level, dotted in _parsed(root / name).imports:
-            for file in _files(root, _absolute(name, level, dotted)):
-                if file not in found and not EXCLUDED.fullmatch(file):
-                    found.add(file)
+        name, path = queue.pop()
+        for level, dotted in _parsed(path).imports:
+            for file in _files(places, _absolute(name, level, dotted)):
+                if file[0] not in found and not EXCLUDED.fullmatch(file[0]):
+                    found[file[0]] = file[1]
                     queue.append(file)
-    return tuple(sorted(found))
+    return tuple(sorted(found.items()))
+
+
+def _places(module: str, root: Path) -> tuple[_Place, ...]:
+    """Where the modules are that count: in the repository, and around a module that lies outside."""
+    if _file(root, module):
+        return (_Place(root),)
+    folder = folder_of(module)
+    if folder is None:
+        raise InputError(f"module {module}: no such file under {root}, nor on Python's path")
+    installed = INSTALLED & set(folder.parts)
+    return (_Place(root), _Place(folder, module.split(".")[0] if installed else None))
 
 
 def _absolute(importer: str, level: int, dotted: str) -> str:
@@ -149,19 +180,17 @@ def _absolute(importer: str, level: int, dotted: str) -> str:
     return ".".join([*package, *([dotted] if dotted else [])])
 
 
-def _files(root: Path, dotted: str) -> Iterator[str]:
+def _files(places: tuple[_Place, ...], dotted: str) -> Iterator[tuple[str, Path]]:
     """The module's file and the packages around it that hold code."""
     parts = dotted.split(".")
     for count in range(1, len(parts) + 1):
-        file = _file(root, ".".join(parts[:count]))
-        if file and not (file.endswith("__init__.py") and _parsed(root / file).empty):
-            yield file
+        found = ((place.folder, place.file(".".join(parts[:count]))) for place in places)
+        folder, file = next(((folder, file) for folder, file in found if file), (None, None))
+        if folder and file and not (file.endswith("__init__.py") and _parsed(folder / file).empty):
+            yield file, folder / file
 
 
-@cache
-def _file(root: Path, dotted: str) -> str | None:
-    path = dotted.replace(".", "/")
-    return next((name for name in (f"{path}.py", f"{path}/__init__.py") if dotted and (root / name).is_file()), None)
+_file = cache(file_in)
 
 
 @cache

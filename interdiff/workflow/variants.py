@@ -21,11 +21,15 @@ class Node:
 
 
 def merge(parent: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`parent` with `overrides`: mappings are merged key by key, everything else (lists too) is replaced."""
+    """`parent` with `overrides`: mappings are merged key by key, everything else (lists too) is replaced.
+
+    So is a mapping by one of another `class`, whose arguments are its own.
+    """
     merged = dict(parent)
     for key, value in overrides.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if both else value
+        alike = both and value.get("class", merged[key].get("class")) == merged[key].get("class")
+        merged[key] = merge(merged[key], value) if alike else value
     return merged
 
 
@@ -33,7 +37,8 @@ def difference(parent: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str
     """The overrides that `merge` turns `parent` into `values` with."""
     changed: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping) and isinstance(parent.get(key), Mapping):
+        both = isinstance(value, Mapping) and isinstance(parent.get(key), Mapping)
+        if both and value.get("class") == parent[key].get("class"):
             if nested := difference(parent[key], value):
                 changed[key] = nested
         elif key not in parent or value != parent[key]:

@@ -11,7 +11,7 @@ from interdiff.maze.planner.data import Prepared, load_prepared
 from interdiff.maze.planner.masks import Masks, load_masks
 from interdiff.maze.planner.phase1 import Phase1, load_phase1
 from interdiff.maze.planner.policies import first_keyframes, keyframe_indices, level_ranks, levels_from, rank_indices
-from interdiff.maze.planner.refiner import Refiner, load_refiner
+from interdiff.maze.planner.refiner import OwnRefiner, Refiner, load_refiner
 from interdiff.two_phase.corruption import with_anchor_errors
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -45,7 +45,7 @@ def main(stage: Stage) -> None:
     gallery(samples, [int(row["number"]) for row in worst], stage.outputs["failures_picture"])
 
 
-def _levels(stage: Stage, policy: str, data: Prepared, masks: Masks, phase1: Phase1, refiner: Refiner):
+def _levels(stage: Stage, policy: str, data: Prepared, masks: Masks, phase1: Phase1, refiner: Refiner | OwnRefiner):
     settings: DiagnosticsStageSettings = stage.settings
     levels, chunks = levels_from(masks.nested_levels, settings.k), data.chunks(128)
     start = first_keyframes(POLICIES[policy], levels[0], data, masks, stage.rng())

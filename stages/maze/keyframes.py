@@ -6,7 +6,7 @@ from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.networks import initialise_from
 from interdiff.learning.training import Objective
 from interdiff.maze.planner.data import load_prepared
-from interdiff.maze.planner.keyframes import KeyframeDenoiser
+from interdiff.maze.planner.keyframes import build_keyframes
 from interdiff.maze.planner.losses.keyframes import NoisyKeyframes, keyframe_loss
 from interdiff.maze.planner.masks import load_masks
 from interdiff.maze.planner.phase1 import load_segment_cost, load_selector
@@ -30,9 +30,9 @@ def main(stage: Stage) -> None:
         (policy, k): keyframe_indices(policy, k, data, masks, selector, stage.rng())
         for policy, k in stage.progress(sources, "keyframes", unit="policy")
     }
-    config = {"frames": data.frames, **settings.network.model_dump()}
+    config = {"frames": data.frames, **settings.network.described()}
     torch.manual_seed(settings.training.seed)
-    model = KeyframeDenoiser(**config)
+    model = build_keyframes(**config)
     initialise_from(model.backbone, segment_cost.queries.backbone)
     costs = frame_outputs(segment_cost, data)
     batches = NoisyKeyframes(data, indices, segment_cost, costs, settings, keyframe_scheduler())

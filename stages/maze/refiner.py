@@ -11,7 +11,7 @@ from interdiff.maze.planner.losses.refiner import CorruptedSequences, MaskedAnch
 from interdiff.maze.planner.masks import RANKED
 from interdiff.maze.planner.phase1 import load_keyframes, load_selector
 from interdiff.maze.planner.policies import level_ranks, levels_from
-from interdiff.maze.planner.refiner import Refiner
+from interdiff.maze.planner.refiner import build_refiner
 from interdiff.maze.planner.settings import RefinerSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -38,10 +38,10 @@ def main(stage: Stage) -> None:
         "frames_per_token": settings.frames_per_token,
         "interpolation": settings.corruption.interpolation,
         "noise": settings.corruption.noise,
-        **settings.network.model_dump(),
+        **settings.network.described(),
     }
     torch.manual_seed(settings.training.seed)
-    model = Refiner(**config)
+    model = build_refiner(**config)
     if settings.initialise:
         initialise_from(model.backbone, load_keyframes(stage.folder("keyframes"), data).backbone)
     model, history = train_network(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -198,6 +199,19 @@ def reorder(maze):
     maze["base"] = dict(reversed(maze["base"].items()))
 
 
+MINE = """
+from torch import nn
+
+from my_package.layers import WIDTH
+
+
+class Mine(nn.Module):
+    def __init__(self, frames, hidden):
+        super().__init__()
+
+    def forward(self, x, mask, exact, condition):
+        return x
+"""
 SAMPLED_AT_8 = tuple(f"samples {name}" for name in (*VARIANTS, *ABLATED) if name != "k4")
 CONFIG = {
     "one stage's value": (setting("base", "refiner", "collision_weight", to=5.0), REFINED),
@@ -336,6 +350,35 @@ def test_the_stage_and_variant_of_the_contributors_guide_work(repository):
     configured(lambda maze: maze["variants"].update(yaml.safe_load(variant)))(repository)
     targets = ("results/maze/lengths/cubic/val.json", "results/maze/samples/cubic/metrics.csv")
     assert repository.jobs(*targets) == {"lengths cubic val", "refiner cubic", "samples cubic"}
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_network_of_ones_own_counts_where_it_is_used(repository, tmp_path, monkeypatch, outside):
+    own = tmp_path if outside else repository.folder
+    if outside:
+        monkeypatch.setenv("PYTHONPATH", str(own))
+    for name, text in {"mine": MINE, "layers": "WIDTH = 4\n"}.items():
+        path = own / f"my_package/{name}.py"
+        repository.edit(path, lambda _, text=text: text)
+    network = {"class": "my_package.mine.Mine", "hidden": 8}
+    configured(lambda maze: maze["variants"].update(mine={"refiner": {"network": network}}))(repository)
+    target = "results/maze/samples/mine/metrics.csv"
+    made = {"refiner mine", "samples mine"}
+    try:
+        assert repository.jobs() == set(), "nothing else is made of other code"
+        assert repository.jobs(target) == made
+        repository.snakemake("--quiet", "all", "--", target)
+        assert repository.jobs(target) == set()
+        repository.edit(own / "my_package/mine.py", lambda text: f"# Why.\n{text}")
+        assert repository.jobs(target) == set()
+        repository.edit(own / "my_package/layers.py", append("unused = 1"))
+        assert repository.jobs(target) == made
+        text = repository.run("interdiff.workflow.why", target)[1]
+        assert re.search(r"my_package/layers\.py: code changed", text)
+        assert repository.jobs() == set()
+    finally:
+        for path in [*repository.folder.glob("results/maze/*/mine"), *repository.folder.glob("results/maze/*/*/mine*")]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def test_git_checkout_to_and_fro(repository):

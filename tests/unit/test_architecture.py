@@ -14,7 +14,8 @@ FILES = {
 }
 LAYERS = {
     "": "interdiff < stages",
-    "interdiff": "errors < files, settings < learning, plotting, tables < keyframes < two_phase < maze, video < workflow",
+    "interdiff": "errors < files, own_code < settings < learning, plotting, tables < keyframes < two_phase"
+    " < maze, video < workflow",
     "interdiff.maze": "world < planner < baselines < evaluation < figures < plan",
     "interdiff.video": "attention, codec < data < backbone, interpolators < planner, evaluation < figures < show",
 }

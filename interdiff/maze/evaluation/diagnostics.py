@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from interdiff.maze.planner.data import Prepared
-from interdiff.maze.planner.refiner import Refiner
+from interdiff.maze.planner.refiner import OwnRefiner, Refiner
 from interdiff.maze.world.collisions import crossed, piece_collisions
 from interdiff.two_phase.corruption import degrade
 from interdiff.two_phase.interpolation import filling
@@ -25,7 +25,7 @@ FAR = 0.5
 
 @torch.no_grad()
 def level_figures(
-    refiner: Refiner,
+    refiner: Refiner | OwnRefiner,
     data: Prepared,
     rows: Sequence[Tensor],
     ranks: Tensor,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interdiff.learning.networks import FourierFeatures, mlp
+from interdiff.learning.own_networks import OwnNetwork
 from interdiff.maze.planner.networks import (
     ROUTE_WIDTH,
     STATE_CHANNELS,
@@ -35,6 +39,10 @@ class KeyframeDenoiser(nn.Module):
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, STATE_CHANNELS)
 
+    def encode(self, condition: Condition) -> Encoded:
+        """What it makes of a condition, once for any number of passes."""
+        return self.backbone.encode(condition)
+
     def forward(
         self,
         z_bkc: Tensor,
@@ -42,7 +50,8 @@ class KeyframeDenoiser(nn.Module):
         indices_bk: Tensor,
         difficulty_bk: Tensor,
         known_bkc: Tensor,
-        condition: Condition | Encoded,
+        condition: Condition,
+        encoded: Encoded | None = None,
     ) -> Tensor:
         """Clean keyframes [B, K, 4] in network units.
 
@@ -52,9 +61,9 @@ class KeyframeDenoiser(nn.Module):
             indices_bk: [B, K] int64 frames.
             difficulty_bk: [B, K - 1] log cost of the segments between neighbours, from D_phi.
             known_bkc: [B, K, 4] bool, the channels that the condition gives.
-            condition: or `self.backbone.encode` of it, for several passes.
+            encoded: `self.encode(condition)`, for several passes.
         """
-        encoded = self.backbone.encode(condition) if isinstance(condition, Condition) else condition
+        encoded = encoded or self.encode(condition)
         time = indices_bk.to(z_bkc.dtype) / (self.frames - 1)
         gap = F.pad(time.diff(dim=1), (1, 1))
         difficulty = F.pad(difficulty_bk, (1, 1))
@@ -75,6 +84,11 @@ class KeyframeDenoiser(nn.Module):
         return self.head(self.norm(self.backbone(self.embed(features), time, encoded, modulation)))
 
 
+def build_keyframes(frames: int, own: Mapping[str, Any] | None = None, **size: int) -> KeyframeDenoiser | OwnNetwork:
+    """Phase 1's network of a configuration: ours of a size, or one's own."""
+    return OwnNetwork("keyframes", own, 6, frames=frames) if own else KeyframeDenoiser(frames, **size)
+
+
 def known_entries(start: Tensor, goal: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """What the condition gives of K keyframes: values [B, K, 4] in network units and where they are known, bool."""
     values = start.new_zeros(len(start), k, STATE_CHANNELS)
@@ -87,7 +101,7 @@ def known_entries(start: Tensor, goal: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def plan_keyframes(
-    model: KeyframeDenoiser,
+    model: KeyframeDenoiser | OwnNetwork,
     scheduler: DDIMScheduler,
     condition: Condition,
     indices_bk: Tensor,
@@ -104,7 +118,7 @@ def plan_keyframes(
 
 @torch.no_grad()
 def denoised(
-    model: KeyframeDenoiser,
+    model: KeyframeDenoiser | OwnNetwork,
     scheduler: DDIMScheduler,
     values: Tensor,
     known: Tensor,
@@ -115,9 +129,9 @@ def denoised(
     generator: torch.Generator,
 ) -> Tensor:
     """Sample [B, K, 4] in network units, held at `values` where `known`; the condition is encoded once."""
-    encoded = model.backbone.encode(condition)
+    encoded = model.encode(condition)
 
     def denoise(z: Tensor, level: Tensor) -> Tensor:
-        return model(z, level, indices_bk, difficulty_bk, known, encoded)
+        return model(z, level, indices_bk, difficulty_bk, known, condition, encoded=encoded)
 
     return sample_keyframes(scheduler, denoise, values, known, steps, generator)

@@ -11,8 +11,9 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from interdiff.learning.checkpoints import load_checkpoint
+from interdiff.learning.own_networks import OwnNetwork
 from interdiff.maze.planner.data import Prepared
-from interdiff.maze.planner.keyframes import KeyframeDenoiser, plan_keyframes
+from interdiff.maze.planner.keyframes import KeyframeDenoiser, build_keyframes, plan_keyframes
 from interdiff.maze.planner.segment_cost import SegmentCostModel, difficulty
 from interdiff.maze.planner.selector import KeyframeSelector
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
@@ -24,7 +25,7 @@ class Phase1:
 
     segment_cost: SegmentCostModel
     selector: KeyframeSelector
-    keyframes: KeyframeDenoiser
+    keyframes: KeyframeDenoiser | OwnNetwork
     scheduler: DDIMScheduler
 
     @torch.no_grad()
@@ -52,8 +53,8 @@ def load_selector(folder: Path, data: Prepared) -> KeyframeSelector:
     return load_checkpoint(folder, "selector", lambda c: KeyframeSelector(**c), data.device, frames=data.frames)
 
 
-def load_keyframes(folder: Path, data: Prepared) -> KeyframeDenoiser:
-    return load_checkpoint(folder, "keyframes", lambda c: KeyframeDenoiser(**c), data.device, frames=data.frames)
+def load_keyframes(folder: Path, data: Prepared) -> KeyframeDenoiser | OwnNetwork:
+    return load_checkpoint(folder, "keyframes", lambda c: build_keyframes(**c), data.device, frames=data.frames)
 
 
 def load_phase1(folder: Callable[[str], Path], data: Prepared) -> Phase1:

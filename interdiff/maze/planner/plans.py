@@ -18,7 +18,7 @@ from interdiff.maze.planner.masks import Masks
 from interdiff.maze.planner.networks import Condition
 from interdiff.maze.planner.phase1 import Phase1
 from interdiff.maze.planner.policies import first_keyframes, level_ranks, rank_indices
-from interdiff.maze.planner.refiner import Refiner, project_out_of_walls
+from interdiff.maze.planner.refiner import OwnRefiner, Refiner, project_out_of_walls
 from interdiff.maze.planner.settings import SamplingSettings
 from interdiff.two_phase.interpolation import filling, place_keyframes
 from interdiff.two_phase.sampler import Refine, refine_over_levels
@@ -40,7 +40,7 @@ class Planner:
     """Both phases with their settings."""
 
     phase1: Phase1
-    refiner: Refiner
+    refiner: Refiner | OwnRefiner
     settings: SamplingSettings
 
     def keyframes(self, data: Prepared, masks: Masks | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -97,8 +97,8 @@ class Planner:
             return lambda x, mask, _: x
         if self.settings.refiner == "projection":
             return lambda x, mask, _: project_out_of_walls(x, condition)
-        encoded = self.refiner.backbone.encode(condition)
-        return lambda x, mask, _: self.refiner(x, mask, exact_b, condition, encoded)
+        encoded = self.refiner.encode(condition)
+        return lambda x, mask, _: self.refiner(x, mask, exact_b, condition, encoded=encoded)
 
 
 def _keeps_ends(condition: Condition) -> Callable[[Tensor], Tensor]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -11,6 +13,7 @@ from torch.nn import functional as F
 
 from interdiff.learning.checkpoints import load_checkpoint
 from interdiff.learning.networks import FourierFeatures, constant, mlp, zero
+from interdiff.learning.own_networks import OwnNetwork
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import (
     POSITION_OCTAVES,
@@ -59,6 +62,10 @@ class Refiner(nn.Module):
         self.head = nn.Linear(d_model, frames_per_token * STATE_CHANNELS)
         zero(self.head)
 
+    def encode(self, condition: Condition) -> Encoded:
+        """What it makes of a condition, once for any number of passes."""
+        return self.backbone.encode(condition)
+
     def forward(
         self, x_btc: Tensor, mask_bt: Tensor, exact_b: Tensor, condition: Condition, encoded: Encoded | None = None
     ) -> Tensor:
@@ -67,7 +74,7 @@ class Refiner(nn.Module):
         Args:
             mask_bt: [B, T] bool, the anchors.
             exact_b: [B] bool, whether a sample's anchors are exact.
-            encoded: `self.backbone.encode(condition)`, for several passes.
+            encoded: `self.encode(condition)`, for several passes.
         """
         points = x_btc[:, :, None, :2] + self.offsets / condition.cells
         distance = sample_sdf(condition.sdf, points.flatten(1, 2)).view(*x_btc.shape[:2], -1)
@@ -86,15 +93,37 @@ class Refiner(nn.Module):
         anchors = mask_bt.to(x_btc.dtype).mean(1, keepdim=True)
         modulation = self.level(torch.cat([anchors, anchors.sqrt(), exact_b[:, None].to(x_btc.dtype)], dim=-1))
         times = torch.linspace(0, 1, tokens.shape[1], dtype=tokens.dtype, device=tokens.device)
-        encoded = encoded or self.backbone.encode(condition)
+        encoded = encoded or self.encode(condition)
         hidden = self.norm(self.backbone(self.embed(tokens) + self.position, times, encoded, modulation))
         change = rearrange(self.head(hidden), "b n (f c) -> b (n f) c", f=self.frames_per_token)
         return x_btc + change / constant(STATE_SCALE, x_btc.dtype, x_btc.device)
 
 
-def load_refiner(folder: Path, data: Prepared) -> Refiner:
+class OwnRefiner(OwnNetwork):
+    """A network of one's own as phase 2, with the interpolation and the noise that it was trained to undo."""
+
+    def __init__(self, own: Mapping[str, Any], frames: int, interpolation: str, noise: float) -> None:
+        super().__init__("refiner", own, 4, frames=frames)
+        self.interpolation, self.noise = interpolation, noise
+
+
+def build_refiner(
+    frames: int,
+    frames_per_token: int,
+    interpolation: str,
+    noise: float,
+    own: Mapping[str, Any] | None = None,
+    **size: int,
+) -> Refiner | OwnRefiner:
+    """Phase 2's network of a configuration: ours of a size, or one's own, which has no need of `frames_per_token`."""
+    if own:
+        return OwnRefiner(own, frames, interpolation, noise)
+    return Refiner(frames, frames_per_token, interpolation, noise, **size)
+
+
+def load_refiner(folder: Path, data: Prepared) -> Refiner | OwnRefiner:
     """The refiner for sequences of the data's length, on its device."""
-    return load_checkpoint(folder, "refiner", lambda c: Refiner(**c), data.device, frames=data.frames)
+    return load_checkpoint(folder, "refiner", lambda c: build_refiner(**c), data.device, frames=data.frames)
 
 
 def project_out_of_walls(x_btc: Tensor, condition: Condition, margin: float = 0.05, steps: int = 3) -> Tensor:

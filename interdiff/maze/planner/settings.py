@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from interdiff.learning.settings import NetworkSettings, TrainingSettings
+from interdiff.learning.settings import NetworkSettings, OwnNetworkSettings, TrainingSettings, or_own
 from interdiff.settings import BASE, Count, Fraction, Mix, Name, OneOfModules, Section
 
 Policy = Literal["selector", "uniform", "random", "dp"]
@@ -55,6 +55,11 @@ class MazeNetworkSettings(NetworkSettings):
     route_width: Count = Field(512, description="width of the encoder of start, goal and map")
 
 
+PhaseNetwork = Annotated[
+    Annotated[MazeNetworkSettings, Tag("[ours]")] | Annotated[OwnNetworkSettings, Tag("[own]")], Discriminator(or_own)
+]
+
+
 class SegmentCostSettings(Section):
     """D_phi, the model of the segment cost."""
 
@@ -81,7 +86,9 @@ class SelectorSettings(Section):
 class KeyframesSettings(Section):
     """Phase 1, the keyframe denoiser."""
 
-    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
+    network: PhaseNetwork = Field(
+        default_factory=MazeNetworkSettings, description="size of the network, or a class of one's own"
+    )
     counts: list[Annotated[int, Field(ge=2)]] = Field(
         [4, 8], min_length=1, description="numbers of keyframes K to train with"
     )
@@ -117,7 +124,9 @@ class CorruptionSettings(Section):
 class RefinerSettings(Section):
     """Phase 2, the refiner."""
 
-    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
+    network: PhaseNetwork = Field(
+        default_factory=MazeNetworkSettings, description="size of the network, or a class of one's own"
+    )
     frames_per_token: Count = Field(2, description="frames that one token stands for; divides T")
     mix: Annotated[dict[RankPolicy, Fraction], Mix] = Field(
         {"selector": 0.5, "uniform": 0.5},

@@ -106,7 +106,8 @@ class MazePipeline(Pipeline):
         }
 
     def _digest(self, stage: str, variant: str) -> str:
-        text = spec(f"maze.{stage}", self.resolved.section(stage, variant), root=self.root, threads=1)
+        section, chosen = self.resolved.section(stage, variant), self.resolved.implementations(stage, variant)
+        text = spec(f"maze.{stage}", section, root=self.root, threads=1, implementations=chosen)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def reported_files(self) -> list[str]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from interdiff.learning import draws
 from interdiff.learning.draws import moved
+from interdiff.learning.own_networks import OwnNetwork
 from interdiff.learning.processes import share
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, known_entries
@@ -73,7 +74,7 @@ class NoisyKeyframes:
         return KeyframeBatch(clean, noisy, level, index, hardness, known, condition)
 
 
-def keyframe_loss(model: KeyframeDenoiser, batch: KeyframeBatch) -> dict[str, Tensor]:
+def keyframe_loss(model: KeyframeDenoiser | OwnNetwork, batch: KeyframeBatch) -> dict[str, Tensor]:
     """Mean squared error of the predicted clean keyframes (Ho et al. 2020, equation 14, of the sample, not the noise)."""
     predicted = model(batch.noisy, batch.level, batch.indices, batch.difficulty, batch.known, batch.condition)
     return prediction_error(predicted, batch.clean, batch.known)

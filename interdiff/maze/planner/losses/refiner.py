@@ -16,7 +16,7 @@ from interdiff.learning import draws
 from interdiff.learning.processes import share
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import Condition, sample_sdf, to_network
-from interdiff.maze.planner.refiner import Refiner
+from interdiff.maze.planner.refiner import OwnRefiner, Refiner
 from interdiff.maze.planner.settings import RefinerSettings
 from interdiff.two_phase.corruption import degrade, with_anchor_errors
 from interdiff.two_phase.interpolation import filling
@@ -108,7 +108,7 @@ class CorruptedSequences:
         return RefinerBatch(clean, degraded, weights, mask, exact, condition, *walls)
 
 
-def refiner_loss(model: Refiner, batch: RefinerBatch) -> dict[str, Tensor]:
+def refiner_loss(model: Refiner | OwnRefiner, batch: RefinerBatch) -> dict[str, Tensor]:
     """Weighted squared error to the clean sequence (Bansal et al. 2022, equation 1) plus a penalty on points near walls."""
     refined = model(batch.degraded, batch.mask, batch.exact, batch.condition)
     error = batch.weights * (to_network(refined) - to_network(batch.clean)).square()
