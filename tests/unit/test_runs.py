@@ -1,8 +1,10 @@
+import json
 import os
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -134,6 +136,25 @@ def test_a_second_sync_adds_nothing_and_new_figures_supersede_the_parent(results
     assert "compare-runs" in address
     assert all(run_id in address for run_id in current)
     assert before["maze/few"].info.run_id not in address
+
+
+def test_the_comparison_opens_on_refined_figures(results):
+    """Where plans have such: in the order of the alphabet, those before phase 2 would come first."""
+    path = results / "maze/variants.json"
+    made = json.loads(path.read_text())
+    for variant in made["variants"].values():
+        figures = {"collision_interp": "0.2", "crossed_refined": "0.1", "mse_interp": "0.5", "mse_refined": "0.25"}
+        variant["metrics"] = [row | figures for row in variant["metrics"]]
+    write_json(path, made)
+    runs.sync(results)
+    client, experiment = connection.open_store(results)
+    page, _, query = ui.comparison(store.Store(client, experiment, results), "http://127.0.0.1:5000").partition("?")
+    values = {key: json.loads(value) for key, (value,) in parse_qs(query).items()}
+    assert page == "http://127.0.0.1:5000/#/metric"
+    assert values["metric"] == "mse_refined"
+    assert values["plot_metric_keys"] == ["mse_refined", "crossed_refined"]
+    assert values["experiments"] == [experiment]
+    assert len(values["runs"]) == 2
 
 
 def test_a_run_that_was_tracked_live_is_taken_over(results):

@@ -17,13 +17,24 @@ from interdiff.errors import InputError
 from interdiff.workflow.tracking.connection import URI, open_store
 from interdiff.workflow.tracking.store import Store
 
+REFINED = ("mse_refined", "crossed_refined", "collision_refined", "mse_oracle_refined")
+"""Figures of plans after phase 2, on which the comparison opens."""
+
 
 def comparison(store: Store, root: str) -> str:
-    """Address of the page that compares all current variants."""
-    runs = [run.info.run_id for run in reversed(store.find(kind="variant", current="yes"))]
-    if len(runs) < 2:
+    """Address of the page that compares all current variants, by their refined figures where they have such.
+
+    MLflow's page of all parameters and metrics, one click away from there, begins with whatever is first in the alphabet.
+    """
+    found = list(reversed(store.find(kind="variant", current="yes")))
+    if len(found) < 2:
         return f"{root}/#/experiments/{store.experiment}/runs"
-    return f"{root}/#/compare-runs?runs={quote(json.dumps(runs))}&experiments={quote(json.dumps([store.experiment]))}"
+    query = {"runs": [run.info.run_id for run in found], "experiments": [store.experiment]}
+    shown = [name for name in REFINED if any(name in run.data.metrics for run in found)]
+    if shown:
+        query |= {"metric": shown[0], "plot_metric_keys": shown, "plot_layout": {}}
+    page = "metric" if shown else "compare-runs"
+    return f"{root}/#/{page}?" + "&".join(f"{key}={quote(json.dumps(value))}" for key, value in query.items())
 
 
 def show(results: Path, port: int) -> int:
