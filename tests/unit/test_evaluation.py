@@ -9,6 +9,7 @@ from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.keyframes.segment_cost import all_segment_costs
 from interdiff.maze.evaluation.metrics import FEWEST_SPOILED, KINDS, cost_ratio, plan_metrics
+from interdiff.maze.figures import gallery as pictures
 from interdiff.maze.figures.gallery import ARRAYS, gallery, plans_of
 from interdiff.maze.world.layouts import load_layout, occupancy
 
@@ -98,6 +99,16 @@ def test_a_picture_of_given_samples(samples, numbers, tmp_path):
     picture = matplotlib.image.imread(tmp_path / "gallery.png")
     assert picture.shape[0] > 300
     assert picture.std() > 0.05
+
+
+def test_titles_do_not_touch_the_row_above(samples, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "save_picture", lambda figure, path: drawn.append(figure))
+    gallery(samples, [0, 1, 2, 0, 1, 2], tmp_path / "gallery.png")
+    (figure,) = drawn
+    figure.canvas.draw()
+    above, below = figure.axes[:3], figure.axes[3:]
+    assert max(p.title.get_window_extent().y1 for p in below) < min(p.get_window_extent().y0 for p in above)
 
 
 def test_the_plans_of_a_family_are_one_of_each_maze(samples, tmp_path):

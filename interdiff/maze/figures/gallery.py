@@ -71,14 +71,14 @@ def gallery(samples: Mapping[str, np.ndarray], numbers: Sequence[int], path: Pat
         return
     columns = min(3, len(numbers))
     rows = -(-len(numbers) // columns)
-    figure, panels = plt.subplots(rows, columns, figsize=(3.3 * columns, 3.3 * rows + 0.4), squeeze=False)
+    size = (3.3 * columns, 3.5 * rows + 0.3)
+    figure, panels = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for panel in panels.flat[len(numbers) :]:
         panel.axis("off")
     for panel, number in zip(panels.flat, numbers, strict=False):
         draw_plan(panel, samples, int(number))
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=8)
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 * columns, frameon=False, fontsize=8)
     save_picture(figure, path)
 
 

@@ -20,7 +20,8 @@ def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], labels: Sequence[s
     Args:
         groups: per panel and per row (from top to bottom), one value per label.
     """
-    figure, panels = plt.subplots(1, len(groups), figsize=(3.2 * len(groups), 2.9), sharey=True, squeeze=False)
+    size = (3.2 * len(groups), 3.1)
+    figure, panels = plt.subplots(1, len(groups), figsize=size, sharey=True, squeeze=False, layout="constrained")
     height = 0.8 / len(labels)
     for panel, (name, rows) in zip(panels[0], groups.items(), strict=True):
         for shift, label in enumerate(labels):
@@ -31,8 +32,7 @@ def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], labels: Sequence[s
         panel.invert_yaxis()
         panel.grid(axis="x", alpha=0.3)
         panel.set_axisbelow(True)
-    panels[0][0].legend(fontsize=8)
-    figure.tight_layout()
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(labels), fontsize=8)
     # Fixed names inside: equal numbers give an equal file.
     stream = StringIO()
     with plt.rc_context({"svg.hashsalt": "report"}):
