@@ -58,7 +58,7 @@ def imagine(config: Config, method: str, prompts: Sequence[str], seed: int) -> d
     codec = load_codec(video.data.codec, Path(video.data.codec.folder or results / "codec"), device)
     noise = torch.stack([clip_noise(f"{seed}.{n}", data.shape("latent"), seed) for n in range(len(prompts))]).float()
     embed = load_text_encoder(video.data.text.folder, video.data.text.rows, device)(prompts).float()
-    videos = codec.decode(sample(noise.to(device), embed).refined).numpy(force=True)
+    videos = codec.decode(sample(noise.to(device), embed, None).refined).numpy(force=True)
     return {f"{n + 1}: {prompt}": clip for n, (prompt, clip) in enumerate(zip(prompts, videos, strict=True))}
 
 

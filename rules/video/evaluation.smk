@@ -63,6 +63,7 @@ use rule video_stage as video_metrics with:
         real="<results>/video/index/test.npz",
     output:
         metrics="<results>/video/metrics.csv",
+        ladder="<results>/video/ladder.csv",
     pathvars:
         job="metrics",
     params:

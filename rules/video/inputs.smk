@@ -120,7 +120,7 @@ def two_phase_files(stage, *names):
             "preview": not (chosen and VIDEO.looks(wildcards.variant)),
             "refiner": not sampling["refiner_steps"],
         }
-        if sampling["method"] == "teacher" or unused.get(stage):
+        if sampling["method"] != "two_phase" or unused.get(stage):
             return []
         return VIDEO.of(stage, *names)(wildcards)
 
@@ -130,7 +130,7 @@ def two_phase_files(stage, *names):
 def schedule_oracle(wildcards):
     """Input function: costs of training clips, where keyframes are chosen without the selector."""
     sampling = VIDEO.section("samples", wildcards.variant)
-    if sampling["method"] == "teacher" or sampling["selector"] == SELECTED:
+    if sampling["method"] != "two_phase" or sampling["selector"] == SELECTED:
         return []
     return VIDEO.learned_oracle("selector")(wildcards)
 
@@ -179,7 +179,7 @@ def preview_of_base():
 def samples_report():
     """The comparison of methods, with its pictures."""
     folder = f"{CONFIG.results}/video"
-    names = ("cost.png", "samples.gif", "sheet.png", "losses.png")
+    names = ("cost.png", "samples.gif", "sheet.png", "losses.png", "ladder.png")
     return [f"{folder}/metrics.csv", *(f"{folder}/samples/{name}" for name in names)]
 
 

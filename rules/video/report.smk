@@ -41,6 +41,7 @@ use rule video_network as sample_pictures with:
         sheet="<results>/video/samples/sheet.png",
         frames="<results>/video/samples/frames.png",
         losses="<results>/video/samples/losses.png",
+        ladder="<results>/video/samples/ladder.png",
     pathvars:
         job="sample_pictures",
     threads: 1

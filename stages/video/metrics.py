@@ -22,12 +22,14 @@ COLUMNS = (
     *(f"{name}_vs_reference_se" for name in FIGURES),
 )  # fmt: skip
 
+LADDER = ("n", "adherence", "adherence_se", "frechet", "frechet_se", "full_step_units")
+
 
 def main(stage: Stage) -> None:
     """Reads `samples`, `costs` and, where there are such, `adherence` and `content` of each method in their order, and the
     indices of `fit` and `real` clips.
 
-    Writes the table. Of clips in memory are those of two methods, as they are stored.
+    Writes `metrics`, and of some of its rows `ladder`. Of clips in memory are those of two methods, as they are stored.
     """
     settings: MetricsStageSettings = stage.settings
     samples = dict(zip(settings.methods, stage.inputs["samples"], strict=True))
@@ -50,6 +52,9 @@ def main(stage: Stage) -> None:
         row = {"method": name, "steps": steps, "k": indices.shape[1], "n": len(indices)}
         rows.append(row | figures[name].row(figures[settings.reference]) | costs[name])
     write_csv(stage.outputs["metrics"], rows, COLUMNS)
+    by_method = {row["method"]: row for row in rows}
+    ladder = [{"row": name} | {column: by_method[name].get(column) for column in LADDER} for name in settings.ladder]
+    write_csv(stage.outputs["ladder"], ladder, ("row", *LADDER))
 
 
 def _real_clips(index: Path) -> Iterator[Tensor]:

@@ -12,7 +12,7 @@ from interdiff.video.codec.codec import FRAMES_PER_LATENT
 from interdiff.video.codec.loading import load_codec
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.figures.pictures import contact_sheet, shrunk, write_gif, write_png
-from interdiff.video.figures.samples import chosen_frames, losses_together, quality_by_cost, side_by_side
+from interdiff.video.figures.samples import chosen_frames, error_ladder, losses_together, quality_by_cost, side_by_side
 from interdiff.workflow.pipelines.video_stages import SamplePicturesStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -25,7 +25,7 @@ def main(stage: Stage) -> None:
     """Reads `metrics`, `samples` of each method in their order, the `oracle` and `index` of test clips, the codec, and
     `histories` of what was trained.
 
-    Writes `cost`, `samples` (a moving picture), `sheet`, `frames` and `losses`.
+    Writes `cost`, `samples` (a moving picture), `sheet`, `frames`, `losses` and `ladder`.
     """
     settings: SamplePicturesStageSettings = stage.settings
     samples = dict(zip(settings.methods, stage.inputs["samples"], strict=True))
@@ -46,7 +46,9 @@ def main(stage: Stage) -> None:
         f"{name}: {data[0]['prompt']}" if n == 0 else name: clips[0] for n, (name, clips) in enumerate(videos.items())
     }
     write_png(stage.outputs["sheet"], contact_sheet(first, range(0, len(truth[0]), FRAMES_PER_LATENT), scale=2))
-    quality_by_cost(read_table(stage.path("metrics")), settings.teachers, stage.outputs["cost"])
+    metrics = read_table(stage.path("metrics"))
+    quality_by_cost(metrics, settings.teachers, stage.outputs["cost"])
+    error_ladder(metrics.set_index("method").loc[settings.ladder], stage.outputs["ladder"])
     drawn = load_arrays(samples[settings.drawn], ("indices",))["indices"]
     oracle = load_arrays(stage.path("oracle"))
     chosen = {"oracle": oracle[f"indices_{drawn.shape[1]}"].astype(int), settings.drawn: drawn}

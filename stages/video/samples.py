@@ -29,7 +29,7 @@ def main(stage: Stage) -> None:
     count = min(sampling.clips, len(data))
     shape = data.shape("latent")
     noise = torch.stack([clip_noise(f"test/{key}", shape, settings.seed) for key in data.keys[:count]]).float()
-    embed = data.batch("embed", range(count)).float()
+    embed, truth = (data.batch(name, range(count)).float() for name in ("embed", "latent"))
     backbone = load_backbone(stage.inputs["backbone"], stage.device)
     oracle = stage.path("oracle") if "oracle" in stage.inputs else None
     sample = load_sampler(stage.folder, data, oracle, backbone, settings)
@@ -37,7 +37,7 @@ def main(stage: Stage) -> None:
     times: list[float] = []
     together = min(sampling.batch, count)
     for rows in stage.progress(list(torch.arange(count).split(together)), "batches", unit="batch"):
-        batch = noise[rows].to(stage.device), embed[rows].to(stage.device)
+        batch = [x[rows].to(stage.device) for x in (noise, embed, truth)]
         started = now()
         parts.append(sample(*batch))
         if len(rows) == together:
@@ -46,7 +46,7 @@ def main(stage: Stage) -> None:
     refined = torch.cat([part.refined for part in parts]).numpy(force=True).astype(np.float16)
     arrays = {"keys": np.array(data.keys[:count]), "indices": indices, "refined": refined}
     write_arrays(stage.outputs["samples"], arrays, finite=True)
-    first = [x[:together].to(stage.device) for x in (noise, embed)]
+    first = [x[:together].to(stage.device) for x in (noise, embed, truth)]
     write_json(stage.outputs["costs"], sampling_costs(sample, median(times), backbone, *first))
 
 

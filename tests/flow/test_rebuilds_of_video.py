@@ -13,7 +13,13 @@ def few(video):
     """As few jobs as show what depends on what."""
     video["data"]["shards"] = {"train": 1, "val": 1, "test": 1}
     video["base"]["generated"]["shards"] = {"train": 1, "test": 1}
-    video["report"] |= {"methods": list(METHODS), "selectors": ["base"], "segment_costs": ["base"], "against": "base"}
+    video["report"] |= {
+        "methods": list(METHODS),
+        "ladder": [],
+        "selectors": ["base"],
+        "segment_costs": ["base"],
+        "against": "base",
+    }
 
 
 def measured(*methods):

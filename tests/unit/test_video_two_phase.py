@@ -11,6 +11,7 @@ from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
 from interdiff.learning.flops import counted_flops
 from interdiff.learning.settings import BlockwiseTrainingSettings
 from interdiff.learning.training import Objective
+from interdiff.settings import validated
 from interdiff.two_phase.interpolation import place_keyframes
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.flow_matching import (
@@ -258,6 +259,22 @@ def test_both_phases_end_to_end(backbone, passes):
     expected, _ = fill(anchors.unflatten(2, SHAPE).movedim(2, 1), mask, lerp)
     torch.testing.assert_close(sampled.interpolated, expected, atol=1e-4, rtol=1e-3)
     assert torch.equal(sampled.refined, sampled.interpolated) == (passes == 0)
+
+
+def test_ground_truth_stands_in_for_what_it_is_told_to(backbone):
+    """Each control differs from both phases in one part alone."""
+    exact = two_phase(backbone, exact="keyframes", refiner_steps=0).sample(NOISE, EMBED, seeded(), CLIPS)
+    ideal = two_phase(backbone, keyframes=Ideal(), refiner_steps=0).sample(NOISE, EMBED, seeded())
+    torch.testing.assert_close(exact.refined, ideal.refined, atol=1e-4, rtol=1e-3)
+    rest = two_phase(backbone, exact="rest", refiner_steps=0).sample(NOISE, EMBED, seeded(), CLIPS)
+    made = two_phase(backbone, refiner_steps=0).sample(NOISE, EMBED, seeded())
+    torch.testing.assert_close(take_frames(rest.refined, rest.indices), take_frames(made.refined, made.indices))
+    others = torch.ones(B, T, dtype=torch.bool).scatter(1, rest.indices, False)
+    assert torch.equal(rest.refined.movedim(2, 1)[others], CLIPS.movedim(2, 1)[others])
+    with pytest.raises(InputError, match=r"sampling\.refiner_steps: expected 0 with exact: rest"):
+        validated(SamplingSettings, {"exact": "rest"}, "sampling")
+    with pytest.raises(InputError, match=r"sampling\.exact: expected nothing with method teacher"):
+        validated(SamplingSettings, {"method": "teacher", "exact": "keyframes"}, "sampling")
 
 
 def test_costs_count_what_is_run(backbone):

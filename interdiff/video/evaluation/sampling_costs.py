@@ -14,9 +14,11 @@ from interdiff.video.backbone.wan import WanDenoiser
 
 
 def sampling_costs(
-    sample: Callable[[Tensor, Tensor], object], seconds: float, model: WanDenoiser, noise: Tensor, embed: Tensor
+    sample: Callable[..., object], seconds: float, model: WanDenoiser, noise: Tensor, embed: Tensor, *given: Tensor
 ) -> dict[str, float]:
     """Costs per clip of sampling a batch of clips from noise [B, C, T, H, W] and embeddings, which took `seconds`.
+
+    given: what else the sampler takes of each clip.
 
     Returns:
         `flops` and `seconds` of a clip; `full_step_units` and `full_step_seconds`: both over those of one unguided pass of
@@ -24,7 +26,7 @@ def sampling_costs(
     """
     frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
     level = noise.new_full((len(noise), 1), 0.5)
-    flops = sampling_flops(sample, noise[:1], embed[:1])
+    flops = sampling_flops(sample, *(x[:1] for x in (noise, embed, *given)))
     with torch.no_grad():
         step_seconds = median_milliseconds(lambda n: model(noise, level, embed, frames)) / 1e3
     return {
@@ -35,7 +37,7 @@ def sampling_costs(
     }
 
 
-def sampling_flops(sample: Callable[[Tensor, Tensor], object], noise: Tensor, embed: Tensor) -> int:
+def sampling_flops(sample: Callable[..., object], *given: Tensor) -> int:
     """Of sampling a batch. Denoisers do not run: they answer zeros, and are counted from the shapes of what they are given."""
     asked: list[tuple[WanDenoiser, list[Tensor]]] = []
 
@@ -44,7 +46,7 @@ def sampling_flops(sample: Callable[[Tensor, Tensor], object], noise: Tensor, em
         return torch.zeros_like(inputs[0])
 
     with _answering(answer):
-        others = counted_flops(lambda: sample(noise, embed))
+        others = counted_flops(lambda: sample(*given))
     return others + sum(forward_flops(network, *inputs) for network, inputs in asked)
 
 

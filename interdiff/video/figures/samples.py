@@ -42,6 +42,9 @@ def quality_by_cost(metrics: DataFrame, line: Sequence[str], path: Path) -> None
     for panel, (name, label) in zip(panels, measured.items(), strict=True):
         panel.plot(joined["full_step_units"], joined[name], lw=1, color="0.6")
         for number, row in enumerate(metrics.to_dict("records")):
+            if not row["full_step_units"]:  # ground truth costs nothing
+                panel.axhline(row[name], ls="--", lw=1, color="0.3", label=row["method"])
+                continue
             place = [row[key] for key in ("full_step_units", name, f"{name}_se")]
             marker = "o" if row["method"] in line else "sD^vP*Xd<>"[number % 10]
             panel.errorbar(*place, fmt=marker, ms=5, capsize=2, color=f"C{number % 10}", label=row["method"])
@@ -49,6 +52,22 @@ def quality_by_cost(metrics: DataFrame, line: Sequence[str], path: Path) -> None
         panel.grid(alpha=0.3)
     plot.tight_layout(rect=(0, 0.16, 1, 1))
     plot.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=6, fontsize=8)
+    save_picture(plot, path)
+
+
+def error_ladder(rows: DataFrame, path: Path) -> None:
+    """Quality from ground truth down to both phases, a bar for each row, with standard errors, as a PNG.
+
+    rows: of metrics.csv, by method, in the order in which they are drawn.
+    """
+    names = [name for name in ("adherence", "frechet") if rows[name].notna().any()]
+    plot, panels = plt.subplots(1, max(1, len(names)), figsize=(8, 1.2 + 0.32 * len(rows)), sharey=True, squeeze=False)
+    for panel, name in zip(panels[0], names, strict=False):
+        panel.barh(rows.index, rows[name], xerr=rows[f"{name}_se"], capsize=2, color="C0", alpha=0.7)
+        panel.set_title(PANELS[name])
+        panel.grid(alpha=0.3, axis="x")
+    panels[0, 0].invert_yaxis()
+    plot.tight_layout()
     save_picture(plot, path)
 
 

@@ -25,8 +25,8 @@ from interdiff.video.planner.preview import load_preview
 from interdiff.video.planner.settings import SELECTED, SamplesStageSettings
 from interdiff.video.planner.two_phase import Chooser, Sampled, TwoPhase
 
-Sampler = Callable[[Tensor, Tensor], Sampled]
-"""(noise [B, C, T, H, W], embeddings [B, L, D]) -> clips."""
+Sampler = Callable[[Tensor, Tensor, Tensor | None], Sampled]
+"""(noise [B, C, T, H, W], embeddings [B, L, D], the data's own clips where a control takes them) -> clips."""
 Folder = Callable[[str], Path]
 """Where the artifact of a stage is, by its name: backbone, negative, keyframes, interpolator, refiner, selector, preview."""
 
@@ -38,6 +38,8 @@ def load_sampler(
 
     oracle: of training clips, read where neither prompt nor noise choose keyframes.
     """
+    if settings.sampling.method == "real":
+        return _real
     device = next(backbone.parameters()).device
     negative = load_negative(folder("negative") / "negative.npz", device, prompts)
     guidance = Guidance(settings.sampling.guidance, negative, settings.sampling.guided_below)
@@ -62,13 +64,18 @@ def load_sampler(
     # Last, since the networks of both phases are copies of it.
     for_sampling(backbone, compiled)
     generator = draws.generator_of(settings.seed)
-    return lambda noise, embed: both.sample(noise, embed, generator)
+    return lambda noise, embed, truth: both.sample(noise, embed, generator, truth)
+
+
+def _real(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
+    assert truth is not None
+    return Sampled(torch.arange(truth.shape[2]).expand(len(truth), -1), truth, truth)
 
 
 def _teacher(backbone: WanDenoiser, guidance: Guidance, settings: SamplesStageSettings) -> Sampler:
     levels = even_levels(settings.sampling.steps, settings.sampling.shift)
 
-    def sample(noise: Tensor, embed: Tensor) -> Sampled:
+    def sample(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
         frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
         z = euler(guidance.velocity(backbone, embed, frames), noise, levels)
         return Sampled(frames, z, z)

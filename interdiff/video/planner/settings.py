@@ -145,8 +145,11 @@ class RefinerSettings(TunedSettings):
 class SamplingSettings(Section):
     """What is sampled for metrics.csv."""
 
-    method: Literal["teacher", "two_phase"] = Field(
-        "two_phase", description="the backbone on all frames, or both phases"
+    method: Literal["teacher", "two_phase", "real"] = Field(
+        "two_phase", description="the backbone on all frames, both phases, or the test clips themselves"
+    )
+    exact: Literal["nothing", "keyframes", "rest"] = Field(
+        "nothing", description="what ground truth stands in for: phase 1's keyframes, or all that is between them"
     )
     steps: Count = Field(4, description="steps of the backbone, or of phase 1")
     guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance; two passes a step above 1")
@@ -159,6 +162,14 @@ class SamplingSettings(Section):
     clips: Count = Field(64, description="test prompts, the first ones")
     batch: Count = Field(8, description="clips at once")
     compile: CompiledBlocks = "no"
+
+    @model_validator(mode="after")
+    def _two_phases(self) -> SamplingSettings:
+        if self.exact != "nothing" and self.method != "two_phase":
+            raise ValueError(f"exact: expected nothing with method {self.method}")
+        if self.exact == "rest" and self.refiner_steps:
+            raise ValueError("refiner_steps: expected 0 with exact: rest, which leaves phase 2 nothing to correct")
+        return self
 
 
 class SamplesStageSettings(Section):

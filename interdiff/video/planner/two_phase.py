@@ -59,23 +59,31 @@ class TwoPhase:
     trained_noise: float
 
     @torch.no_grad()
-    def sample(self, noise: Tensor, embed: Tensor, generator: torch.Generator) -> Sampled:
-        """Clips of prompts [B, L, D] from noise [B, C, T, H, W]."""
+    def sample(self, noise: Tensor, embed: Tensor, generator: torch.Generator, truth: Tensor | None = None) -> Sampled:
+        """Clips of prompts [B, L, D] from noise [B, C, T, H, W]; truth: what they are in the data, where it is to be used."""
         settings = self.settings
         choice = self.choose(noise, embed)
         masks, indices = self._masks(choice), moved(choice.indices, noise.device)
-        made = sample_keyframes(
-            self.keyframes,
-            take_frames(noise, indices),
-            embed,
-            indices,
-            even_levels(settings.steps, settings.shift),
-            self.guidance,
-        )
+        if settings.exact == "keyframes":
+            assert truth is not None
+            made = take_frames(truth, indices)
+        else:
+            made = sample_keyframes(
+                self.keyframes,
+                take_frames(noise, indices),
+                embed,
+                indices,
+                even_levels(settings.steps, settings.shift),
+                self.guidance,
+            )
         frames, shape = noise.shape[2], (noise.shape[1], *noise.shape[3:])
         anchors, _ = place_keyframes(flat(made), indices, frames)
         fill = filling_with(self.interpolator, shape)
-        if self.refiner is not None:
+        if settings.exact == "rest":
+            assert truth is not None
+            known = masks[0].to(noise.device)[..., None]
+            sequences = (torch.where(known, anchors, flat(truth)),) * 2
+        elif self.refiner is not None:
             sequences = refine_over_levels(
                 refine(self.refiner, embed, shape),
                 anchors,

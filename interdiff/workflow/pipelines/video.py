@@ -81,6 +81,10 @@ class ReportSettings(Section):
         None, description="folder of a CLIP in transformers' layout, whose figures of clips metrics.csv then has"
     )
     against: Name = Field(BASE, description="the one that the others are compared with, one of them")
+    ladder: list[Name] = Field(
+        [],
+        description="methods of ladder.csv, in this order: from ground truth to both phases, one loss after the other",
+    )
     tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
     selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
     segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
@@ -94,9 +98,10 @@ class ReportSettings(Section):
         for key in ("reference", "drawn"):
             if getattr(self, key) not in self.interpolators or getattr(self, key) == OPTICAL_FLOW:
                 raise ValueError(f"{key}: {getattr(self, key)!r} is not a variant among interpolators")
-        for key in ("exact", "against"):
-            if getattr(self, key) not in self.methods:
-                raise ValueError(f"{key}: {getattr(self, key)!r} is not among methods")
+        compared = [("exact", self.exact), ("against", self.against), *(("ladder", name) for name in self.ladder)]
+        for key, name in compared:
+            if name not in self.methods:
+                raise ValueError(f"{key}: {name!r} is not among methods")
         return self
 
 

@@ -169,6 +169,7 @@ class VideoPipeline(VideoDataPipeline):
             "methods": methods,
             "steps": [self.section("samples", method)["steps"] for method in methods],
             "exact": self.reported.exact,
+            "ladder": self.reported.ladder,
             "reference": self.reported.against,
         }
 
@@ -203,10 +204,11 @@ class VideoPipeline(VideoDataPipeline):
         return {f"{network}: {owner}": (stage, owner) for stage, network, owner in owners}
 
     def sample_pictures(self, wildcards: Any) -> Mapping[str, Any]:
-        methods, two_phase = self.reported.methods, self.two_phase_methods()
+        methods = self.reported.methods
         return self.codec_use | {
             "methods": methods,
-            "teachers": [name for name in methods if name not in two_phase],
+            "teachers": [name for name in methods if self.section("samples", name)["method"] == "teacher"],
+            "ladder": self.reported.ladder,
             "drawn": BASE,
             "networks": list(self.trained()),
         }

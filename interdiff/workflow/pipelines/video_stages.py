@@ -174,6 +174,7 @@ class MetricsStageSettings(Section):
     steps: list[int] = Field(description="steps of each")
     exact: Name = Field(description="the one that `distance` is from")
     reference: Name = Field(description="the one that the others are compared with")
+    ladder: list[Name] = Field(description="those of ladder.csv, in this order")
 
 
 class SamplePicturesStageSettings(Section):
@@ -181,6 +182,7 @@ class SamplePicturesStageSettings(Section):
 
     methods: list[Name] = Field(description="variants, in this order")
     teachers: list[Name] = Field(description="those that are the backbone on all frames")
+    ladder: list[Name] = Field(description="those of the error ladder, in this order")
     drawn: Name = Field(description="whose keyframes are drawn")
     networks: list[str] = Field(description="what was trained for them, by network and variant")
     codec: CodecUse = Field(description="the codec")
