@@ -11,6 +11,7 @@ import sys
 import time
 import webbrowser
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from interdiff.errors import InputError
@@ -29,7 +30,7 @@ def comparison(store: Store, root: str) -> str:
     found = list(reversed(store.find(kind="variant", current="yes")))
     if len(found) < 2:
         return f"{root}/#/experiments/{store.experiment}/runs"
-    query = {"runs": [run.info.run_id for run in found], "experiments": [store.experiment]}
+    query: dict[str, Any] = {"runs": [run.info.run_id for run in found], "experiments": [store.experiment]}
     shown = [name for name in REFINED if any(name in run.data.metrics for run in found)]
     if shown:
         query |= {"metric": shown[0], "plot_metric_keys": shown, "plot_layout": {}}
