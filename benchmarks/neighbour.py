@@ -1,6 +1,6 @@
 """Training on two cores, alone and beside a busy process, by how long threads spin at barriers: python -m benchmarks.neighbour.
 
-    python -m benchmarks.neighbour [--rounds 5] [--seconds 8] [SPINS ...]
+    python -m benchmarks.neighbour [--rounds 9] [--seconds 3] [SPINS ...]
 
 Steps of phase 1 at its size in config.yaml, with two threads: as OpenMP does by itself, as our stages do, and with other
 counts of spins. Rounds alternate, and figures are medians over them.
@@ -22,24 +22,29 @@ from stages import waiting
 SETTINGS = {"OpenMP's own": None, "ours": waiting.SPINS}
 K, FRAMES, BATCH, THREADS = 8, 128, 192, 2
 STEP = "--step"
-"""As the first word: be the training, for so many seconds."""
+"""As the only word: be the training."""
 
 
 def main() -> None:
     """Prints steps per second alone and beside, and how many times slower that is, for each setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spins", nargs="*", metavar="SPINS", help="further counts to try")
-    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement (default: 8)")
+    parser.add_argument("--rounds", type=int, default=9, help="default: 9")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default: 3)")
     options = parser.parse_args()
     settings = SETTINGS | {f"{count} spins": count for count in options.spins}
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     rates: dict[tuple[str, bool], list[float]] = {(name, beside): [] for name in settings for beside in (False, True)}
+    trainings = {name: Training(spins) for name, spins in settings.items()}
+    for one in trainings.values():
+        one.rate(0)
     for _ in range(options.rounds):
         for name, beside in rates:
             with neighbour(beside):
-                rates[name, beside].append(measured(settings[name], options.seconds))
+                rates[name, beside].append(trainings[name].rate(options.seconds))
+    for one in trainings.values():
+        one.end()
     whole = median(rates["OpenMP's own", False])
     for name in settings:
         alone, with_it = (median(rates[name, busy]) for busy in (False, True))
@@ -60,17 +65,33 @@ def neighbour(busy: bool) -> Iterator[None]:
             process.wait()
 
 
-def measured(spins: str | None, seconds: float) -> float:
-    """Steps per second of a training in a process of its own: OpenMP reads its variables once."""
-    environment = {name: value for name, value in os.environ.items() if name not in waiting.USERS}
-    environment |= {waiting.VARIABLE: spins} if spins else {}
-    command = [sys.executable, "-m", "benchmarks.neighbour", STEP, str(seconds)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return float(done.stdout)
+class Training:
+    """A training in a process of its own, for OpenMP reads its variables once; it waits between measurements."""
+
+    def __init__(self, spins: str | None) -> None:
+        environment = {name: value for name, value in os.environ.items() if name not in waiting.USERS}
+        environment |= {waiting.VARIABLE: spins} if spins else {}
+        command = [sys.executable, "-m", "benchmarks.neighbour", STEP]
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def rate(self, seconds: float) -> float:
+        """Steps per second over so many seconds."""
+        assert self.process.stdin
+        assert self.process.stdout
+        print(seconds, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+    def end(self) -> None:
+        """Let the process end."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def steps_per_second(seconds: float) -> float:
-    """Of phase 1's training, on noise."""
+def training() -> None:
+    """Steps of phase 1's training, on noise: for each line of seconds, a line of steps per second."""
     import numpy as np
     import torch
 
@@ -96,15 +117,16 @@ def steps_per_second(seconds: float) -> float:
 
     for _ in range(3):
         step()
-    count, begun = 0, time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        step()
-        count += 1
-    return count / (time.perf_counter() - begun)
+    for line in sys.stdin:
+        count, begun = 0, time.perf_counter()
+        while time.perf_counter() - begun < float(line):
+            step()
+            count += 1
+        print(count / (time.perf_counter() - begun), flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [STEP]:
-        print(steps_per_second(float(sys.argv[2])))
+    if sys.argv[1:] == [STEP]:
+        training()
     else:
         main()

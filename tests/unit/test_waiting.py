@@ -33,5 +33,8 @@ def test_threads_wait_as_they_are_told_from_before_torch_is_there_and_as_the_use
 
 
 def test_what_a_neighbour_costs_can_be_measured():
+    training = neighbour.Training(SPINS)
     with neighbour.neighbour(busy=True):
-        assert neighbour.measured(SPINS, 0.1) > 0
+        assert training.rate(0.1) > 0
+    training.end()
+    assert training.process.returncode == 0
