@@ -11,6 +11,7 @@ import numpy as np
 
 from interdiff.errors import InputError
 from interdiff.keyframes.gaps import max_gap
+from interdiff.keyframes.shapes import check_shapes
 
 
 @numba.njit(cache=True)
@@ -75,6 +76,7 @@ def optimal_indices(
     Raises:
         InputError: K does not fit in T, or no path of K keyframes keeps the gap bound and the frames in `keep`.
     """
+    check_shapes("cost_bij B T T, keep B T", cost_bij, keep)
     batch, frames, _ = cost_bij.shape
     if not 2 <= k <= frames:
         raise InputError(f"K = {k} keyframes do not fit in T = {frames} frames: expected 2 <= K <= T")
@@ -101,6 +103,7 @@ def _next_kept(keep_bt: np.ndarray) -> np.ndarray:
 
 def path_cost(cost_bij: np.ndarray, indices_bk: np.ndarray) -> np.ndarray:
     """Summed segment costs of given keyframes: [B, T, T], [B, K] -> [B]."""
+    check_shapes("cost_bij B T T, indices_bk B K", cost_bij, indices_bk)
     index = indices_bk.astype(int)
     rows = np.arange(len(index))[:, None]
     return cost_bij[rows, index[:, :-1], index[:, 1:]].sum(1)
@@ -108,6 +111,7 @@ def path_cost(cost_bij: np.ndarray, indices_bk: np.ndarray) -> np.ndarray:
 
 def global_indices(cost_bij: np.ndarray, k: int, gap_factor: float) -> np.ndarray:
     """One path of K keyframes for all sequences: the optimum of the summed cost matrix, [K] int16."""
+    check_shapes("cost_bij B T T", cost_bij)
     return optimal_indices(cost_bij.sum(0, keepdims=True, dtype=np.float64), k, gap_factor)[0][0]
 
 

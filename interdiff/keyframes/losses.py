@@ -9,6 +9,7 @@ from torch import Tensor
 
 from interdiff.keyframes.path_distribution import log_partition, marginals, path_potential
 from interdiff.keyframes.segment_cost import COST_FLOOR
+from interdiff.keyframes.shapes import check_shapes
 
 
 def cost_regression_loss(predicted: Tensor, target: Tensor, floor: float = COST_FLOOR) -> Tensor:
@@ -23,6 +24,7 @@ def cost_regression_loss(predicted: Tensor, target: Tensor, floor: float = COST_
 
 def path_negative_log_likelihood(potential_bij: Tensor, path_bk: Tensor, k: int) -> Tensor:
     """Of paths of K keyframes under their distribution (Lafferty et al. 2001, section 3), per keyframe between the ends."""
+    check_shapes("potential_bij B T T, path_bk B K", potential_bij, path_bk, K=k)
     likelihood = path_potential(potential_bij, path_bk) - log_partition(potential_bij, k)
     return -likelihood.mean() / (k - 2)
 

@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.shapes import check_shapes
 
 
 def index_mask(indices_bk: np.ndarray, frames: int) -> np.ndarray:
     """Indices [B, K] -> bool mask [B, T]."""
+    check_shapes("indices_bk B K", indices_bk)
     mask = np.zeros((len(indices_bk), frames), bool)
     np.put_along_axis(mask, indices_bk.astype(int), True, axis=1)
     return mask
@@ -42,6 +44,7 @@ def nested_ranks(
     """
     if start is None:
         start = optimal_indices(cost_of_level(levels[0]), levels[0], gap_factor)[0]
+    check_shapes("start B K", start, K=levels[0])
     frames = int(start[0, -1]) + 1
     mask = index_mask(start, frames)
     rank = np.where(mask, 0, len(levels)).astype(np.uint8)
@@ -60,6 +63,7 @@ def levels_of_steps(levels: Sequence[int], k: int, steps: int) -> list[int]:
 
 def random_nested_ranks(start: np.ndarray, levels: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     """Ranks [B, T] uint8 of nested masks that begin with `start` [B, levels[0]] and grow by frames in random order."""
+    check_shapes("start B K", start, K=levels[0])
     frames = int(start[0, -1]) + 1
     priority = np.where(index_mask(start, frames), -1.0, rng.random((len(start), frames)))
     return np.searchsorted(np.asarray(levels), priority.argsort(axis=1).argsort(axis=1), side="right").astype(np.uint8)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from interdiff.keyframes.shapes import check_shapes
 from interdiff.learning.draws import moved
 from interdiff.learning.networks import mlp
 
@@ -25,6 +26,7 @@ class PairCosts(nn.Module):
 
     def pairs(self, features_btc: Tensor, i_bp: Tensor, j_bp: Tensor) -> Tensor:
         """Costs of the segments i < j [B, P] -> [B, P]."""
+        check_shapes("features_btc B T C, i_bp B P, j_bp B P", features_btc, i_bp, j_bp)
         first, last = features_btc.chunk(2, dim=-1)
         first = first.gather(1, i_bp[..., None].expand(-1, -1, first.shape[-1]))
         last = last.gather(1, j_bp[..., None].expand(-1, -1, last.shape[-1]))
@@ -32,6 +34,7 @@ class PairCosts(nn.Module):
 
     def all(self, features_btc: Tensor) -> Tensor:
         """Costs of all segments [B, T, T]; those with j <= i mean nothing."""
+        check_shapes("features_btc B T C", features_btc)
         first, last = features_btc.chunk(2, dim=-1)
         t = torch.arange(features_btc.shape[1], device=features_btc.device)
         return self._cost(first @ last.mT, (t[None, :] - t[:, None]).clamp_min(1))
@@ -48,6 +51,7 @@ def path_potentials(cost: Callable[[Tensor, Tensor], Tensor], like_btc: Tensor, 
 
     like_btc: features of the frames, whose batch, frames, type and device the potentials have.
     """
+    check_shapes("like_btc B T C", like_btc)
     batch, frames, _ = like_btc.shape
     near = torch.triu_indices(frames, frames, 1, device="cpu")
     i, j = moved(near[:, near[1] - near[0] <= longest], like_btc.device)

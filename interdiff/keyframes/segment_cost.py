@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interdiff.keyframes.shapes import check_shapes
+
 # Costs below this (a mean error of 0.02 units over 20 frames) are the same to every use of them.
 COST_FLOOR = 2e-3
 
@@ -63,6 +65,7 @@ def _all_costs(x_btd, cost_bij):
 
 def all_segment_costs(x_btd: np.ndarray) -> np.ndarray:
     """Exact costs of all segments: x [B, T, D] -> cost_bij [B, T, T] float32, infinite where j <= i."""
+    check_shapes("x_btd B T D", x_btd)
     batch, frames, _ = x_btd.shape
     cost_bij = np.empty((batch, frames, frames), np.float32)
     _all_costs(np.ascontiguousarray(x_btd, np.float32), cost_bij)
@@ -76,6 +79,7 @@ def gram_costs(gram_btt: Tensor) -> Tensor:
     G_tt - 2 (1 - a) G_ti - 2 a G_tj + (1 - a)^2 G_ii + 2 a (1 - a) G_ij + a^2 G_jj. However large frames are, they are read
     once. Infinite where j <= i.
     """
+    check_shapes("gram_btt B T T", gram_btt)
     gram = gram_btt.double()
     frames = gram.shape[1]
     t = torch.arange(frames, device=gram.device, dtype=gram.dtype)
@@ -97,6 +101,7 @@ def pair_costs(x_btd: Tensor, i_bp: Tensor, j_bp: Tensor) -> Tensor:
     In x's own precision: in float32 the cost of a nearly straight segment, the small difference of large sums, is good
     to about 1e-6 of the sequence's squared norm.
     """
+    check_shapes("x_btd B T D, i_bp B P, j_bp B P", x_btd, i_bp, j_bp)
     x = x_btd - x_btd.mean(dim=1, keepdim=True)
     t = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)[:, None]
     moments = torch.stack([x, t * x, x * x], dim=-1)
@@ -113,6 +118,7 @@ def sampled_segment_costs(x_btd: np.ndarray, samples: int, rng: np.random.Genera
 
     The research log's estimator, made additive: the sampled mean is multiplied by the number of interior frames.
     """
+    check_shapes("x_btd B T D", x_btd)
     batch, frames, _ = x_btd.shape
     x = np.asarray(x_btd, np.float32)
     cost = np.full((batch, frames, frames), np.inf, np.float32)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from interdiff.keyframes.shapes import check_shapes
 from interdiff.learning import draws
 from interdiff.learning.draws import Stream
 from interdiff.two_phase.interpolation import Fill, interpolate, place_keyframes
@@ -25,6 +26,7 @@ def degrade(
     still: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Fill the frames outside the mask [B, T] and add noise of `sigma` [B, 1, 1] times their deviation; with the deviation."""
+    check_shapes("x_btc B T C, mask_bt B T", x_btc, mask_bt)
     filled, deviation = fill(x_btc, mask_bt)
     return with_noise(filled, deviation, sigma, stream, still), deviation
 
@@ -61,6 +63,7 @@ def with_anchor_errors(
         [B, T, C]: clean + error, the error interpolated by `method` between the keyframes and zero at both ends'
         positions where phase 1 is exact; and [B] bool, whether a sample's anchors are exact.
     """
+    check_shapes("clean_btc B T C, cached_bkc B K C, indices_bk B K", clean_btc, cached_bkc, indices_bk)
     batch, frames, _ = clean_btc.shape
     device = clean_btc.device
     cached_error = cached_bkc - clean_btc.gather(1, indices_bk[..., None].expand_as(cached_bkc))

@@ -8,6 +8,8 @@ from importlib import import_module
 import torch
 from torch import Tensor
 
+from interdiff.keyframes.shapes import check_shapes
+
 INTERPOLATORS = "interdiff.two_phase.interpolators"
 """One module a method, with a function `between`; whoever adds a file there adds a method."""
 Fill = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -17,6 +19,7 @@ ones may be: a deviation [B, T, 1] or [B, T, C], zero in the mask."""
 
 def place_keyframes(keyframes_bkc: Tensor, indices_bk: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     """Keyframes [B, K, C] at frames [B, K] -> sequence [B, T, C] (zero elsewhere) and its mask [B, T]."""
+    check_shapes("keyframes_bkc B K C, indices_bk B K", keyframes_bkc, indices_bk)
     batch, _, channels = keyframes_bkc.shape
     sequence = keyframes_bkc.new_zeros(batch, frames, channels)
     sequence = sequence.scatter(1, indices_bk[..., None].expand_as(keyframes_bkc), keyframes_bkc)
@@ -26,6 +29,7 @@ def place_keyframes(keyframes_bkc: Tensor, indices_bk: Tensor, frames: int) -> t
 
 def neighbours(mask_bt: Tensor) -> tuple[Tensor, Tensor]:
     """For every frame the anchors at or before it and at or after it: [B, T] bool -> two [B, T] int64."""
+    check_shapes("mask_bt B T", mask_bt)
     frames = mask_bt.shape[1]
     t = torch.arange(frames, device=mask_bt.device).expand_as(mask_bt)
     left = torch.where(mask_bt, t, 0).cummax(dim=1).values
@@ -44,6 +48,7 @@ def interpolate(values_btc: Tensor, mask_bt: Tensor, method: str = "linear") -> 
     Returns:
         [B, T, C].
     """
+    check_shapes("values_btc B T C, mask_bt B T", values_btc, mask_bt)
     left, right = neighbours(mask_bt)
     first = values_btc.gather(1, left[..., None].expand_as(values_btc))
     last = values_btc.gather(1, right[..., None].expand_as(values_btc))

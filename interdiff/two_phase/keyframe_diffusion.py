@@ -8,6 +8,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from interdiff.keyframes.shapes import check_shapes
 from interdiff.learning import draws
 
 # (noisy keyframes, noise level in [0, 1] per sample) -> clean keyframes
@@ -29,6 +30,7 @@ def noisy_keyframes(
     scheduler: DDIMScheduler, clean: Tensor, known: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Training input: clean [B, K, C] at a random noise level [B] in [0, 1], the known entries [B, K, C] bool kept clean."""
+    check_shapes("clean B K C", clean)
     steps = scheduler.config.num_train_timesteps
     t = draws.integers(steps, (len(clean),), generator, clean.device)
     noise = draws.normal(clean.shape, generator, clean.device)
@@ -47,11 +49,13 @@ def sample_keyframes(
     """Denoise K keyframes from noise in `steps` deterministic steps; the last prediction is the sample.
 
     Args:
-        values, known: [B, K, C]; where `known` is true the sample is held at `values`, before and after every step.
+        values, known: [B, K, C], or what broadcasts to it; where `known` is true the sample is held at `values`, before and
+            after every step.
 
     Returns:
         [B, K, C].
     """
+    check_shapes("values B K C", values)
     scheduler.set_timesteps(steps)
     z = torch.where(known, values, draws.normal(values.shape, generator, values.device))
     for t in scheduler.timesteps.tolist():

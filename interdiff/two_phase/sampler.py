@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from interdiff.keyframes.shapes import check_shapes
 from interdiff.two_phase.corruption import degrade
 from interdiff.two_phase.interpolation import Fill
 
@@ -41,6 +42,7 @@ def refine_over_levels(
     Returns:
         The interpolated and the refined sequence, both [B, T, C].
     """
+    check_shapes("anchors_btc B T C" + ", masks B T" * len(masks), anchors_btc, *masks)
     interpolated, _ = fill(anchors_btc, masks[0])
     x = refined = interpolated
     for level, (mask, sigma) in enumerate(zip(masks, sigmas, strict=True)):
