@@ -4,6 +4,7 @@ from pathlib import Path
 
 from interdiff.workflow.engine.dry_run import NOT_THERE
 from interdiff.workflow.pipelines.maze_pipeline import MazePipeline
+from interdiff.workflow.pipelines.needs import declared_gpus, granted_gpus
 from interdiff.workflow.pipelines.pipeline import WEIGHTS
 from interdiff.workflow.pipelines.video_pipeline import VideoPipeline
 
@@ -33,18 +34,17 @@ def files(wildcards, input, output):
 
 
 def needs(pipeline):
-    """Resource functions by resource: what a rule's job is estimated to need; more with each attempt."""
+    """Resources by name: what a rule's job is estimated to need, more with each attempt; all GPUs are those of one node."""
 
     def asked(resource):
         def value(wildcards, attempt, rulename):
-            gpu = workflow.get_rule(rulename).resources["gpu"]
-            gpus = gpu.constrain(workflow.global_resources.get("gpu")).value
+            count = declared_gpus(workflow, wildcards, attempt, rulename)
             stage = rulename.removeprefix(f"{pipeline.domain}_")
-            return pipeline.need(stage, wildcards, gpus).resources(gpus, attempt).get(resource)
+            return pipeline.need(stage, wildcards, count).resources(count, attempt).get(resource)
 
         return value
 
-    return {name: asked(name) for name in ("mem_mb", "gpu_mb", "runtime", "minutes")}
+    return {name: asked(name) for name in ("mem_mb", "gpu_mb", "runtime", "minutes")} | {"nodes": 1}
 
 
 def from_outside(paths):

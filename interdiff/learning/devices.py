@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from interdiff.errors import InputError
 log = logging.getLogger(__name__)
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+NODES, CPUS = "SLURM_JOB_NUM_NODES", "SLURM_CPUS_PER_TASK"
 PATIENCE = 900
 """Seconds that several processes have to save a training's state when they are asked to stop: it may be tens of gigabytes."""
 POLL = 0.2
@@ -27,10 +29,40 @@ def launched() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def launcher(count: int) -> list[str]:
-    """The command that runs a module, to be named after it, in `count` processes: what `accelerate launch` runs too."""
-    options = ["--standalone", "--nproc_per_node", str(count), "--shutdown-timeout", str(PATIENCE), "-m", "--"]
-    return [sys.executable, "-m", "torch.distributed.run", *options]
+def spread(count: int) -> int:
+    """The nodes of a SLURM allocation over which that many devices lie: one, unless they are all that each node has."""
+    nodes = int(os.environ.get(NODES, "1"))
+    here = len(devices()) if nodes > 1 else 0
+    return nodes if here and count == nodes * here else 1
+
+
+def launcher(count: int, nodes: int = 1) -> list[str]:
+    """The command that runs a module, to be named after it, in `count` processes: what `accelerate launch` runs too.
+
+    On several nodes SLURM's `srun` starts one launcher on each, and all meet on this one.
+    """
+    options = ["--nproc_per_node", str(count // nodes), "--shutdown-timeout", str(PATIENCE)]
+    start, meeting = [], ["--standalone"]
+    if nodes > 1:
+        start = [
+            "srun",
+            f"--nodes={nodes}",
+            f"--ntasks={nodes}",
+            "--ntasks-per-node=1",
+            "--overlap",
+            "--kill-on-bad-exit",
+        ]
+        if CPUS in os.environ:  # which srun does not take from there by itself
+            start.append(f"--cpus-per-task={os.environ[CPUS]}")
+        place = f"{socket.gethostname()}:{_free_port()}"
+        meeting = ["--nnodes", str(nodes), "--rdzv_backend", "c10d", "--rdzv_endpoint", place, "--rdzv_id", place]
+    return [*start, sys.executable, "-m", "torch.distributed.run", *meeting, *options, "-m", "--"]
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        return listener.getsockname()[1]
 
 
 def process_number() -> int:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from interdiff.errors import InputError
 from interdiff.files import is_disk_full
-from interdiff.learning.devices import VISIBLE, launched, launcher, lease, process_number
+from interdiff.learning.devices import VISIBLE, launched, launcher, lease, process_number, spread
 from interdiff.learning.environment import set_environment
 from interdiff.workflow.stage import Stage
 
@@ -91,12 +91,15 @@ def _run(main: Callable[[Stage], None], settings_model: type[BaseModel], argumen
 
 def _take_devices(stage: Stage, command: list[str]) -> None:
     """Lease the GPUs granted; where training may use several, become the launcher of a process for each."""
+    nodes = 1
     if stage.gpus and not launched():
-        lease(stage.gpus)
+        nodes = spread(stage.gpus)
+        lease(stage.gpus // nodes)
     if VISIBLE in os.environ:
         log.info("%s=%s", VISIBLE, os.environ[VISIBLE])
     if stage.gpus > 1 and not launched() and hasattr(stage.settings, "training"):
-        os.execv(sys.executable, [*launcher(stage.gpus), f"stages.{stage.name}", *command])
+        start = launcher(stage.gpus, nodes)
+        os.execvp(start[0], [*start, f"stages.{stage.name}", *command])
 
 
 def _failed(stage: Stage | None, code: int, status: str = "FAILED") -> int:

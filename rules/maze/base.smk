@@ -15,8 +15,9 @@ rule maze_stage:
     params:
         results=results_root,
         files=files,
+        gpus=lambda wildcards, resources: granted_gpus(resources.gpu, resources.get("gres")),
     shell:
-        "python -m stages --spec {params.spec:q} --gpus {resources.gpu} --log {log:q} --results {params.results:q}"
+        "python -m stages --spec {params.spec:q} --gpus {params.gpus} --log {log:q} --results {params.results:q}"
         " {params.files}"
 
 

@@ -34,13 +34,13 @@ def inputs(tmp_path_factory):
     return {"train": folder / "data.npz", "val": folder / "data.npz", "masks_val": folder / "masks.npz"}
 
 
-def command(folder, inputs, processes=1, **training):
+def command(folder, inputs, processes=1, nodes=1, **training):
     settings = {"network": NETWORK, "pairs": 8, "training": TRAINING | training}
     spec = json.dumps({"stage": "maze.segment_cost", "settings": settings, "threads": 1})
     words = [f"{name}={path}" for name, path in inputs.items()]
     outputs = [f"{name}={folder / 'results/segment_cost/base' / file}" for name, file in FILES.items()]
     log = ["--log", folder / "log.txt", "--results", folder / "results"]
-    start = [sys.executable, "-m"] if processes == 1 else launcher(processes)
+    start = [sys.executable, "-m"] if processes == 1 else launcher(processes, nodes)
     return [*start, "stages.maze.segment_cost", "--spec", spec, *log, "--in", *words, "--out", *outputs]
 
 
@@ -89,6 +89,30 @@ def test_two_processes_learn_what_one_does(one, two):
     assert len(one[0]) == TRAINING["steps"]
     np.testing.assert_allclose(trained(two)[0][:5], one[0][:5], rtol=0, atol=1e-5)
     same(one, trained(two))
+
+
+SRUN = """#!/bin/sh
+# Runs a command as often as there are nodes, all of them here.
+while case "$1" in --*) true;; *) false;; esac; do
+    case "$1" in --nodes=*) nodes=${1#--nodes=};; esac
+    shift
+done
+for node in $(seq "$nodes"); do "$@" & started="$started $!"; done
+for job in $started; do wait "$job" || exit 1; done
+"""
+
+
+def test_two_nodes_learn_what_one_process_does(tmp_path, inputs, one, monkeypatch):
+    """With a stand-in for SLURM's srun."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/srun").write_text(SRUN)
+    (tmp_path / "bin/srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    code, text = run(tmp_path, inputs, 2, nodes=2)
+    assert code == 0, text
+    losses, weights = trained(tmp_path)
+    np.testing.assert_allclose(losses[:5], one[0][:5], rtol=0, atol=1e-5)
+    same((losses, weights), one)
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,16 @@ def test_needs_are_those_of_the_devices_that_there_are(repository):
     assert two["mem_mb"] > 1.9 * gpu["mem_mb"]
 
 
+def test_gpus_that_a_cluster_names_as_gres_are_the_stage_s(repository):
+    target = "results/maze/segment_cost/base/model.safetensors"
+    named = ["--set-resources", "segment_cost:gpu=0", "segment_cost:gres='gpu:a100:2'"]
+    for options, gpus, memory in ((["--resources", "gpu=1"], 1, 4000), (named, 2, 8000)):
+        text = repository.snakemake("--dry-run", "--printshellcmds", "--force", *options, "--", target)
+        (job,) = [job for job in parse(text) if job.rule == "segment_cost"]
+        assert f"--gpus {gpus} " in text
+        assert (job.resources["mem_mb"], job.resources["nodes"]) == (memory, 1)
+
+
 def test_a_run_asks_for_the_files_from_outside(repository):
     code, text = repository.run("snakemake", "--workflow-profile", "profiles/wan", "--", "video")
     assert code

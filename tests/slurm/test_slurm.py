@@ -16,7 +16,7 @@ TARGET = RESULTS / "maze/metrics.csv"
 GPU_RULES = ("segment_cost", "selector", "keyframes", "anchors", "refiner", "samples")
 CONFIG = ["--configfile", "profiles/smoke/overrides.yaml", "tests/slurm/overrides.yaml"]
 # The fake GPUs have no CUDA: SLURM is asked for one, the stage is told to compute on the CPU.
-RESOURCES = [f"{rule}:{value}" for rule in GPU_RULES for value in ("gpu=0", "gres='gpu:fake:1'")]
+RESOURCES = [f"{rule}:{value}" for rule in GPU_RULES for value in ("gpu=0", "slurm_extra='--gpus-per-node=fake:1'")]
 LOCAL = ["--workflow-profile", "profiles/smoke", *CONFIG]
 SLURM = ["--workflow-profile", "profiles/slurm", *CONFIG, "--set-resources", *RESOURCES]
 SLURM += [

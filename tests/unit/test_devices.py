@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from interdiff.errors import InputError
-from interdiff.learning.devices import VISIBLE, devices, launcher, lease
+from interdiff.learning.devices import VISIBLE, devices, launcher, lease, spread
 from interdiff.workflow.runner import _take_devices
 from interdiff.workflow.stage import Stage
 
@@ -146,9 +146,35 @@ def test_a_training_with_several_gpus_becomes_the_launcher(monkeypatch, tmp_path
     monkeypatch.setenv(VISIBLE, "3,4,5")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     started = []
-    monkeypatch.setattr(os, "execv", lambda program, command: started.append(command))
+    monkeypatch.setattr(os, "execvp", lambda program, command: started.append(command))
     stage = Stage("maze.keyframes", {}, SimpleNamespace(**settings), {}, {}, threads=1, gpus=gpus, results=tmp_path)
     _take_devices(stage, ["--gpus", str(gpus)])
     several = gpus > 1 and "training" in settings
     assert started == ([[*launcher(2), "stages.maze.keyframes", "--gpus", "2"]] if several else [])
     assert os.environ[VISIBLE] == ",".join(["3", "4", "5"][:gpus])
+
+
+@pytest.mark.parametrize(("gpus", "nodes"), [(4, 2), (2, 1)])
+def test_all_devices_of_an_allocation_of_several_nodes_train_together(monkeypatch, tmp_path, gpus, nodes):
+    """As many as one node has stay on it."""
+    monkeypatch.setenv(VISIBLE, "0,1")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "16")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    started = []
+    monkeypatch.setattr(os, "execvp", lambda program, command: started.append(command))
+    settings = SimpleNamespace(training={})
+    stage = Stage("maze.keyframes", {}, settings, {}, {}, threads=1, gpus=gpus, results=tmp_path)
+    _take_devices(stage, ["--gpus", str(gpus)])
+    (command,) = started
+    assert command[-3:] == ["stages.maze.keyframes", "--gpus", str(gpus)]
+    assert command[command.index("--nproc_per_node") + 1] == "2"
+    assert ("srun" in command, "--nodes=2" in command, "--cpus-per-task=16" in command) == (nodes == 2,) * 3
+
+
+def test_more_devices_than_an_allocation_has_are_bad_input(monkeypatch):
+    monkeypatch.setenv(VISIBLE, "0,1")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    assert spread(3) == spread(8) == 1
+    with pytest.raises(InputError, match=r"--gpus 3: only 2 GPUs"):
+        lease(3)

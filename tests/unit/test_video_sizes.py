@@ -18,7 +18,7 @@ from interdiff.video.interpolators.methods.flow import build
 from interdiff.video.interpolators.settings import FlowSettings, LossSettings, ShiftSettings
 from interdiff.video.interpolators.sizes import flow_bytes, straightener_bytes
 from interdiff.video.interpolators.straightener import Straightener
-from interdiff.workflow.pipelines.needs import Need
+from interdiff.workflow.pipelines.needs import Need, granted_gpus
 
 GIB = 2**30
 WAN = of_settings(
@@ -185,3 +185,12 @@ def test_memory_and_limits_grow_with_each_attempt():
     assert need.resources(gpus=1, attempt=2) == on_gpu | {"mem_mb": 10000, "runtime": 160}
     assert need.resources(gpus=2)["mem_mb"] == 10000
     assert need.resources(gpus=0) == {"mem_mb": 7000, "runtime": 80, "minutes": 10}
+
+
+@pytest.mark.parametrize(
+    ("gpu", "gres", "count"),
+    [(0, None, 0), (2, None, 2), (0, "gpu:1", 1), (0, "gpu:a100:4", 4), (0, "gpu", 1), (0, "gpu:1g.5gb:2,lustre:1", 2),
+     (0, "lustre:1", 0)],
+)  # fmt: skip
+def test_gpus_are_counted_where_a_cluster_names_them_as_gres(gpu, gres, count):
+    assert granted_gpus(gpu, gres) == count

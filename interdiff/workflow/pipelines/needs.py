@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 MB = 10**6
 LIBRARIES = 4000 * MB
@@ -35,3 +36,20 @@ class Need:
             "minutes": ceil(self.seconds / 60),
         }
         return asked | ({"gpu_mb": ceil((CUDA + self.gpu) / MB)} if gpus else {})
+
+
+def granted_gpus(gpu: int, gres: str | None) -> int:
+    """How many GPUs a job has: `gpu`, or where these are asked for instead the number in SLURM's `gres`, as in gpu:a100:2."""
+    if gpu or not gres:
+        return gpu
+    named = [part.split(":") for part in gres.split(",")]
+    return sum(int(words[-1]) if words[-1].isdigit() else 1 for words in named if words[0] == "gpu")
+
+
+def declared_gpus(workflow: Any, wildcards: Any, attempt: int, rulename: str) -> int:
+    """The same of a rule in Snakemake's workflow, before a job has its resources."""
+    declared = workflow.get_rule(rulename).resources
+    gres = declared.get("gres")  # without a value where the rule has none
+    if gres.is_evaluable():
+        gres = gres.evaluate(wildcards, input=[], attempt=attempt, threads=1, rulename=rulename, async_run=None)
+    return granted_gpus(declared["gpu"].constrain(workflow.global_resources.get("gpu")).value, gres.value)
