@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.wan import REAL, TOY, backbone, batch, table
+from benchmarks.attention import rows
+from benchmarks.wan import REAL, TOY, Size, backbone, batch, table
 from interdiff.files import atomic_path, write_json
 from interdiff.learning import draws
 from interdiff.learning.settings import BlockwiseTrainingSettings
@@ -31,7 +33,7 @@ from interdiff.video.backbone.losses import FlowBatch, flow_matching_loss
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.tuning import tuned
 
-PARTS = ["smoke", "resume", "leases", "table"]
+PARTS = ["smoke", "resume", "leases", "attention", "table"]
 ROOT = Path(__file__).parents[1]
 STEPS = 3
 """Of the small training, on each device in its turn."""
@@ -45,12 +47,9 @@ def trained_on(places: list[torch.device], folder: Path) -> list[float]:
         torch.manual_seed(0)
         network = tuned(backbone(TOY, torch.device("cpu")), TuningSettings(kind="full"))
         objective = Objective(partial(fresh_noise, place), flow_matching_loss)
-        with TrainingState(folder) as state:
+        with suppress(Interrupted), TrainingState(folder) as state:
             steps = partial(until_stopped, state, STEPS * number if number < len(places) else None)
-            try:
-                _, history = train(network, objective, settings, state, place, lambda row: None, steps)
-            except Interrupted:
-                continue
+            _, history = train(network, objective, settings, state, place, lambda row: None, steps)
     return [row["loss"] for row in history]
 
 
@@ -127,6 +126,14 @@ def smoke(gpus: int) -> dict[str, Any]:
     return {"seconds": time.monotonic() - started, "jobs": len(records), "on_gpus": sum(r["gpus"] > 0 for r in records)}
 
 
+def attention(size: Size, device: torch.device, until: float) -> Iterator[dict[str, Any]]:
+    """Kernels of one layer at the tokens of a whole clip, and of one about twice as long."""
+    config = size.network
+    for frames in (size.frames, 2 * size.frames - 1):
+        length = frames * (size.height // 2) * (size.width // 2)
+        yield from rows(length, config["num_attention_heads"], config["attention_head_dim"], device, until)
+
+
 def measured(rows: Iterator[dict[str, Any]]) -> dict[str, Any]:
     """The table's rows, each printed as it comes."""
     kept = []
@@ -144,10 +151,17 @@ def markdown(report: dict[str, Any]) -> str:
     for part in ("smoke", "resume", "leases"):
         if part in report:
             lines.append(f"- {part}: {json.dumps(report[part])}")
+    lines += ["", "| attention of a layer | tokens | keep | forward, ms | and backward, ms |", "|---|---|---|---|---|"]
+    for row in report.get("attention", {}).get("rows", []):
+        cells = [row["what"], row.get("tokens", ""), row.get("keep", "")]
+        cells += [f"{row[name]:.2f}" if name in row else "" for name in ("forward_ms", "both_ms")]
+        if "relative_error" in row:
+            cells[0] += f", relative error {row['relative_error']:.2g}"
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += [
         "",
-        "| what | frames | clips | compiled | checkpointing | ms | GiB | times the arithmetic |",
-        "|---|---|---|---|---|---|---|---|",
+        "| what | frames | keep | clips | compiled | checkpointing | ms | GiB | times the arithmetic |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in report.get("table", {}).get("rows", []):
         marks = ["yes" if row.get(name) else "no" for name in ("compiled", "checkpointing")]
@@ -156,7 +170,8 @@ def markdown(report: dict[str, Any]) -> str:
             if "ms" in row
             else ["", "", ""]
         )
-        lines.append(f"| {' | '.join([row['what'], str(row['k']), str(row['clips']), *marks, *figures])} |")
+        cells = [row["what"], *(str(row.get(name, "")) for name in ("k", "keep", "clips")), *marks, *figures]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -176,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "smoke": partial(smoke, int(device.type == "cuda")),
         "resume": partial(resume, device),
         "leases": leases,
+        "attention": lambda: measured(attention(size, device, until)),
         "table": lambda: measured(table(size, device, until)),
     }
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 from typing import Any, Literal
@@ -18,6 +18,8 @@ from interdiff.learning.flops import counted_flops
 from interdiff.learning.settings import BlockwiseTrainingSettings
 from interdiff.learning.timing import median_milliseconds
 from interdiff.learning.training import Objective, peak_memory_mb, train
+from interdiff.video.attention.settings import AttentionSettings
+from interdiff.video.attention.sparse_linear import set_attention
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.losses import FlowBatch, flow_matching_loss
 from interdiff.video.backbone.settings import TuningSettings
@@ -53,13 +55,19 @@ TINY = {
 TOY = Size(TINY, 5, 4, 4, 3, 8, (2, 5))
 
 
-def backbone(size: Size, device: torch.device) -> WanDenoiser:
+def sparse(keep: float | None) -> AttentionSettings:
+    """Attention to so large a share of the blocks, or dense."""
+    return AttentionSettings(kind="sla", keep=keep) if keep else AttentionSettings()
+
+
+def backbone(size: Size, device: torch.device, keep: float | None = None) -> WanDenoiser:
     """Random weights, in the types that `load_wan` gives them."""
     with device:
         transformer = WanTransformer3DModel(**size.network)
     for name, parameter in transformer.named_parameters():
         if not any(part in name for part in transformer._keep_in_fp32_modules):
             parameter.data = parameter.data.bfloat16()
+    set_attention(transformer, sparse(keep))
     return WanDenoiser(transformer, preconditioned=False).eval()
 
 
@@ -73,11 +81,12 @@ def batch(size: Size, count: int, clips: int, device: torch.device) -> FlowBatch
     return FlowBatch(z, noise, torch.full((clips, 1), 0.5, device=device), embed, frames)
 
 
-def arithmetic(size: Size, count: int, clips: int) -> float:
+def arithmetic(size: Size, count: int, clips: int, keep: float | None = None) -> float:
     """Milliseconds of a pass at `RATE`, counted from shapes."""
     meta = torch.device("meta")
     with meta:
         network = WanDenoiser(WanTransformer3DModel(**size.network), preconditioned=False)
+        set_attention(network.transformer, sparse(keep))
     shape = (clips, 16, count, size.height, size.width)
     texts, levels = torch.empty(clips, size.rows, size.text, device=meta), torch.empty(clips, 1, device=meta)
     frames = torch.zeros(clips, count, dtype=torch.long, device=meta)
@@ -89,9 +98,11 @@ def passes(row: dict[str, Any]) -> int:
     return {"forward": 1, "lora": 2, "full": 3}[row["what"]] + int(row.get("checkpointing", False))
 
 
-def forward(size: Size, device: torch.device, count: int, clips: int, compiled: bool) -> dict[str, float]:
+def forward(
+    size: Size, device: torch.device, count: int, clips: int, compiled: bool, keep: float | None = None
+) -> dict[str, float]:
     """Milliseconds of a pass as samplers make it, and the peak of memory."""
-    network = for_sampling(backbone(size, device), "blocks" if compiled else "no")
+    network = for_sampling(backbone(size, device, keep), "blocks" if compiled else "no")
     given = batch(size, count, clips, device)
     with torch.no_grad():
         ms = median_milliseconds(lambda _: network(given.noise, given.sigma, given.embed, given.frames), 7, 2, 4.0)
@@ -118,9 +129,10 @@ def step(
     kind: Literal["lora", "full"],
     checkpointing: bool,
     compiled: bool,
+    keep: float | None = None,
 ) -> dict[str, float]:
     """Milliseconds of a step of `train`, and the peak of memory."""
-    tuning = TuningSettings(kind=kind, rank=8, gradient_checkpointing=checkpointing)
+    tuning = TuningSettings(kind=kind, rank=8, gradient_checkpointing=checkpointing, attention=sparse(keep))
     settings = BlockwiseTrainingSettings(
         steps=4,
         batch_size=clips,
@@ -161,6 +173,13 @@ def measurements(size: Size) -> Iterator[tuple[dict[str, Any], Callable[[torch.d
         row = {"what": kind, "k": count, "clips": clips, "compiled": compiled, "checkpointing": checkpointing}
         changes: dict[str, Any] = {"count": count, "clips": clips, "kind": kind, "compiled": compiled}
         yield row, partial(step, size, checkpointing=checkpointing, **changes)
+    longer = replace(size, frames=2 * size.frames - 1)
+    for of, count in ((size, every), (size, size.counts[-2]), (longer, longer.frames)):
+        for keep in (0.1, 0.15):
+            row = {"k": count, "clips": 1, "compiled": True, "keep": keep}
+            yield row | {"what": "forward"}, partial(forward, of, count=count, clips=1, compiled=True, keep=keep)
+            changes = {"kind": "full", "checkpointing": True, "compiled": True, "keep": keep}
+            yield row | {"what": "full", "checkpointing": True}, partial(step, of, count=count, clips=1, **changes)
 
 
 def table(size: Size, device: torch.device, until: float) -> Iterator[dict[str, Any]]:
@@ -180,5 +199,11 @@ def table(size: Size, device: torch.device, until: float) -> Iterator[dict[str, 
             yield row | {"error": str(error)}
             continue
         yield (
-            row | figures | {"over_arithmetic": figures["ms"] / arithmetic(size, row["k"], row["clips"]) / passes(row)}
+            row
+            | figures
+            | {
+                "over_arithmetic": figures["ms"]
+                / arithmetic(size, row["k"], row["clips"], row.get("keep"))
+                / passes(row)
+            }
         )

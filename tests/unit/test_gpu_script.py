@@ -24,7 +24,18 @@ def test_the_table_has_a_row_for_every_measurement_and_goes_on_after_a_failure(m
         assert ("error" in row) == row["compiled"]
         assert row["compiled"] or (row["ms"] > 0 and row["over_arithmetic"] > 0)
     text = gpu.markdown({"device": "CPU", "torch": "2", "table": report})
-    assert text.count("\n| ") == 1 + len(report["rows"])
+    assert text.count("\n| ") == 2 + len(report["rows"])
+
+
+def test_kernels_of_attention_are_timed_and_their_gradients_checked():
+    report = gpu.measured(gpu.attention(TOY, CPU, math.inf))
+    assert report["complete"]
+    assert {row["what"] for row in report["rows"]} >= {"dense", "choice", "chosen", "linear, all", "linear, rest"}
+    assert all(row["relative_error"] < 0.02 for row in report["rows"] if row["what"] == "gradients")
+    text = gpu.markdown({"device": "CPU", "torch": "2", "attention": report})
+    assert text.count("\n| ") == 2 + len(report["rows"])
+    left_out = list(gpu.attention(TOY, CPU, -math.inf))
+    assert {row.get("left_out") for row in left_out if row["what"] == "sparse"} == {"no time left"}
 
 
 def failing(device):
@@ -40,7 +51,10 @@ def test_the_real_size_is_covered():
     assert {(row["what"], row["k"], row["clips"]) for row in rows} >= {
         (what, k, clips) for what in ("forward", "lora", "full") for k in (4, 21) for clips in (1, 2)
     }
-    assert {row["k"] for row in rows} == {4, 6, 8, 21}
+    assert {row["k"] for row in rows if "keep" not in row} == {4, 6, 8, 21}
+    assert {(row["k"], row["keep"]) for row in rows if "keep" in row} == {
+        (k, p) for k in (8, 21, 41) for p in (0.1, 0.15)
+    }
     assert arithmetic(REAL, 4, 1) == pytest.approx(23.5e15 / 700e12, rel=0.01)
 
 
