@@ -6,22 +6,22 @@ at: it carries both the bound on the gap and the frames that a nested mask must 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from interdiff.errors import InputError
+from interdiff.keyframes.compiled import njit, prange
 from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.shapes import check_shapes
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _relax(best, row, base):
     for j in range(best.shape[0]):
         candidate = base + row[j]
         best[j] = candidate if candidate < best[j] else best[j]
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _shortest_path(cost_ij, k, reach, best_kt, indices):
     frames = cost_ij.shape[0]
     # The earliest frame from which the end can be reached in the segments that are left; reach never decreases.
@@ -52,9 +52,9 @@ def _shortest_path(cost_ij, k, reach, best_kt, indices):
     return best_kt[k - 1, frames - 1]
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(cache=True, parallel=True)
 def _shortest_paths(cost_bij, k, reach_bi, indices_bk, total_b):
-    for b in numba.prange(cost_bij.shape[0]):
+    for b in prange(cost_bij.shape[0]):
         best_kt = np.empty((k, cost_bij.shape[1]), np.float32)
         total_b[b] = _shortest_path(cost_bij[b], k, reach_bi[b], best_kt, indices_bk[b])
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from interdiff.keyframes.compiled import njit, prange
 from interdiff.keyframes.shapes import check_shapes
 
 # Costs below this (a mean error of 0.02 units over 20 frames) are the same to every use of them.
@@ -32,14 +32,14 @@ def _segment_cost(i, gap, first, last, sum_x, sum_tx, sum_xx):
     return centred_xx - 2 * slope * centred_tx + slope * slope * gap * (gap + 1) * (2 * gap + 1) / 6
 
 
-_segment_cost_scalar = numba.njit(inline="always")(_segment_cost)
+_segment_cost_scalar = njit(inline="always")(_segment_cost)
 
 
 # NumPy's division (no check for zero) and contiguous sums let the inner loop vectorise.
-@numba.njit(cache=True, parallel=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(cache=True, parallel=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _all_costs(x_btd, cost_bij):
     batch, frames, channels = x_btd.shape
-    for b in numba.prange(batch):
+    for b in prange(batch):
         for i in range(frames):
             for j in range(frames):
                 cost_bij[b, i, j] = np.inf if j <= i else 0.0

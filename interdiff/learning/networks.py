@@ -12,9 +12,10 @@ from functools import cache
 from typing import Any
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from interdiff.axes import rearrange
 
 
 @cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +16,92 @@ import yaml
 from interdiff.errors import InputError
 from interdiff.learning.checkpoints import CONFIG
 from interdiff.video.backbone.backbone import load_backbone
+from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.codec.codec import Codec
 from interdiff.video.codec.loading import load_codec
 from interdiff.video.data.batches import clip_noise
 from interdiff.video.data.shard_dataset import ShardDataset
-from interdiff.video.data.text import load_text_encoder
+from interdiff.video.data.text import TextEncoder, load_text_encoder
 from interdiff.video.planner.samplers import load_sampler
-from interdiff.video.planner.settings import SELECTED
+from interdiff.video.planner.settings import SELECTED, SamplesStageSettings
 from interdiff.video.show import write
 from interdiff.workflow.config import Config, load_config
 from interdiff.workflow.pipelines.video_stages import learned_clips, samples_settings
+from interdiff.workflow.variants import Variants
 
 HELP = """
 The ending of OUT says what is written: .png is a sheet of every fourth frame, a row per clip; .gif and .mp4 show the clips
 beside each other. Needs what `snakemake video` makes; METHOD is one of metrics.csv.
 """
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a row of metrics.csv samples with, in the results of a configuration.
+
+    Raises:
+        InputError: wherever something is read, that it has not been made yet; or there is no such variant.
+    """
+
+    config: Config
+    name: str
+    device: torch.device
+
+    @property
+    def results(self) -> Path:
+        """The video's results."""
+        return Path(self.config.results) / "video"
+
+    @cached_property
+    def variants(self) -> Variants:
+        """All variants."""
+        return self.config.video.resolved()
+
+    @cached_property
+    def settings(self) -> SamplesStageSettings:
+        """What it samples with."""
+        return samples_settings(self.variants, self.name)
+
+    def folder(self, stage: str) -> Path:
+        """Where what it uses of a stage is."""
+        if stage == "negative":
+            return self.results
+        pretrained = self.variants.section("backbone", self.name)["pretrained"]
+        if stage == "backbone" and pretrained:
+            return Path(pretrained)
+        return self.results / stage / self.variants.owner(stage, self.name)
+
+    @property
+    def oracle(self) -> Path | None:
+        """Costs of training clips, where neither prompt nor noise choose keyframes."""
+        if self.settings.sampling.selector == SELECTED:
+            return None
+        return self.folder("oracle") / f"{learned_clips(self.variants, 'selector', self.name)}.npz"
+
+    @property
+    def index(self) -> Path:
+        """The index of the test split's clips."""
+        return self.results / "index/test.npz"
+
+    @cached_property
+    def data(self) -> ShardDataset:
+        """The test split's clips."""
+        return ShardDataset(self.index, ["latent", "embed"])
+
+    def backbone(self) -> WanDenoiser:
+        """The backbone, with its LoRA."""
+        lora = self.variants.section("backbone", self.name)["lora"]
+        return load_backbone([self.folder("backbone") / CONFIG, *([Path(lora)] if lora else [])], self.device)
+
+    def codec(self) -> Codec:
+        """The codec."""
+        codec = self.config.video.data.codec
+        return load_codec(codec, Path(codec.folder or self.results / "codec"), self.device)
+
+    def text_encoder(self) -> TextEncoder:
+        """The text encoder."""
+        text = self.config.video.data.text
+        return load_text_encoder(text.folder, text.rows, self.device)
 
 
 @torch.no_grad()
@@ -37,29 +111,19 @@ def imagine(config: Config, method: str, prompts: Sequence[str], seed: int) -> d
     Raises:
         InputError: an unknown method, or something that it samples with has not been made yet.
     """
-    variants, video = config.video.resolved(), config.video
-    results, device = Path(config.results) / "video", torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-    teacher = variants.section("backbone", method)
-
-    def folder(stage: str) -> Path:
-        if stage == "negative":
-            return results
-        if stage == "backbone" and teacher["pretrained"]:
-            return Path(teacher["pretrained"])
-        return results / stage / variants.owner(stage, method)
-
-    settings = samples_settings(variants, method)
-    clips = learned_clips(variants, "selector", method)
-    oracle = None if settings.sampling.selector == SELECTED else folder("oracle") / f"{clips}.npz"
-    data = ShardDataset(results / "index/test.npz", ["latent", "embed"])
-    backbone = load_backbone([folder("backbone") / CONFIG, *map(Path, filter(None, [teacher["lora"]]))], device)
-    sample = load_sampler(folder, data, oracle, backbone, settings)
-    codec = load_codec(video.data.codec, Path(video.data.codec.folder or results / "codec"), device)
-    noise = torch.stack([clip_noise(f"{seed}.{n}", data.shape("latent"), seed) for n in range(len(prompts))]).float()
-    embed = load_text_encoder(video.data.text.folder, video.data.text.rows, device)(prompts).float()
-    videos = codec.decode(sample(noise.to(device), embed, None).refined).numpy(force=True)
+    own = Method(config, method, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    sample = load_sampler(own.folder, own.data, own.oracle, own.backbone(), own.settings)
+    shape = own.data.shape("latent")
+    noise = torch.stack([clip_noise(f"{seed}.{n}", shape, seed) for n in range(len(prompts))]).float()
+    embed = own.text_encoder()(prompts).float()
+    videos = own.codec().decode(sample(noise.to(own.device), embed, None).refined).numpy(force=True)
     return {f"{n + 1}: {prompt}": clip for n, (prompt, clip) in enumerate(zip(prompts, videos, strict=True))}
+
+
+def read_config(path: Path, results: str | None) -> Config:
+    """A configuration, maybe with another results root."""
+    values = yaml.safe_load(path.read_text())
+    return load_config(values | ({"results": results} if results else {}))
 
 
 def main() -> int:
@@ -74,8 +138,7 @@ def main() -> int:
     parser.add_argument("--results", help="results root, in place of the configuration's")
     given = parser.parse_args()
     try:
-        values = yaml.safe_load(given.config.read_text())
-        config = load_config(values | ({"results": given.results} if given.results else {}))
+        config = read_config(given.config, given.results)
         write(given.out, imagine(config, given.method, given.prompts, given.seed), given.scale)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -14,10 +14,13 @@ FILES = {
 }
 LAYERS = {
     "": "interdiff < stages",
-    "interdiff": "errors < files, own_code < settings < learning, plotting, tables < keyframes < two_phase"
+    "interdiff": "errors < axes, files, own_code < settings < learning, plotting, tables < keyframes < two_phase"
     " < maze, video < workflow",
     "interdiff.maze": "world < planner < baselines < evaluation < figures < plan",
-    "interdiff.video": "attention, codec < data < backbone, interpolators < planner, evaluation < figures < show",
+    "interdiff.video": (
+        "attention, codec < data < backbone, interpolators < planner, evaluation < figures < show"
+        " < pipeline_parts < pipeline"
+    ),
 }
 """Parts of a package from the ground up: a part imports only what is below it."""
 FACADES = {"interdiff.maze"}

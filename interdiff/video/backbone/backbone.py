@@ -11,10 +11,6 @@ from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
-from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
-from einops import rearrange
-from torch import Tensor
-from torch.nn import functional as F
 
 from interdiff.files import read_json
 from interdiff.learning.checkpoints import CONFIG, load_checkpoint
@@ -23,7 +19,7 @@ from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.attention.sparse_linear import set_attention
 from interdiff.video.backbone.lora import add_lora, read_lora
 from interdiff.video.backbone.settings import TransformerSettings
-from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.backbone.wan import FewTokens, WanDenoiser
 from interdiff.video.backbone.wan_folder import load_wan
 from interdiff.video.codec.codec import CHANNELS
 
@@ -39,37 +35,6 @@ def transformer_config(settings: TransformerSettings, text_dim: int) -> dict[str
     size = settings.model_dump(exclude={"patch", *(["attention"] if dense else [])})
     patch_size = [1, settings.patch, settings.patch]
     return size | {"patch_size": patch_size, "text_dim": text_dim, "channels": CHANNELS}
-
-
-class FewTokens(WanAttnProcessor):
-    """Wan's attention, in fp32 on a CPU: for tens or hundreds of tokens the bf16 kernel takes up to four times as long."""
-
-    def __call__(
-        self,
-        attn: WanAttention,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        rotary_emb: tuple[Tensor, Tensor] | None = None,
-    ) -> Tensor:
-        """Tokens [B, N, D], which attend to those of `encoder_hidden_states` or to one another: [B, N, D]."""
-        if hidden_states.device.type != "cpu":
-            return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query, key = attn.norm_q(attn.to_q(hidden_states).float()), attn.norm_k(attn.to_k(context).float())
-        parts = query, key, attn.to_v(context).float()
-        query, key, value = (rearrange(part, "b n (h d) -> b h n d", h=attn.heads) for part in parts)
-        if rotary_emb is not None:
-            turns = torch.complex(*(part[..., ::2].transpose(1, 2) for part in rotary_emb))
-            query, key = _turned(query, turns), _turned(key, turns)
-        with torch.autocast("cpu", enabled=False):
-            mixed = F.scaled_dot_product_attention(query, key, value)
-        return attn.to_out[0](rearrange(mixed, "b h n d -> b n (h d)"))
-
-
-def _turned(x_bhnd: Tensor, turns: Tensor) -> Tensor:
-    """Neighbouring pairs of numbers times complex numbers of size 1, [B, 1, N, D / 2]."""
-    return torch.view_as_real(torch.view_as_complex(x_bhnd.unflatten(-1, (-1, 2))) * turns).flatten(-2)
 
 
 def build_backbone(

@@ -22,6 +22,13 @@ from interdiff.video.backbone.wan import TIMESTEPS, WanDenoiser, over_frames
 
 Velocity = Callable[[Tensor, float], Tensor]
 """(noisy frames [B, C, F, H, W], the level of all of them) -> velocity."""
+After = Callable[[Tensor], Tensor]
+"""What a step has made, [B, C, F, H, W] -> what the next one begins with."""
+
+
+def unchanged(z: Tensor) -> Tensor:
+    """What most steps are followed by."""
+    return z
 
 
 def shifted(u: Tensor, shift: float) -> Tensor:
@@ -93,13 +100,13 @@ def even_levels(steps: int, shift: float, start: float = 1.0) -> list[float]:
 
 
 @torch.no_grad()
-def euler(velocity: Velocity, z: Tensor, levels: Sequence[float]) -> Tensor:
+def euler(velocity: Velocity, z: Tensor, levels: Sequence[float], after: After = unchanged) -> Tensor:
     """Follow the flow from frames [B, C, F, H, W] at levels[0] to levels[-1] = 0, by diffusers' scheduler."""
     scheduler = FlowMatchEulerDiscreteScheduler()
     scheduler.set_timesteps(sigmas=list(levels[:-1]), device=z.device)
     scheduler.set_begin_index(0)  # or it looks for its place, and waits for the device
     for t, level in zip(scheduler.timesteps, levels, strict=False):
-        z = scheduler.step(velocity(z, level), t, z).prev_sample
+        z = after(scheduler.step(velocity(z, level), t, z).prev_sample)
     return z
 
 

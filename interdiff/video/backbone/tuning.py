@@ -15,7 +15,7 @@ from interdiff.settings import validated
 from interdiff.video.attention.sparse_linear import PROCESSOR, set_attention
 from interdiff.video.backbone.lora import Change, add_lora, lora_metadata, read_lora, start_lora
 from interdiff.video.backbone.settings import TuningSettings
-from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.backbone.wan import WanDenoiser, match_precision
 
 LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
 """Linear layers of attention and feed-forward in diffusers' Wan."""
@@ -112,10 +112,3 @@ def _check_complete(changes: Mapping[str, Change], transformer: nn.Module, rank:
         found = changes[layer].rank if layer in changes else 0
         if found != (rank if layer in targets else 0):
             raise InputError(f"{path}: layer {layer!r} has rank {found}: a checkpoint of another configuration")
-
-
-def match_precision(model: WanDenoiser, backbone: WanDenoiser) -> None:
-    """Give tensors of a trained network the types of the backbone's by the same names."""
-    types = {name: parameter.dtype for name, parameter in backbone.named_parameters()}
-    for name, parameter in model.named_parameters():
-        parameter.data = parameter.data.to(types.get(name, parameter.dtype))

@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
-from diffusers.models.transformers.transformer_wan import WanTransformerBlock
-from einops import rearrange
+from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor, WanTransformerBlock
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from interdiff.axes import rearrange
 from interdiff.errors import InputError
 from interdiff.learning.precision import without_autocast
 
@@ -49,6 +50,37 @@ class FramesBlock(WanTransformerBlock):
         x = x + self.attn2(hidden.flatten(1, 2), text, None, None).unflatten(1, (frames, -1))
         hidden = (self.norm3(x.float()) * (1 + scale_ff) + shift_ff).type_as(x)
         return (x.float() + self.ffn(hidden).float() * gate_ff).type_as(x)
+
+
+class FewTokens(WanAttnProcessor):
+    """Wan's attention, in fp32 on a CPU: for tens or hundreds of tokens the bf16 kernel takes up to four times as long."""
+
+    def __call__(
+        self,
+        attn: WanAttention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        rotary_emb: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Tokens [B, N, D], which attend to those of `encoder_hidden_states` or to one another: [B, N, D]."""
+        if hidden_states.device.type != "cpu":
+            return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key = attn.norm_q(attn.to_q(hidden_states).float()), attn.norm_k(attn.to_k(context).float())
+        parts = query, key, attn.to_v(context).float()
+        query, key, value = (rearrange(part, "b n (h d) -> b h n d", h=attn.heads) for part in parts)
+        if rotary_emb is not None:
+            turns = torch.complex(*(part[..., ::2].transpose(1, 2) for part in rotary_emb))
+            query, key = _turned(query, turns), _turned(key, turns)
+        with torch.autocast("cpu", enabled=False):
+            mixed = F.scaled_dot_product_attention(query, key, value)
+        return attn.to_out[0](rearrange(mixed, "b h n d -> b n (h d)"))
+
+
+def _turned(x_bhnd: Tensor, turns: Tensor) -> Tensor:
+    """Neighbouring pairs of numbers times complex numbers of size 1, [B, 1, N, D / 2]."""
+    return torch.view_as_real(torch.view_as_complex(x_bhnd.unflatten(-1, (-1, 2))) * turns).flatten(-2)
 
 
 class WanDenoiser(nn.Module):
@@ -117,3 +149,10 @@ def _rotary(rope: Any, frames_bf: Tensor, height: int, width: int) -> tuple[Tens
         return torch.cat([part.expand(at) for part in parts], -1).flatten(1, 3)[:, :, None]
 
     return table(rope.freqs_cos), table(rope.freqs_sin)
+
+
+def match_precision(model: WanDenoiser, backbone: WanDenoiser) -> None:
+    """Give tensors of a trained network the types of the backbone's by the same names."""
+    types = {name: parameter.dtype for name, parameter in backbone.named_parameters()}
+    for name, parameter in model.named_parameters():
+        parameter.data = parameter.data.to(types.get(name, parameter.dtype))

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
+from interdiff.axes import rearrange
 from interdiff.video.codec.codec import CHANNELS, FRAMES_PER_LATENT, latent_frames, whole_blocks
 
 

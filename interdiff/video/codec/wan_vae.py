@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan
-from einops import rearrange
 from torch import Tensor, nn
 
+from interdiff.axes import rearrange
 from interdiff.errors import InputError
 from interdiff.video.codec.codec import latent_frames
 

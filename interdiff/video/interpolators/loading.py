@@ -7,15 +7,16 @@ from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from interdiff.learning.checkpoints import load_checkpoint
-from interdiff.settings import NoSettings
-from interdiff.video.interpolators.settings import InterpolatorSettings, StraightenerSettings
 from interdiff.video.interpolators.straightener import Straightened, Straightener
+
+if TYPE_CHECKING:
+    from interdiff.video.interpolators.settings import InterpolatorSettings, StraightenerSettings
 
 METHODS = "interdiff.video.interpolators.methods"
 """One module a method, with a function `build`; whoever adds a file there adds a method."""
@@ -36,7 +37,8 @@ def interpolator_config(
 
     A method whose `build` takes arguments gets the latents' channels, and the settings of its name where there are some.
     """
-    size = {"channels": channels, **getattr(settings, settings.method, NoSettings()).model_dump()}
+    own = getattr(settings, settings.method, None)
+    size = {"channels": channels, **(own.model_dump() if own else {})}
     sized = signature(_method(settings.method).build).parameters
     return {"method": settings.method, "size": size if sized else {}, "around": straightener}
 

@@ -12,10 +12,10 @@ import math
 from typing import Literal
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.axes import rearrange
 from interdiff.learning.networks import Attention, zero
 from interdiff.video.interpolators.blocks import ResidualBlock
 from interdiff.video.interpolators.interpolator import Between, Interpolator

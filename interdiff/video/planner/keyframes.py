@@ -6,15 +6,18 @@ B or N clips, C channels, T frames, K keyframes, H x W latents, L rows of text, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from interdiff.keyframes.dynamic_programming import random_indices, uniform_indices
-from interdiff.video.backbone.flow_matching import Guidance, euler, noisy, take_frames
+from interdiff.video.backbone.flow_matching import After, Guidance, euler, noisy, take_frames, unchanged
 from interdiff.video.backbone.wan import WanDenoiser
-from interdiff.video.planner.settings import Policy
+
+if TYPE_CHECKING:
+    from interdiff.video.planner.settings import Policy
 
 
 def best_keyframes(oracle: Mapping[str, np.ndarray]) -> dict[int, Tensor]:
@@ -42,9 +45,10 @@ def sample_keyframes(
     frames_bk: Tensor,
     levels: Sequence[float],
     guidance: Guidance,
+    after: After = unchanged,
 ) -> Tensor:
-    """Phase 1: the frames [B, K] of clips, from these frames at levels[0]."""
-    return euler(guidance.velocity(model, embed_bld, frames_bk), noisy_bckhw, levels)
+    """Phase 1: the frames [B, K] of clips, from these frames at levels[0]; each step's go through `after`."""
+    return euler(guidance.velocity(model, embed_bld, frames_bk), noisy_bckhw, levels, after)
 
 
 def keyframes_again(

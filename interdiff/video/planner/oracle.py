@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
 
+from interdiff.axes import rearrange
 from interdiff.keyframes.segment_cost import gram_costs
 from interdiff.video.interpolators.interpolator import Interpolator
 from interdiff.video.interpolators.straightener import Straightener

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from interdiff.errors import InputError
 from interdiff.learning.checkpoints import load_checkpoint
 from interdiff.learning.networks import zero
-from interdiff.video.backbone.tuning import match_precision
-from interdiff.video.backbone.wan import WanDenoiser, over_frames
+from interdiff.video.backbone.wan import WanDenoiser, match_precision, over_frames
 
 
 class Preview(nn.Module):

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from einops import rearrange, repeat
 from torch import Tensor
 
+from interdiff.axes import rearrange, repeat
 from interdiff.learning.draws import moved
 from interdiff.two_phase.interpolation import Fill
 from interdiff.two_phase.sampler import Refine

@@ -69,7 +69,7 @@ def load_sampler(
 
 def _real(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
     assert truth is not None
-    return Sampled(torch.arange(truth.shape[2]).expand(len(truth), -1), truth, truth)
+    return Sampled(torch.arange(truth.shape[2], device=truth.device).expand(len(truth), -1), truth, truth)
 
 
 def _teacher(backbone: WanDenoiser, guidance: Guidance, settings: SamplesStageSettings) -> Sampler:

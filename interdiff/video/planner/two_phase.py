@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,11 +17,32 @@ from interdiff.keyframes.nested_masks import levels_of_steps, nested_ranks
 from interdiff.learning.draws import moved
 from interdiff.two_phase.interpolation import place_keyframes
 from interdiff.two_phase.sampler import refine_over_levels
-from interdiff.video.backbone.flow_matching import Guidance, even_levels, take_frames
+from interdiff.video.backbone.flow_matching import After, Guidance, even_levels, take_frames, unchanged
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.planner.keyframes import sample_keyframes
 from interdiff.video.planner.refiner import filling_with, flat, refine
-from interdiff.video.planner.settings import SamplingSettings
+
+
+class Sampling(Protocol):
+    """How both phases are sampled, of `SamplingSettings`."""
+
+    @property
+    def k(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def shift(self) -> float: ...
+
+    @property
+    def refiner_steps(self) -> int: ...
+
+    @property
+    def noise(self) -> float: ...
+
+    @property
+    def exact(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -53,14 +75,26 @@ class TwoPhase:
     interpolator: nn.Module
     refiner: WanDenoiser | None
     guidance: Guidance
-    settings: SamplingSettings
+    settings: Sampling
     levels: Sequence[int]
     max_gap_factor: float
     trained_noise: float
 
     @torch.no_grad()
-    def sample(self, noise: Tensor, embed: Tensor, generator: torch.Generator, truth: Tensor | None = None) -> Sampled:
-        """Clips of prompts [B, L, D] from noise [B, C, T, H, W]; truth: what they are in the data, where it is to be used."""
+    def sample(
+        self,
+        noise: Tensor,
+        embed: Tensor,
+        generator: torch.Generator,
+        truth: Tensor | None = None,
+        after: After = unchanged,
+    ) -> Sampled:
+        """Clips of prompts [B, L, D] from noise [B, C, T, H, W].
+
+        Args:
+            truth: what they are in the data, where it is to be used.
+            after: what each step has made goes through it: K frames in phase 1, T in phase 2.
+        """
         settings = self.settings
         choice = self.choose(noise, embed)
         masks, indices = self._masks(choice), moved(choice.indices, noise.device)
@@ -75,6 +109,7 @@ class TwoPhase:
                 indices,
                 even_levels(settings.steps, settings.shift),
                 self.guidance,
+                after,
             )
         frames, shape = noise.shape[2], (noise.shape[1], *noise.shape[3:])
         anchors, _ = place_keyframes(flat(made), indices, frames)
@@ -91,12 +126,12 @@ class TwoPhase:
                 [settings.noise * self.trained_noise] * len(masks),
                 fill,
                 generator,
-                lambda x: x,
+                lambda x: flat(after(_clips(x, shape))),
                 still=True,
             )
         else:
             sequences = (fill(anchors, masks[0])[0],) * 2
-        interpolated, refined = (x.unflatten(2, shape).movedim(2, 1) for x in sequences)
+        interpolated, refined = (_clips(x, shape) for x in sequences)
         return Sampled(choice.indices, interpolated, refined)
 
     def _masks(self, choice: Choice) -> list[Tensor]:
@@ -104,3 +139,8 @@ class TwoPhase:
         counts = levels_of_steps(self.levels, self.settings.k, max(1, self.settings.refiner_steps))
         ranks = nested_ranks(choice.costs, counts, self.max_gap_factor, choice.indices.numpy())
         return [torch.from_numpy(ranks) <= level for level in range(len(counts))]
+
+
+def _clips(x_btc: Tensor, shape: Sequence[int]) -> Tensor:
+    """Sequences [B, T, C H W] as clips [B, C, T, H, W]."""
+    return x_btc.unflatten(2, tuple(shape)).movedim(2, 1)

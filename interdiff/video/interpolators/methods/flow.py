@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.axes import rearrange, repeat
 from interdiff.learning.networks import FourierFeatures, zero
 from interdiff.video.interpolators.blocks import ResidualBlock
 from interdiff.video.interpolators.interpolator import Between, blend

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.axes import rearrange
 from interdiff.learning.networks import constant
 from interdiff.learning.precision import full_precision
 from interdiff.video.interpolators.interpolator import Between, blend
@@ -163,7 +163,7 @@ class SinkhornInterpolator(nn.Module):
         moments = tau.shape[1]
 
         def each(x: Tensor) -> Tensor:
-            return repeat(x, "b ... -> (b m) ...", m=moments)
+            return x.repeat_interleave(moments, 0)
 
         t = rearrange(tau, "b m -> (b m) 1 1 1")
         early = warp(each(first), t * each(backward))

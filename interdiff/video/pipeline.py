@@ -1,0 +1,294 @@
+"""Both phases as a pipeline of diffusers: `TwoPhasePipeline.from_pretrained(folder)("a red circle moves up").frames`.
+
+`python -m interdiff.workflow.export` makes such a folder. It runs where torch, diffusers with accelerate (without which it
+loads no Wan) and, for prompts, transformers are.
+
+B clips, C channels, T frames of latents, K keyframes, H x W latents, L rows of text, D features of each.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, ClassVar
+
+import numpy as np
+import PIL.Image
+import torch
+from diffusers import AutoencoderKLWan, DiffusionPipeline, WanTransformer3DModel
+from diffusers.loaders import WanLoraLoaderMixin
+from diffusers.utils import BaseOutput
+from torch import Tensor
+
+from interdiff.learning import draws
+from interdiff.video.backbone.flow_matching import After, Guidance, even_levels
+from interdiff.video.backbone.wan import TIMESTEPS
+from interdiff.video.codec.codec import CHANNELS, Codec, latent_frames
+from interdiff.video.codec.wan_vae import WanCodec
+from interdiff.video.pipeline_parts import (
+    PipelineCodec,
+    PipelineInterpolator,
+    PipelineSchedule,
+    PipelineSelector,
+    denoiser,
+)
+from interdiff.video.planner.preview import Preview
+from interdiff.video.planner.two_phase import Choice, Chooser, TwoPhase
+
+Callback = Callable[[Any, int, float, dict[str, Tensor]], dict[str, Tensor]]
+"""(pipeline, step, timestep, {"latents": [B, C, K or T, H, W]}) -> the same, maybe with other latents."""
+OUTPUTS = ("np", "pt", "pil", "latent")
+
+
+@dataclass
+class TwoPhaseOutput(BaseOutput):
+    """What was made.
+
+    Attributes:
+        frames: clips of the output type: "np" [B, F, H, W, 3] and "pt" [B, F, 3, H, W] in [0, 1], "pil" lists of pictures,
+            "latent" [B, C, T, H, W].
+        keyframes: which latent frames phase 1 made, [B, K] int64.
+    """
+
+    frames: Any
+    keyframes: Tensor
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How both phases are sampled: K, steps and shift of phase 1, steps of phase 2 and its share of noise."""
+
+    k: int
+    steps: int
+    shift: float
+    refiner_steps: int
+    noise: float
+    exact: str = "nothing"
+
+
+class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
+    """Text to video in two phases: K keyframes, what lies between, and a refinement of the whole clip.
+
+    Args:
+        tokenizer, text_encoder: of transformers.
+        vae: Wan's, or the laptop's codec.
+        transformer, transformer_2: of phase 1 and of phase 2; without the second, filled clips stand.
+        interpolator: what fills.
+        selector: who chooses keyframes; preview: by which it looks at the noise, if it does.
+        preconditioned: the transformers were trained here, and scale their input and output; Wan's do not.
+        frames, height, width: of a clip in latents. rows: L of embeddings.
+        keyframes, keyframe_steps, refiner_steps, guidance_scale, negative_prompt: what a call takes that names nothing else.
+        shift, guided_below: of phase 1's noise levels, and the level above which it is not guided.
+        noise, trained_noise: share of phase 2's training noise that is added, and that noise.
+        levels, max_gap_factor: numbers of keyframes of phase 2's masks, coarse to fine, and their longest gap in uniform gaps.
+        preview_level: noise level that the preview takes noise for.
+    """
+
+    _optional_components: ClassVar[list[str]] = ["transformer_2", "preview", "tokenizer", "text_encoder"]
+
+    def __init__(
+        self,
+        transformer: WanTransformer3DModel,
+        vae: AutoencoderKLWan | PipelineCodec,
+        interpolator: PipelineInterpolator,
+        selector: PipelineSelector | PipelineSchedule,
+        tokenizer: Any = None,
+        text_encoder: Any = None,
+        transformer_2: WanTransformer3DModel | None = None,
+        preview: WanTransformer3DModel | None = None,
+        preconditioned: bool = False,
+        frames: int = 21,
+        height: int = 60,
+        width: int = 104,
+        rows: int = 512,
+        keyframes: int = 4,
+        keyframe_steps: int = 4,
+        refiner_steps: int = 1,
+        guidance_scale: float = 1.0,
+        negative_prompt: str = "",
+        shift: float = 3.0,
+        guided_below: float = 1.0,
+        noise: float = 1.0,
+        trained_noise: float = 0.5,
+        levels: list[int] | None = None,
+        max_gap_factor: float = 3.0,
+        preview_level: float = 0.9,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            transformer=transformer,
+            vae=vae,
+            interpolator=interpolator,
+            selector=selector,
+            tokenizer=tokenizer,
+            text_encoder=text_encoder,
+            transformer_2=transformer_2,
+            preview=preview,
+        )
+        self.register_to_config(
+            preconditioned=preconditioned,
+            frames=frames,
+            height=height,
+            width=width,
+            rows=rows,
+            keyframes=keyframes,
+            keyframe_steps=keyframe_steps,
+            refiner_steps=refiner_steps,
+            guidance_scale=guidance_scale,
+            negative_prompt=negative_prompt,
+            shift=shift,
+            guided_below=guided_below,
+            noise=noise,
+            trained_noise=trained_noise,
+            levels=levels or [keyframes],
+            max_gap_factor=max_gap_factor,
+            preview_level=preview_level,
+        )
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[str] | None = None,
+        num_frames: int | None = None,
+        keyframes: int | Sequence[int] | None = None,
+        keyframe_steps: int | None = None,
+        refiner_steps: int | None = None,
+        guidance_scale: float | None = None,
+        negative_prompt: str | None = None,
+        generator: torch.Generator | None = None,
+        latents: Tensor | None = None,
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        output_type: str = "np",
+        callback_on_step_end: Callback | None = None,
+    ) -> TwoPhaseOutput:
+        """Clips of prompts.
+
+        Args:
+            num_frames: of the video, 1 + 4 k; a selector knows one number of them.
+            keyframes: how many latent frames phase 1 makes, or which, from 0 to T - 1.
+            keyframe_steps, refiner_steps: of phase 1, and of phase 2; 0 of the latter leaves the filled clip as it is.
+            generator: on the CPU: the same noise on every device.
+            latents: noise [B, C, T, H, W] in place of the generator's.
+            prompt_embeds, negative_prompt_embeds: [B, L, D] and [L, D], in place of texts.
+            callback_on_step_end: is told what each step of both phases made.
+
+        Raises:
+            ValueError: something cannot be sampled so (says what was expected).
+        """
+        config, device = self.config, self._execution_device
+        if output_type not in OUTPUTS:
+            raise ValueError(f"output_type {output_type!r}: expected one of {', '.join(OUTPUTS)}")
+        generator = _on_cpu(generator)
+        embed = self.encode_prompt(prompt) if prompt_embeds is None else prompt_embeds.to(device)
+        clip = (self._latent_frames(num_frames), config.height, config.width)
+        if latents is None:
+            latents = draws.normal((len(embed), CHANNELS, *clip), generator, device)
+        if tuple(latents.shape) != (len(embed), CHANNELS, *clip):
+            raise ValueError(f"latents {list(latents.shape)}: expected {[len(embed), CHANNELS, *clip]}")
+        scale = config.guidance_scale if guidance_scale is None else guidance_scale
+        negative = negative_prompt_embeds
+        if negative is None:
+            negative = embed[0] if scale == 1 else self.encode_prompt(negative_prompt or config.negative_prompt)[0]
+        sampling = Sampling(
+            k=len(keyframes) if isinstance(keyframes, Sequence) else keyframes or config.keyframes,
+            steps=config.keyframe_steps if keyframe_steps is None else keyframe_steps,
+            shift=config.shift,
+            refiner_steps=config.refiner_steps if refiner_steps is None else refiner_steps,
+            noise=config.noise,
+        )
+        both = self._two_phase(sampling, Guidance(scale, negative, config.guided_below))
+        if isinstance(keyframes, Sequence):
+            both = replace(both, choose=_chosen(both.choose, keyframes, clip[0]))
+        with self.progress_bar(total=sampling.steps + sampling.refiner_steps) as bar:
+            after = self._after(sampling, bar, callback_on_step_end)
+            sampled = both.sample(latents.to(device), embed, generator, after=after)
+        self.maybe_free_model_hooks()
+        return TwoPhaseOutput(frames=self._decoded(sampled.refined, output_type), keyframes=sampled.indices)
+
+    def encode_prompt(self, prompt: str | Sequence[str] | None) -> Tensor:
+        """Embeddings [B, L, D], zero past each prompt's end.
+
+        Raises:
+            ValueError: there is no text, or no text encoder.
+        """
+        if prompt is None or self.text_encoder is None:
+            raise ValueError("expected a prompt and a text encoder, or prompt_embeds")
+        # Here, since it needs transformers, and who has embeddings does not.
+        from interdiff.video.data.text import TextEncoder
+
+        encoder = TextEncoder(self.tokenizer, self.text_encoder, self.config.rows)
+        return encoder([prompt] if isinstance(prompt, str) else prompt).float()
+
+    def _latent_frames(self, num_frames: int | None) -> int:
+        frames: int = self.config.frames if num_frames is None else latent_frames(num_frames)
+        if frames != self.selector.config.frames:
+            known = 1 + 4 * (self.selector.config.frames - 1)
+            raise ValueError(f"num_frames {num_frames}: the selector knows clips of {known} frames")
+        return frames
+
+    def _two_phase(self, sampling: Sampling, guidance: Guidance) -> TwoPhase:
+        config = self.config
+        if sampling.refiner_steps and self.transformer_2 is None:
+            raise ValueError(f"refiner_steps {sampling.refiner_steps}: expected 0 without transformer_2")
+        preview = self.preview and Preview(denoiser(self.preview, config.preconditioned), config.preview_level)
+        return TwoPhase(
+            choose=self.selector.chooser(preview, sampling.k),
+            keyframes=denoiser(self.transformer, config.preconditioned),
+            interpolator=self.interpolator,
+            refiner=denoiser(self.transformer_2, config.preconditioned) if sampling.refiner_steps else None,
+            guidance=guidance,
+            settings=sampling,
+            levels=config.levels,
+            max_gap_factor=config.max_gap_factor,
+            trained_noise=config.trained_noise,
+        )
+
+    def _after(self, sampling: Sampling, bar: Any, callback: Callback | None) -> After:
+        """Counts the steps of both phases, and tells them."""
+        steps = count()
+        times = [TIMESTEPS * level for level in even_levels(sampling.steps, sampling.shift)[:-1]]
+        times += [0.0] * sampling.refiner_steps
+
+        def after(z: Tensor) -> Tensor:
+            step = next(steps)
+            if callback:
+                z = callback(self, step, times[step], {"latents": z}).get("latents", z)
+            bar.update()
+            return z
+
+        return after
+
+    def _decoded(self, z: Tensor, output_type: str) -> Any:
+        if output_type == "latent":
+            return z
+        codec: Codec = WanCodec(self.vae, tiled=False) if isinstance(self.vae, AutoencoderKLWan) else self.vae
+        video = codec.decode(z)
+        if output_type == "pt":
+            return video.movedim(-1, 2).float() / 255
+        pixels = video.numpy(force=True)
+        if output_type == "np":
+            return pixels.astype(np.float32) / 255
+        return [[PIL.Image.fromarray(frame) for frame in clip] for clip in pixels]
+
+
+def _on_cpu(generator: torch.Generator | None) -> torch.Generator:
+    if generator is None:
+        return draws.generator_of(secrets.randbits(60))
+    if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
+        raise ValueError(f"generator {generator!r}: expected one torch.Generator on the CPU")
+    return generator
+
+
+def _chosen(choose: Chooser, places: Sequence[int], frames: int) -> Chooser:
+    """Given keyframes, and where more of them would go by who would have chosen."""
+    if sorted({*places, 0, frames - 1}) != list(places):
+        raise ValueError(f"keyframes {list(places)}: expected increasing places from 0 to {frames - 1}, both included")
+
+    def chosen(noise: Tensor, embed: Tensor) -> Choice:
+        indices = torch.tensor(places, device="cpu").expand(len(noise), -1)
+        return replace(choose(noise, embed), indices=indices)
+
+    return chosen

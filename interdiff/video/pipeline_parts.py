@@ -1,0 +1,112 @@
+"""What a pipeline of diffusers keeps in folders of its own: the interpolator, the ways to choose keyframes, the laptop's codec.
+
+B clips, C channels, T frames, H x W latents, L rows of text, D features of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from diffusers import ConfigMixin, ModelMixin, SchedulerMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+from torch import Tensor
+
+from interdiff.video.backbone.wan import FewTokens, WanDenoiser
+from interdiff.video.codec.linear import LinearCodec
+from interdiff.video.interpolators.interpolator import Between
+from interdiff.video.interpolators.loading import build_interpolator
+from interdiff.video.planner.choosers import by_selector, without_looking
+from interdiff.video.planner.preview import Preview
+from interdiff.video.planner.selector import VideoSelector
+from interdiff.video.planner.two_phase import Chooser
+
+
+class PipelineInterpolator(ModelMixin, ConfigMixin):
+    """An interpolator; with the arguments of `build_interpolator`."""
+
+    @register_to_config
+    def __init__(self, method: str, size: Mapping[str, Any], around: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.network = build_interpolator(method, size, around)
+
+    def forward(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
+        """As `Interpolator` says."""
+        between: Between = self.network(first, last, tau, gap)
+        return between
+
+
+class PipelineSelector(ModelMixin, ConfigMixin):
+    """A selector; with the arguments of `VideoSelector`."""
+
+    @register_to_config
+    def __init__(
+        self,
+        frames: int,
+        features: int,
+        looks: bool,
+        max_gap_factor: float,
+        text_dim: int,
+        text: str,
+        d_model: int,
+        depth: int,
+        heads: int,
+    ) -> None:
+        super().__init__()
+        size = {"text_dim": text_dim, "text": text, "d_model": d_model, "depth": depth, "heads": heads}
+        self.network = VideoSelector(frames, features, looks, max_gap_factor, **size)
+
+    def chooser(self, preview: Preview | None, k: int) -> Chooser:
+        """Who chooses K keyframes."""
+        return by_selector(self.network, preview, k)
+
+
+class PipelineSchedule(SchedulerMixin, ConfigMixin):
+    """Keyframes that neither prompt nor noise decide.
+
+    Args:
+        policy: "fixed", "uniform" or "random".
+        frames: T.
+        costs: of the T (T - 1) / 2 segments of a clip, means over training clips, the first frame's segments first.
+        seed: of random keyframes.
+    """
+
+    @register_to_config
+    def __init__(self, policy: str, frames: int, costs: Sequence[float], max_gap_factor: float, seed: int) -> None:
+        pass
+
+    def chooser(self, preview: Preview | None, k: int) -> Chooser:
+        """Who chooses K keyframes."""
+        config = self.config
+        cost = np.full((1, config.frames, config.frames), np.inf, np.float32)
+        cost[:, *np.triu_indices(config.frames, 1)] = config.costs
+        return without_looking(config.policy, cost, k, config.max_gap_factor, config.seed)
+
+
+class PipelineCodec(ModelMixin, ConfigMixin):
+    """The laptop's codec."""
+
+    @register_to_config
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.network = LinearCodec(factor)
+
+    @property
+    def factor(self) -> int:
+        return self.network.factor
+
+    def encode(self, video_bthwc: Tensor) -> Tensor:
+        return self.network.encode(video_bthwc)
+
+    def decode(self, z_bcthw: Tensor) -> Tensor:
+        return self.network.decode(z_bcthw)
+
+
+def denoiser(transformer: WanTransformer3DModel, preconditioned: bool) -> WanDenoiser:
+    """A transformer as a denoiser, with the attention of those that are trained here where it is one."""
+    if preconditioned:
+        processor: Any = FewTokens()
+        transformer.set_attn_processor(processor)
+    return WanDenoiser(transformer, preconditioned)

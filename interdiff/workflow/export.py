@@ -1,0 +1,208 @@
+"""Both phases of a method as a folder that diffusers loads: python -m interdiff.workflow.export --help."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from interdiff.errors import InputError
+from interdiff.files import load_arrays
+from interdiff.learning.checkpoints import CONFIG, model_config
+from interdiff.tables import read_table
+from interdiff.video.backbone.tuning import attention_weights, load_tuned
+from interdiff.video.codec.wan_vae import WanCodec
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.interpolators.loading import load_interpolator
+from interdiff.video.pipeline import TwoPhasePipeline
+from interdiff.video.pipeline_parts import PipelineCodec, PipelineInterpolator, PipelineSchedule, PipelineSelector
+from interdiff.video.planner.choosers import load_selector
+from interdiff.video.planner.preview import load_preview
+from interdiff.workflow.imagine import Method, read_config
+
+HELP = """
+METHOD is a row of metrics.csv with two phases, in a folder of results: results/video/base, say. What it samples with must
+have been made. FOLDER is then what interdiff.video.pipeline's TwoPhasePipeline.from_pretrained takes.
+"""
+CARD = """---
+library_name: diffusers
+pipeline_tag: text-to-video
+tags: [interpolated-diffusion, text-to-video]
+---
+
+# {name}: text to video in two phases
+
+Phase 1 denoises {keyframes} of {frames} latent frames in {keyframe_steps} steps, the interpolator fills the others, and phase 2
+corrects the whole clip in {refiner_steps}.
+
+```python
+from interdiff.video.pipeline import TwoPhasePipeline
+
+pipe = TwoPhasePipeline.from_pretrained("{folder}")
+clip = pipe("{prompt}").frames[0]  # [{pixels}, 3] in [0, 1]
+```
+
+A call's `keyframes`, `keyframe_steps`, `refiner_steps` and `guidance_scale` replace those below. Its `generator` is on the CPU.
+
+| part | class | parameters |
+|---|---|---|
+{parts}
+
+| setting | value |
+|---|---|
+{settings}
+{figures}"""
+
+
+def pipeline_of(method: Method) -> TwoPhasePipeline:
+    """A method's pipeline, on the CPU.
+
+    Raises:
+        InputError: the method has one phase, or something that it samples with has not been made yet.
+    """
+    settings, sampling = method.settings, method.settings.sampling
+    if sampling.method != "two_phase" or sampling.exact != "nothing":
+        raise InputError(f"{method.name}: expected a method of two phases that is not shown the clips of the data")
+    backbone, encoder = method.backbone(), method.text_encoder()
+    _, frames, height, width = method.data.shape("latent")
+    selector, preview = _selector(method, frames), None
+    if isinstance(selector, PipelineSelector) and selector.network.looks:
+        preview = load_preview(method.folder("preview"), backbone)
+    second = load_tuned(method.folder("refiner"), "refiner", backbone) if sampling.refiner_steps else None
+    first = load_tuned(method.folder("keyframes"), "keyframes", backbone)
+    for network in (first, second, preview and preview.denoiser):
+        if network and attention_weights(network):
+            raise InputError(f"{method.name}: sparse attention; expected dense, which is all that diffusers' Wan has")
+    return TwoPhasePipeline(
+        transformer=first.transformer,
+        transformer_2=second and second.transformer,
+        preview=preview and preview.denoiser.transformer,
+        vae=_codec(method),
+        interpolator=_interpolator(method),
+        selector=selector,
+        tokenizer=encoder.tokenizer,
+        text_encoder=encoder.model,
+        preconditioned=backbone.preconditioned,
+        frames=frames,
+        height=height,
+        width=width,
+        rows=encoder.rows,
+        keyframes=sampling.k,
+        keyframe_steps=sampling.steps,
+        refiner_steps=sampling.refiner_steps,
+        guidance_scale=sampling.guidance,
+        negative_prompt=method.config.video.negative_prompt,
+        shift=sampling.shift,
+        guided_below=sampling.guided_below,
+        noise=sampling.noise,
+        trained_noise=settings.trained_noise,
+        levels=settings.levels,
+        max_gap_factor=settings.max_gap_factor,
+        preview_level=preview.level if preview else 1.0,
+    )
+
+
+def _selector(method: Method, frames: int) -> PipelineSelector | PipelineSchedule:
+    settings = method.settings
+    if method.oracle is None:
+        folder = method.folder("selector")
+        selector = PipelineSelector(**model_config(folder / CONFIG, "selector"))
+        return _filled(selector, load_selector(folder, method.device))
+    cost = load_arrays(method.oracle)["cost"].mean(0)
+    costs = cost[np.triu_indices(frames, 1)].tolist()
+    return PipelineSchedule(settings.sampling.selector, frames, costs, settings.max_gap_factor, settings.seed)
+
+
+def _interpolator(method: Method) -> PipelineInterpolator:
+    folder = method.folder("interpolator")
+    interpolator = PipelineInterpolator(**model_config(folder / CONFIG, "interpolator"))
+    return _filled(interpolator, load_interpolator(folder, method.device))
+
+
+def _codec(method: Method) -> Any:
+    codec = method.codec()
+    if isinstance(codec, WanCodec):
+        return codec.vae
+    return _filled(PipelineCodec(codec.factor), codec)
+
+
+def _filled(part: Any, network: Any) -> Any:
+    """A part of the pipeline with a network's weights."""
+    part.network.load_state_dict(network.state_dict())
+    return part.eval()
+
+
+def model_card(pipeline: TwoPhasePipeline, method: Method, folder: Path, prompt: str) -> str:
+    """What the pipeline is made of, its settings and its figures, in Markdown."""
+    config = {
+        name: value for name, value in pipeline.config.items() if not (name.startswith("_") or isinstance(value, tuple))
+    }
+    parts = [
+        f"| {name} | {type(part).__name__} | {sum(p.numel() for p in part.parameters()):,} |"
+        for name, part in pipeline.components.items()
+        if isinstance(part, nn.Module)
+    ]
+    factor = (
+        pipeline.vae.factor if isinstance(pipeline.vae, PipelineCodec) else pipeline.vae.config.scale_factor_spatial
+    )
+    sides = (1 + 4 * (config["frames"] - 1), config["height"] * factor, config["width"] * factor)
+    figures = "".join(f"| {name} | {value} |\n" for name, value in _figures(method).items())
+    return CARD.format(
+        name=method.name,
+        folder=folder.name,
+        prompt=prompt.replace('"', "'"),
+        pixels=", ".join(map(str, sides)),
+        parts="\n".join(parts),
+        settings="\n".join(f"| `{name}` | {value} |" for name, value in config.items()),
+        figures=figures and f"\nIts row of metrics.csv:\n\n| column | value |\n|---|---|\n{figures}",
+        **{name: config[name] for name in ("keyframes", "frames", "keyframe_steps", "refiner_steps")},
+    )
+
+
+def _figures(method: Method) -> dict[str, Any]:
+    """A method's row of metrics.csv, where that is there: figures without their errors and differences."""
+    table = method.results / "metrics.csv"
+    rows = read_table(table).to_dict("records") if table.exists() else []
+    return {
+        str(name): f"{value:.4g}" if isinstance(value, float) else value
+        for row in rows
+        for name, value in row.items()
+        if row["method"] == method.name and value == value and not name.endswith(("_se", "_vs_reference"))
+    }
+
+
+def export(method: Method, folder: Path) -> None:
+    """Write a method's pipeline with a model card; InputError as of `pipeline_of`, or where the folder is not empty."""
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder}: not empty; expected a new folder")
+    pipeline = pipeline_of(method)
+    pipeline.save_pretrained(folder)
+    prompt = ShardDataset(method.index, ["prompt"])[0]["prompt"]
+    (folder / "README.md").write_text(model_card(pipeline, method, folder, prompt))
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m interdiff.workflow.export", description=__doc__, epilog=HELP)
+    parser.add_argument("method", type=Path, metavar="METHOD", help="such as results/video/base")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="new folder to write")
+    parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="configuration (default: config.yaml)")
+    given = parser.parse_args()
+    try:
+        if given.method.parent.name != "video":
+            raise InputError(f"{given.method}: expected results/video/METHOD, a row of metrics.csv")
+        config = read_config(given.config, str(given.method.parent.parent))
+        export(Method(config, given.method.name, torch.device("cpu")), given.folder)
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
