@@ -10,7 +10,6 @@ R masks or sets of K keyframes, T frames, H x W latents.
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,24 +68,33 @@ OPTICAL_FLOW_COLUMNS = {
 def write_shard(
     path: Path, samples: Iterable[tuple[str, Mapping[str, Tensor | str]]], columns: Mapping[str, Column]
 ) -> None:
-    """Writes samples, (key, values by column), as one tar, whole or not at all; the same samples give the same bytes.
+    """Writes samples, (key, values by column), as one tar of webdataset's, whole or not at all.
+
+    The same samples give the same bytes.
 
     Raises:
         InputError: a value has another shape or type than its column, a column is missing, or a key occurs twice.
     """
+    # Here, since what only reads shards does without it.
+    from webdataset import TarWriter
+
     written: set[str] = set()
-    with atomic_path(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "wb") as stream,
+        TarWriter(stream, encoder=False, mtime=0) as tar,
+    ):
         for key, values in samples:
             if key in written:
                 raise InputError(f"{path}: key {key!r} occurs twice")
             written.add(key)
             if values.keys() != columns.keys():
                 raise InputError(f"{path}: key {key!r}: columns {sorted(values)}; expected {sorted(columns)}")
-            for name, column in columns.items():
-                content = _encoded(values[name], column, f"{path}: key {key!r}: column {name!r}")
-                member = tarfile.TarInfo(f"{key}.{column.suffix}")
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
+            contents = {
+                column.suffix: _encoded(values[name], column, f"{path}: key {key!r}: column {name!r}")
+                for name, column in columns.items()
+            }
+            tar.write({"__key__": key} | contents)
 
 
 def _encoded(value: Tensor | str, column: Column, where: str) -> bytes:
