@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -409,3 +410,22 @@ def test_a_loss_that_is_not_a_number_stops_the_stage(smoke, tmp_path):
     assert "error: the training loss is " in text
     assert "Traceback" not in text
     assert not list(folder.rglob("*.*"))
+
+
+def test_arrays_are_those_of_the_page_on_formats(smoke):
+    """Names in the row of docs/formats.md whose pattern is the file's; `{k}` is any number, `{policy}` any name."""
+    page = (ROOT / "docs/formats.md").read_text()
+    rows = re.findall(r"^\| `((?:maze|video)/[^`]*\.npz)`.*?\| (.*) \|$", page, re.MULTILINE)
+    patterns = {filled(name): [filled(array) for array in re.findall(r"`([^`]+)`", text)] for name, text in rows}
+    root = smoke / "results-smoke"
+    for path in sorted(root.glob("*/**/*.npz")):
+        name = path.relative_to(root).as_posix()
+        indexed = re.sub(r"^video/(generated|anchors|optical_flow)/(\w+/)?\w+\.npz$", "video/index/train.npz", name)
+        (known,) = [arrays for pattern, arrays in patterns.items() if re.fullmatch(pattern, indexed)]
+        with np.load(path) as arrays:
+            assert not [array for array in arrays.files if not any(re.fullmatch(each, array) for each in known)], name
+
+
+def filled(text):
+    """A name of the page as a pattern."""
+    return re.sub(r"\\{k\\}", r"\\d+", re.sub(r"\\{(?!k\\})\w+\\}", r"\\w+", re.escape(text)))
