@@ -1,4 +1,5 @@
 from interdiff.workflow.engine.adoption import adopt
+from interdiff.workflow.engine.failures import show_errors_first
 from interdiff.workflow.config import load_config
 from interdiff.workflow.locks import claim_results
 from interdiff.workflow.tracking.connection import configure
@@ -10,6 +11,7 @@ min_version("9.27")
 configfile: "config.yaml"
 
 
+show_errors_first()
 CONFIG = load_config(config)
 configure(**CONFIG.tracking.model_dump(), results=CONFIG.results)
 adopt(CONFIG.results, workflow)

@@ -212,14 +212,17 @@ class Mine(nn.Module):
     def forward(self, x, mask, exact, condition):
         return x
 """
-SAMPLED_AT_8 = tuple(f"samples {name}" for name in (*VARIANTS, *ABLATED) if name != "k4")
+SEVERAL_PASSES = tuple(f"samples {name}" for name in (*VARIANTS, *ABLATED) if name not in ("one_pass", "all_levels"))
 CONFIG = {
     "one stage's value": (setting("base", "refiner", "collision_weight", to=5.0), REFINED),
     "a value that variants inherit and one overrides": (
-        setting("base", "sampling", "k", to=16),
-        (*SAMPLED_AT_8, "gallery", "metrics", "ablations"),
+        setting("base", "sampling", "refiner_steps", to=3),
+        (*SEVERAL_PASSES, "gallery", "metrics", "ablations"),
     ),
-    "one variant's value": (setting("variants", "k4", "sampling", "k", to=16), ("samples k4", "metrics")),
+    "one variant's value": (
+        setting("variants", "k4", "sampling", "keyframe_steps", to=5),
+        ("samples k4", "metrics"),
+    ),
     "a swapped pair": (configured(swap), REFINED),
     "the order of a list": (setting("base", "sampling", "seeds", to=[1, 0]), SAMPLED),
     "a default left out": (configured(unset), NOTHING),
@@ -238,9 +241,9 @@ CONFIG = {
         lambda r: r.edit("rules/maze/base.smk", lambda text: text.replace("(4000)", "(5000)")),
         NOTHING,
     ),
-    "a variant that nobody reports": (setting("variants", "other", to={"sampling": {"k": 16}}), NOTHING),
+    "a variant that nobody reports": (setting("variants", "other", to={"sampling": {"k": 4}}), NOTHING),
     "a variant equal to base": (variant("other", sampling={"k": 8}), ("metrics",)),
-    "a variant of the last stage": (variant("other", sampling={"k": 16}), ("samples other", "metrics")),
+    "a variant of the last stage": (variant("other", sampling={"k": 4}), ("samples other", "metrics")),
     "a variant of a variant": (
         variant("other", **{"from": "k4"}, sampling={"refiner_steps": 1}),
         ("samples other", "metrics"),
