@@ -34,6 +34,7 @@ from interdiff.maze.world.controller import generate
 from interdiff.maze.world.d4rl import Stream
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.sequences import prepare
+from interdiff.settings import validated
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 
 SIZE = {"d_model": 16, "depth": 1, "heads": 2}
@@ -241,10 +242,12 @@ def test_the_configured_peers_come_from_their_checkpoints(tmp_path):
     for name in ("full_sequence", "few_steps", "subgoals"):
         save(tmp_path / name, window_model(15 if name == "subgoals" else 2), "window_diffusion")
     save(tmp_path / "segments", segment_model(), "segment_fill")
-    full, few, hierarchical = load_baselines(BaselinesSettings(), lambda name: tmp_path / name, torch.device("cpu"))
+    steps = {"full_sequence": {"steps": {"medium": 5}}, "hierarchical": {"steps": 4, "fill_steps": 3}}
+    asked = validated(BaselinesSettings, steps)
+    full, few, hierarchical = load_baselines(asked, lambda name: tmp_path / name, torch.device("cpu"))
     assert [p.name for p in (full, few, hierarchical)] == ["full_sequence", "full_sequence_few_steps", "hierarchical"]
-    assert [evaluations(p, LAYOUTS[1]) for p in (full, few)] == [256 * 31, 2 * 31]
-    assert evaluations(hierarchical, LAYOUTS[1]) == 256 * 5 + 128 * 4 * 16
+    assert [evaluations(p, LAYOUTS[1]) for p in (full, few)] == [5 * 31, 2 * 31]
+    assert evaluations(hierarchical, LAYOUTS[1]) == 4 * 5 + 3 * 4 * 16
     assert full.parameters == sum(p.numel() for p in window_model().parameters())
     assert hierarchical.parameters > full.parameters
     assert torch.equal(full.model.head.weight, window_model().head.weight)
