@@ -237,8 +237,8 @@ CONFIG = {
         NOTHING,
     ),
     "threads": (lambda r: r.edit("config.yaml", lambda text: text.replace("threads: 2", "threads: 1")), MASKED),
-    "a rule's memory": (
-        lambda r: r.edit("rules/maze/base.smk", lambda text: text.replace("(4000)", "(5000)")),
+    "what a rule asks for": (
+        lambda r: r.edit("rules/maze/base.smk", lambda text: text.replace("gpu=1,", "gpu=1,\n        disk_mb=5000,")),
         NOTHING,
     ),
     "a variant that nobody reports": (setting("variants", "other", to={"sampling": {"k": 4}}), NOTHING),
