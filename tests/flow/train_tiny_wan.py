@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import WanTransformer3DModel
@@ -49,6 +50,9 @@ class Clips:
 
     def number(self, key):
         return key
+
+    def shapes(self, column):
+        return np.tile(self.values[column].shape[1:], (len(self), 1))
 
     def batch(self, column, rows):
         return self.values[column][rows]
