@@ -49,8 +49,10 @@ def inputs(tmp_path):
 
 
 def test_metrics_are_those_of_all_clips_together(inputs, tmp_path):
-    settings = MetricsStageSettings(methods=list(METHODS), steps=[3, 50], exact="teacher", reference="teacher")
-    outputs = {"metrics": tmp_path / "metrics.csv"}
+    settings = MetricsStageSettings(
+        methods=list(METHODS), steps=[3, 50], exact="teacher", reference="teacher", ladder=["teacher"]
+    )
+    outputs = {name: tmp_path / f"{name}.csv" for name in ("metrics", "ladder")}
     metrics.main(Stage("video.metrics", {}, settings, inputs, outputs, 1, 0, tmp_path))
     table = pd.read_csv(outputs["metrics"], index_col="method")
     assert table["k"].tolist() == [3, 5]
@@ -67,8 +69,10 @@ def test_metrics_are_those_of_all_clips_together(inputs, tmp_path):
 
 
 def test_what_clips_are_judged_by_is_averaged_where_it_is_there(inputs, tmp_path):
-    settings = MetricsStageSettings(methods=list(METHODS), steps=[3, 50], exact="teacher", reference="teacher")
-    outputs = {"metrics": tmp_path / "metrics.csv"}
+    settings = MetricsStageSettings(
+        methods=list(METHODS), steps=[3, 50], exact="teacher", reference="teacher", ladder=["teacher"]
+    )
+    outputs = {name: tmp_path / f"{name}.csv" for name in ("metrics", "ladder")}
     inputs["content"] = []
     for n, name in enumerate(METHODS):
         rows = [{"key": key, **{column: key / N + n for column in CONTENT}} for key in range(N)]
@@ -90,7 +94,7 @@ def test_pictures_decode_one_clip_at_a_time(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(codec, "decode", lambda z: decoded.append(len(z)) or whole(z))
     monkeypatch.setattr(sample_pictures, "load_codec", lambda *_: codec)
     settings = SamplePicturesStageSettings(
-        methods=list(METHODS), teachers=["teacher"], drawn="base", networks=[], codec=CodecUse()
+        ladder=list(METHODS), methods=list(METHODS), teachers=["teacher"], drawn="base", networks=[], codec=CodecUse()
     )
     figures = {
         name: [0.5, 0.7] for name in ("frechet", "adherence", "clip_score", "distance", "smoothness", "sharpness")
@@ -101,7 +105,7 @@ def test_pictures_decode_one_clip_at_a_time(inputs, tmp_path, monkeypatch):
     write_arrays(tmp_path / "oracle.npz", {"indices_3": np.tile([0, 1, 4], (N, 1)), "cost": np.zeros((N, 5, 5))})
     inputs |= {"metrics": [tmp_path / "metrics.csv"], "oracle": [tmp_path / "oracle.npz"], "index": inputs["real"]}
     inputs |= {"histories": [], "codec": [tmp_path / "config.json"]}
-    outputs = {name: tmp_path / f"{name}.png" for name in ("cost", "sheet", "frames", "losses")}
+    outputs = {name: tmp_path / f"{name}.png" for name in ("cost", "sheet", "frames", "losses", "ladder")}
     outputs["samples"] = tmp_path / "samples.gif"
     monkeypatch.setattr(sample_pictures, "losses_together", lambda histories, path: path.touch())
     sample_pictures.main(Stage("video.sample_pictures", {}, settings, inputs, outputs, 1, 0, tmp_path))
