@@ -200,9 +200,9 @@ def test_both_phases_are_compared_with_the_backbone(smoke, config):
     assert train.keys[0] == test.keys[0]
     assert (train[0]["noise"] != test[0]["noise"]).any()
     page = (smoke / RESULTS.parent / "video/report.html").read_text()
-    assert page.count("data:image/png") == 10
+    assert page.count("data:image/png") == 11
     assert page.count("data:image/gif") == 1
-    assert page.count("<figcaption><b>Figure") == 12
+    assert page.count("<figcaption><b>Figure") == 13
 
 
 def test_a_clip_of_ones_own_prompt(smoke):
