@@ -68,6 +68,15 @@ def manifest_files(results: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path))
 
 
+def placed_records(results: Path) -> Iterator[Manifest]:
+    """The usable records that lie where they were written; `make verify` names the others."""
+    for path in manifest_files(results):
+        with contextlib.suppress(InputError):
+            record = read_manifest(path)
+            if manifest_path(record.first).as_posix() == relative_to(results, path):
+                yield record
+
+
 def relative_to(results: Path, path: Path) -> str:
     """A path as records name it."""
     return Path(os.path.relpath(path, results)).as_posix()

@@ -19,6 +19,7 @@ from interdiff.workflow.manifest import (
     Manifest,
     manifest_files,
     manifest_path,
+    placed_records,
     read_manifest,
     relative_to,
     shapes,
@@ -114,7 +115,7 @@ def compare(results: Path, options: Sequence[str]) -> Iterator[tuple[str, str]]:
     Raises:
         InputError: Snakemake refuses the configuration or misses an input (its message).
     """
-    records = {record.first: record for record in _records(results)[0]}
+    records = {record.first: record for record in placed_records(results)}
     for name, job in _jobs(results, list(records), options).items():
         if name in records and (found := differences(job, records[name].spec)):
             yield name, f"outdated: {'; '.join(found)}"

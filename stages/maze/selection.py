@@ -58,14 +58,12 @@ def _expected_costs(
 ) -> dict[int, np.ndarray]:
     """By number, for each layout whose demonstrations are our simulator's: [n, T, T] of the conditions of its rows."""
     settings: SelectionStageSettings = stage.settings
+    layouts = [load_layout(settings.layouts[name].map, name) for name in names]
     costs: dict[int, list[np.ndarray]] = {}
     for row, number in stage.progress(list(zip(rows, layout_n, strict=True)), "re-simulating", unit="condition"):
         if starts.simulated[number]:
-            theirs = settings.layouts[names[number]]
-            condition = (starts.states[row], starts.targets[row], frames, settings.demonstrations)
-            cost = expected_cost(
-                load_layout(theirs.map, names[number]), *condition, stage.rng(1000 + row), theirs.noise
-            )
+            condition = (layouts[number], starts.states[row], starts.targets[row], frames, settings.demonstrations)
+            cost = expected_cost(*condition, stage.rng(1000 + row), settings.layouts[names[number]].noise)
             costs.setdefault(int(number), []).append(cost)
     return {number: np.stack(parts) for number, parts in costs.items()}
 

@@ -3,15 +3,12 @@
 from pathlib import Path
 
 from interdiff.errors import InputError
-from interdiff.video.codec.loading import load_codec
-from interdiff.video.data.encoding import encoded
 from interdiff.video.data.folder import Video
 from interdiff.video.data.lsmdc import FilmClip, clip_file, read_annotations
-from interdiff.video.data.shards import COLUMNS, write_shard
-from interdiff.video.data.text import load_text_encoder
 from interdiff.workflow.pipelines.video_stages import LsmdcStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
+from stages.encoding import write_videos
 
 
 def main(stage: Stage) -> None:
@@ -19,11 +16,7 @@ def main(stage: Stage) -> None:
     settings: LsmdcStageSettings = stage.settings
     clips = _chosen(stage.path("annotations"), settings)
     videos = [Video(clip.key, clip_file(Path(settings.lsmdc.videos), clip), clip.sentence) for clip in clips]
-    codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
-    encoder = load_text_encoder(settings.text.folder, settings.text.rows, stage.device)
-    progress = stage.progress(videos, "clips", unit="clip")
-    samples = encoded(progress, settings.frames, settings.lsmdc, codec, encoder, stage.device)
-    write_shard(stage.outputs["shard"], samples, COLUMNS)
+    write_videos(stage, videos, settings.lsmdc)
 
 
 def _chosen(annotations: Path, settings: LsmdcStageSettings) -> list[FilmClip]:

@@ -15,6 +15,7 @@ from interdiff.video.evaluation.comparison import CONTENT
 from interdiff.video.evaluation.content import content, load_clip
 from interdiff.workflow.pipelines.video_stages import ContentStageSettings
 from interdiff.workflow.stage import Stage
+from stages import judging
 from stages.video import content as stage_module
 
 CPU = torch.device("cpu")
@@ -78,7 +79,7 @@ def test_other_folders_are_refused(tmp_path):
 def test_the_stage_writes_a_row_for_each_clip(folder, tmp_path, monkeypatch):
     codec = LinearCodec(4)
     codec.basis += torch.eye(*codec.basis.shape)
-    monkeypatch.setattr(stage_module, "load_codec", lambda *_: codec)
+    monkeypatch.setattr(judging, "load_codec", lambda *_: codec)
     z = torch.randn(3, 16, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     rows = [
         (f"c{n}", {"latent": z[n].bfloat16(), "embed": torch.ones(2, 8).bfloat16(), "prompt": "red"}) for n in range(3)

@@ -20,6 +20,7 @@ from interdiff.video.data.shards import COLUMNS
 from interdiff.video.data.videos import TooShort, read_clip
 from interdiff.workflow.pipelines.video_stages import LsmdcStageSettings
 from interdiff.workflow.stage import Stage
+from stages import encoding
 from stages.video import lsmdc as stage_module
 
 NAME = "0001_American_Beauty_00.00.51.926-00.00.54.129"
@@ -293,9 +294,9 @@ def stage(tmp_path, monkeypatch):
         coded(tmp_path / f"videos/{name}.avi", brightening(6))
     codec = LinearCodec(8)
     codec.basis += torch.eye(*codec.basis.shape)
-    monkeypatch.setattr(stage_module, "load_codec", lambda *_: codec)
+    monkeypatch.setattr(encoding, "load_codec", lambda *_: codec)
     monkeypatch.setattr(
-        stage_module, "load_text_encoder", lambda *_: lambda prompts: torch.full((1, 4, 8), float(prompts[0][7]))
+        encoding, "load_text_encoder", lambda *_: lambda prompts: torch.full((1, 4, 8), float(prompts[0][7]))
     )
     lsmdc = LsmdcSettings(videos=str(tmp_path / "videos"), size=(16, 32), per_shard=2, seconds=0.5)
 

@@ -21,7 +21,7 @@ from interdiff.maze.baselines.settings import BaselinesSettings
 from interdiff.maze.baselines.window_diffusion import SegmentDenoiser, WindowDenoiser, fill_segments, sample_windows
 from interdiff.maze.planner.conditions import condition_of
 from interdiff.maze.planner.networks import Condition
-from interdiff.maze.world.layouts import OFFSET, Layout, number_for
+from interdiff.maze.world.layouts import OFFSET, Layout, nearest_in_size, number_for
 from interdiff.maze.world.tracker import Reference
 from interdiff.two_phase.interpolation import interpolate, place_keyframes
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
@@ -33,9 +33,9 @@ SDF_RESOLUTION = 1
 
 def trained_layout(model: WindowDenoiser, layout: Layout) -> str:
     """The trained layout whose horizon and steps a plan uses: itself, else the one nearest in number of free cells."""
-    count = len(layout.free_cells)
-    names = sorted(model.horizons, key=lambda name: (abs(model.free_cells[name] - count), name))
-    return layout.name if layout.name in model.horizons else names[0]
+    if layout.name in model.horizons:
+        return layout.name
+    return nearest_in_size(len(layout.free_cells), {name: model.free_cells[name] for name in model.horizons})
 
 
 def sampled(

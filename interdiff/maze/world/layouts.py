@@ -82,10 +82,15 @@ def number_for(numbers: int | Mapping[str, int], name: str, free_cells: int) -> 
         return numbers
     if name in numbers:
         return numbers[name]
-    away = {known: abs(len(load_layout(known).free_cells) - free_cells) for known in numbers if known in MAPS}
-    if not away:
+    sizes = {known: len(load_layout(known).free_cells) for known in numbers if known in MAPS}
+    if not sizes:
         raise InputError(f"no number for layout {name!r} or a map of D4RL's among {', '.join(numbers)}")
-    return numbers[min(away, key=lambda known: (away[known], known))]
+    return numbers[nearest_in_size(free_cells, sizes)]
+
+
+def nearest_in_size(free_cells: int, sizes: Mapping[str, int]) -> str:
+    """The layout, of some by their number of free cells, that is nearest in it; the first by name of several."""
+    return min(sizes, key=lambda name: (abs(sizes[name] - free_cells), name))
 
 
 def parse_layout(name: str, ascii_map: str, connected: bool = True) -> Layout:

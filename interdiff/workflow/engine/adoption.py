@@ -6,13 +6,11 @@ in the right order of time counts as current, whatever made it, and every other 
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from interdiff.errors import InputError
 from interdiff.files import canonical_json
-from interdiff.workflow.manifest import Manifest, manifest_files, manifest_path, read_manifest, relative_to
+from interdiff.workflow.manifest import Manifest, placed_records
 
 if TYPE_CHECKING:
     from snakemake.persistence import MetadataRecord, PersistenceBase
@@ -24,11 +22,8 @@ def adopt(results: str, workflow: Workflow) -> None:
     if not workflow.is_main_process:
         return
     known = _persistence(workflow)
-    for path in manifest_files(Path(results)):
-        with contextlib.suppress(InputError):  # `make verify` names damaged records.
-            record = read_manifest(path)
-            if manifest_path(record.first).as_posix() == relative_to(Path(results), path):
-                _adopt(record, results, known)
+    for record in placed_records(Path(results)):
+        _adopt(record, results, known)
 
 
 def _adopt(record: Manifest, results: str, known: PersistenceBase) -> None:
