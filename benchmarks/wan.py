@@ -16,8 +16,8 @@ from diffusers import WanTransformer3DModel
 from interdiff.learning import draws
 from interdiff.learning.flops import counted_flops
 from interdiff.learning.settings import BlockwiseTrainingSettings
-from interdiff.learning.timing import median_milliseconds
-from interdiff.learning.training import Objective, peak_memory_mb, train
+from interdiff.learning.timing import median_milliseconds, peak_memory_mb
+from interdiff.learning.training import Objective, train
 from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.attention.sparse_linear import set_attention
 from interdiff.video.backbone.inference import for_sampling

@@ -99,7 +99,9 @@ class TrainingSettings(Section):
     seed: int = Field(0, ge=0, description="seed of the initial weights and of all draws in training")
     save_every: Count = Field(500, description="steps between saves of the resumable state")
     log_every: Count = Field(50, description="steps per logged row of means")
-    mixed_precision: Literal["no", "bf16"] = Field("no", description="arithmetic of the forward pass")
+    mixed_precision: Literal["no", "bf16", "auto"] = Field(
+        "no", description="arithmetic of the forward pass; auto: bf16 where the device has instructions for it"
+    )
     compile: Literal["no", "blocks", "whole"] = Field(
         "no", description="compile each of the network's blocks, or all of it (torch.compile); pays off on a GPU"
     )

@@ -1,7 +1,8 @@
-"""Wall time of one call."""
+"""Wall time of a call, and memory."""
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable
 from statistics import median
@@ -31,3 +32,10 @@ def median_milliseconds(
         run(len(times))
         times.append(now() - started)
     return 1000 * median(times)
+
+
+def peak_memory_mb() -> float:
+    """Peak memory of the GPU in use, else of this process, in MiB."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import resource
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +26,10 @@ from interdiff.learning.parallel import (
     with_weights,
     without_weights,
 )
+from interdiff.learning.precision import mixed_precision
 from interdiff.learning.processes import micro_batch, processes
 from interdiff.learning.settings import BlockwiseTrainingSettings, TrainingSettings
+from interdiff.learning.timing import peak_memory_mb
 
 log = logging.getLogger(__name__)
 
@@ -103,13 +104,6 @@ class Meter:
         row |= {"steps_per_s": rate, "samples_per_s": rate * self.batch_size, "peak_memory_mb": peak_memory_mb()}
         self.sums, self.count, self.timed, self.started = {}, 0, 0, time.perf_counter()
         return row
-
-
-def peak_memory_mb() -> float:
-    """Peak memory of the GPU in use, else of this process, in MiB."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def schedule(settings: TrainingSettings, step: int) -> float:
@@ -222,7 +216,7 @@ def _accelerator(settings: TrainingSettings, device: torch.device) -> Accelerato
     # It remembers the device and precision of the first training in a process, for whatever comes later.
     if processes() == 1:
         AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=settings.mixed_precision)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed_precision(settings.mixed_precision, device))
 
 
 def _check_shares(settings: TrainingSettings) -> None:

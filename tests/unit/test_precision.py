@@ -5,7 +5,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from test_maze_networks import condition_of
 
-from interdiff.learning.precision import full_precision
+from interdiff.learning.precision import full_precision, mixed_precision
 from interdiff.maze.planner.networks import Waypoints, sample_sdf
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.interpolators.interpolator import fill
@@ -20,6 +20,16 @@ WIDE = torch.arange(104.0).expand(1, 1, 60, 104)
 
 def autocast():
     return torch.autocast("cpu", torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "expected"),
+    [({"avx2": True}, "no"), ({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16")],
+)
+def test_auto_is_bf16_where_a_cpu_has_instructions_for_it(monkeypatch, instructions, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    assert mixed_precision("auto", torch.device("cpu")) == expected
+    assert mixed_precision("bf16", torch.device("cpu")) == "bf16"
 
 
 def test_a_warp_finds_every_column_of_a_wide_latent():
