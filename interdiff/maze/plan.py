@@ -37,13 +37,15 @@ class Plan:
     """N ways from start to goal, as fast as the ball's motors allow.
 
     positions [N, T, 2] in cells at times [N, T] in seconds, keyframes [N, K, 2] of phase 1 in cells, collisions [N]: pieces
-    between neighbouring positions that leave free space.
+    between neighbouring positions that leave free space, free [N] bool: whether none does. A plan that is not free is what
+    the planner was left with after all its candidates.
     """
 
     positions: np.ndarray
     times: np.ndarray
     keyframes: np.ndarray
     collisions: np.ndarray
+    free: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class MazePlanner:
     def plan(
         self, maze: str | np.ndarray, start: tuple[float, float], goal: tuple[float, float], n: int = 1, seed: int = 0
     ) -> Plan:
-        """Ways through a maze; each is the best of the planner's candidates.
+        """Ways through a maze; each is the best of the planner's candidates, `free` or marked as not.
 
         Args:
             maze: rows of '#' (wall) and ' ', 'O' or '0' (free) as lines of text, or an array [rows, columns], nonzero where
@@ -79,6 +81,7 @@ class MazePlanner:
             np.stack(times),
             np.stack([plan.keyframes for plan in traced]) + OFFSET - CENTRE,
             hits.sum(1),
+            ~hits.any(1) & np.array([plan.free for plan in traced]),
         )
 
 
@@ -154,8 +157,9 @@ def main() -> int:
     try:
         maze = _read(arguments.maze)
         plan = load_planner(arguments.planner).plan(maze, arguments.start, arguments.goal, arguments.n, arguments.seed)
-        for number, (times, hits) in enumerate(zip(plan.times, plan.collisions, strict=True)):
-            print(f"plan {number}: {times[-1]:.2f} s, {hits} of {len(times) - 1} pieces leave free space")
+        for number, (times, hits, free) in enumerate(zip(plan.times, plan.collisions, plan.free, strict=True)):
+            found = "free" if free else f"goes through a wall: {hits} of {len(times) - 1} pieces leave free space"
+            print(f"plan {number}: {times[-1]:.2f} s, {found}")
         if arguments.picture:
             from interdiff.maze.figures.plans import draw_plans
 

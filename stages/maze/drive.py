@@ -14,10 +14,12 @@ from interdiff.maze.evaluation.contenders import (
     costs,
     driven_fast,
     feedback_policies,
+    planned,
     tracked,
 )
 from interdiff.maze.evaluation.rollouts import roll
 from interdiff.maze.evaluation.settings import DriveSettings
+from interdiff.maze.evaluation.unseen import share_through_walls
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.timed_planner import TwoPhasePlanner, load_two_phase
 from interdiff.maze.world.layouts import Layout, load_layout
@@ -28,7 +30,7 @@ from interdiff.workflow.stage import Stage
 
 COLUMNS = (
     "planner", "task", "layout", "seed", "n", "return_mean", "score", "score_se", "success", "first_reach", "plan_ms",
-    "token_evals", "params_m",
+    "token_evals", "params_m", "crossed",
 )  # fmt: skip
 
 
@@ -94,14 +96,15 @@ def _contenders(
     for name, policies in feedback_policies(layout, cases, lambda: stage.rng(1)).items():
         yield name, policies, NO_COSTS
     for planner in stage.progress([*_search(stage, ours), *ours, *baselines], "planners", unit="planner"):
-        references = planner.plan(layout, cases.states, cases.goals, stage.generator(2))
-        cost = costs(planner, layout, cases, stage.generator(3))
+        references, cost = planned(planner, layout, cases, stage.generator(2))
+        cost |= costs(planner, layout, cases, stage.generator(3))
         others = {f"{planner.name}/{name}": gains for name, gains in settings.other_trackers.items()}
         for name, policies in tracked(references, {planner.name: settings.tracker} | others).items():
             yield name, policies, cost
         if planner in baselines and settings.baselines_retiming:
             fast = driven_fast(references, layout, cases, settings.baselines_retiming)
             known = {key: value for key, value in cost.items() if key != "plan_ms"}
+            known["crossed"] = share_through_walls(layout, fast)
             yield f"{planner.name}_retimed", [tracker(reference, settings.tracker) for reference in fast], known
 
 

@@ -65,6 +65,7 @@ def test_a_plan_leads_from_start_to_goal(folder):
     assert (np.diff(plan.times) > 0).all()
     assert plan.collisions.shape == (3,)
     assert (plan.collisions > 0).all()  # untrained: the way is longer than these
+    assert not plan.free.any()
     assert not np.array_equal(plan.positions[0], plan.positions[1])
 
 
@@ -110,6 +111,7 @@ def test_the_shell_command_draws_a_plan(folder, tmp_path):
     done = subprocess.run([*command, *options, tmp_path / "plan.png"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["plan 0", "plan 1"]
+    assert done.stdout.count("goes through a wall") == 2
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
     refused = subprocess.run([*command, "--start", "1,1", "--goal", "6,9"], capture_output=True, text=True)
     assert (refused.returncode, refused.stderr) == (2, "error: goal (6.0, 9.0): cell (6, 9) is wall\n")

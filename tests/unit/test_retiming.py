@@ -1,10 +1,12 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from interdiff.errors import InputError
 from interdiff.maze.planner.retiming import fastest_clear, retimed, timings
 from interdiff.maze.planner.settings import RetimingSettings
-from interdiff.maze.world.layouts import load_layout, signed_distance
+from interdiff.maze.world.layouts import load_layout, occupancy, signed_distance
 from interdiff.maze.world.simulator import DAMPING, MASS, MAX_FORCE, MAX_SPEED, TIMESTEP, PointMaze
 from interdiff.maze.world.tracker import Reference
 
@@ -72,15 +74,29 @@ def test_a_path_without_length_is_bad_input():
 
 def test_the_fastest_reference_that_keeps_clear_is_taken():
     layout = load_layout("####\\#OO#\\#OO#\\####", "room")
-    distance = signed_distance(layout, 4, 8)
+    walls, distance = occupancy(layout, 4), signed_distance(layout, 4, 8)
 
     def passing(row, steps):
         positions = np.linspace([row, 1.0], [row, 1.6], steps)
         return Reference(positions, np.zeros_like(positions))
 
     middle, edge, slower = passing(1.3, 100), passing(0.32, 80), passing(1.3, 120)
-    assert fastest_clear([slower, middle, edge], distance, 4, clearance=0.0) == 2
-    assert fastest_clear([slower, middle, edge], distance, 4, clearance=0.1) == 1
+    assert fastest_clear([slower, middle, edge], walls, distance, clearance=0.0) == (2, True)
+    assert fastest_clear([slower, middle, edge], walls, distance, clearance=0.1) == (1, True)
+
+
+def test_no_time_saved_makes_up_for_a_wall():
+    layout = load_layout("#####\\#OOO#\\###O#\\#OOO#\\#####", "bend")
+    walls, distance = occupancy(layout, 5), signed_distance(layout, 5, 8)
+
+    def through(*corners, steps):
+        positions = np.concatenate([np.linspace(*ends, steps) for ends in pairwise(np.subtract(corners, 0.2))])
+        return Reference(positions, np.zeros_like(positions))
+
+    across = through((1, 1), (3, 1), steps=10)
+    along = through((1, 1), (1, 3), (3, 3), (3, 1), steps=2000)
+    assert fastest_clear([across, along], walls, distance, clearance=0.1) == (1, True)
+    assert fastest_clear([across, across], walls, distance, clearance=0.1) == (0, False)
 
 
 def test_a_path_is_timed_with_every_smoothing():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.maze.evaluation.contenders import ShortestPathPlanner, costs, tracked
+from interdiff.maze.evaluation.contenders import ShortestPathPlanner, costs, planned, tracked
 from interdiff.maze.evaluation.rollouts import controller_policy, roll, shortest_path, shortest_path_policy
 from interdiff.maze.planner.settings import RetimingSettings
 from interdiff.maze.world.layouts import load_layout
@@ -96,4 +96,6 @@ def test_the_searchs_path_driven_as_ours_scores_as_measured_elsewhere():
     figures = scores(at_goal(roll(layout, cases, policies, STEPS["large"]), cases.goals), "large")
     assert figures["success"] == 1
     assert abs(figures["score"] - 242.8) < 3 * figures["score_se"]
-    assert costs(planner, layout, cases, torch.Generator())["token_evals"] == planner.parameters == 0
+    _, made = planned(planner, layout, cases, torch.Generator())
+    assert made == {"crossed": 0, "token_evals": 0}
+    assert costs(planner, layout, cases, torch.Generator())["params_m"] == 0

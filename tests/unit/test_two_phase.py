@@ -1,8 +1,12 @@
+from dataclasses import replace
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
 
-from interdiff.maze.evaluation.contenders import costs
+from interdiff.maze.evaluation.contenders import planned
+from interdiff.maze.evaluation.rollouts import shortest_path
 from interdiff.maze.planner.keyframes import KeyframeDenoiser
 from interdiff.maze.planner.phase1 import Phase1
 from interdiff.maze.planner.plans import Planner
@@ -11,9 +15,9 @@ from interdiff.maze.planner.segment_cost import SegmentCostModel
 from interdiff.maze.planner.selector import KeyframeSelector
 from interdiff.maze.planner.settings import RetimingSettings, SamplingSettings, TwoPhaseSettings
 from interdiff.maze.planner.timed_planner import TwoPhasePlanner
-from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.layouts import OFFSET, load_layout
 from interdiff.maze.world.simulator import MAX_SPEED
-from interdiff.maze.world.tasks import episodes
+from interdiff.maze.world.tasks import Episodes, episodes
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 
 FRAMES = 32
@@ -33,10 +37,10 @@ def make(prepared_data):
     )
     refiner = Refiner(FRAMES, 2, "linear", 0.0, **SIZE).eval()
 
-    def planner(policy="selector", **settings):
+    def planner(policy="selector", drawer=Planner, **settings):
         sampling = SamplingSettings(policy=policy, k=4, keyframe_steps=3, refiner_steps=2, noise="none")
         return TwoPhasePlanner(
-            Planner(phase1, refiner, sampling), prepared_data(FRAMES), TwoPhaseSettings(**settings), "x"
+            drawer(phase1, refiner, sampling), prepared_data(FRAMES), TwoPhaseSettings(**settings), "x"
         )
 
     return planner
@@ -86,8 +90,9 @@ def test_smoothing_may_only_save_time(make):
 @pytest.mark.parametrize("policy", ["selector", "uniform"])
 def test_token_evaluations_are_those_of_the_networks_that_run(make, policy):
     """Keyframes are chosen once; D_phi says to each candidate how hard its segments are, and phase 1 steps three times."""
-    one, three = (make(policy, candidates=count) for count in (1, 3))
-    evaluations = [costs(planner, LAYOUT, CASES, torch.Generator())["token_evals"] for planner in (one, three)]
+    one, three = (make(policy, candidates=count, redraws=0) for count in (1, 3))
+    made = [planned(planner, LAYOUT, CASES, torch.Generator())[1] for planner in (one, three)]
+    evaluations = [figures["token_evals"] for figures in made]
     candidate = FRAMES // 8 + 3 * 4 + 2 * FRAMES // 2
     chosen = 2 * FRAMES // 8 if policy == "selector" else 0
     assert evaluations == [chosen + candidate, chosen + 3 * candidate]
@@ -102,3 +107,39 @@ def test_the_trace_is_that_of_the_plan(make):
         np.testing.assert_array_equal(trace.reference.positions, plan.positions)
         assert trace.keyframes.shape == (4, 2)
         assert trace.interpolated.shape == trace.refined.shape == (FRAMES, 2)
+
+
+class SometimesBlind(Planner):
+    """Straight through walls in the first draws, along the search's path in the last one."""
+
+    draws: ClassVar[list[int]] = []
+
+    def plan(self, data, rows, *arguments, **options):
+        plans = super().plan(data, rows, *arguments, **options)
+        self.draws.append(len(rows))
+        starts, goals = (x[rows, None, :2] for x in (data.start, data.goal))
+        share = torch.linspace(0, 1, FRAMES)[:, None]
+        paths = starts + share * (goals - starts)
+        if len(self.draws) > 2:
+            ends = zip(
+                (x * 5 - OFFSET for x in data.start.numpy()), (x * 5 - OFFSET for x in data.goal.numpy()), strict=True
+            )
+            found = np.stack([shortest_path(LAYOUT, start, goal, FRAMES) for start, goal in ends])
+            paths = torch.tensor((found + OFFSET) / 5)[rows]
+        return replace(plans, refined=torch.cat([paths, torch.zeros_like(paths)], dim=-1))
+
+
+@pytest.mark.parametrize(("redraws", "draws", "free"), [(0, 1, False), (1, 2, False), (2, 3, True), (5, 3, True)])
+def test_candidates_are_drawn_until_a_plan_is_free(make, monkeypatch, redraws, draws, free):
+    """Only for the plans that are not; each draw costs tokens."""
+    monkeypatch.setattr(SometimesBlind, "draws", [])
+    planner = make(drawer=SometimesBlind, candidates=2, redraws=redraws)
+    near, far = np.array([[1.0, 1.1, 0, 0]]), np.array([[1.0, 1.0, 0, 0]])
+    cases = Episodes(np.concatenate([near, far]), np.array([[1.0, 1.9], [3.0, 1.0]]))
+    traced = planner.traced(LAYOUT, cases.states, cases.goals, torch.Generator())
+    assert [plan.free for plan in traced] == [True, free]
+    assert SometimesBlind.draws == [4, *[2] * (draws - 1)]
+    monkeypatch.setattr(SometimesBlind, "draws", [])
+    _, made = planned(planner, LAYOUT, cases, torch.Generator())
+    candidate = FRAMES // 8 + 3 * 4 + 2 * FRAMES // 2
+    assert made == {"crossed": 0.0 if free else 0.5, "token_evals": 2 * FRAMES // 8 + candidate * (draws + 1)}

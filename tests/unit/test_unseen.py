@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from interdiff.maze.evaluation.contenders import NO_COSTS, costs, driven_fast, feedback_policies, tracked
+from interdiff.maze.evaluation.contenders import NO_COSTS, costs, driven_fast, feedback_policies, planned, tracked
 from interdiff.maze.evaluation.unseen import Driven, drive, share_through_walls, summary
 from interdiff.maze.planner.settings import RetimingSettings
 from interdiff.maze.world.layouts import load_layout
@@ -80,7 +80,9 @@ def test_paths_of_peers_can_be_driven_fast():
 
 def test_what_a_plan_costs():
     layout = load_layout("umaze")
-    figures = costs(StraightPlanner(), layout, episodes(layout, "multi", 2, 0), torch.Generator())
-    assert figures.keys() == {"plan_ms", *NO_COSTS}
+    cases = episodes(layout, "multi", 2, 0)
+    _, figures = planned(StraightPlanner(), layout, cases, torch.Generator())
+    figures |= costs(StraightPlanner(), layout, cases, torch.Generator())
+    assert figures.keys() == {"plan_ms", "crossed", *NO_COSTS}
     assert (figures["token_evals"], figures["params_m"]) == (0, 2.0)
     assert figures["plan_ms"] > 0

@@ -12,9 +12,10 @@ import torch
 from interdiff.learning.flops import counted_tokens
 from interdiff.learning.timing import median_milliseconds
 from interdiff.maze.evaluation.rollouts import controller_policy, shortest_path, shortest_path_policy
+from interdiff.maze.evaluation.unseen import share_through_walls
 from interdiff.maze.planner.retiming import fastest_clear, timings
 from interdiff.maze.planner.settings import RetimingSettings
-from interdiff.maze.world.layouts import Layout, signed_distance
+from interdiff.maze.world.layouts import Layout, occupancy, signed_distance
 from interdiff.maze.world.settings import TrackerSettings
 from interdiff.maze.world.tasks import Episodes
 from interdiff.maze.world.tracker import Policy, Reference, tracker
@@ -63,11 +64,12 @@ def driven_fast(
 ) -> list[Reference]:
     """The same paths as fast as the motors allow, as our planner's are: it tells path from pace."""
     cells = max(layout.walls.shape)
-    distance = signed_distance(layout, cells, SDF_RESOLUTION)
+    walls, distance = occupancy(layout, cells), signed_distance(layout, cells, SDF_RESOLUTION)
     fast = []
     for state, reference in zip(cases.states, references, strict=True):
         options = timings(reference.positions, state[2:], settings)
-        fast.append(options[fastest_clear(options, distance, cells, settings.clearance)])
+        best, _ = fastest_clear(options, walls, distance, settings.clearance)
+        fast.append(options[best])
     return fast
 
 
@@ -92,15 +94,21 @@ class ShortestPathPlanner:
         return driven_fast(references, layout, Episodes(states, goals), self.retiming)
 
 
+def planned(
+    planner: DrivenPlanner, layout: Layout, cases: Episodes, generator: torch.Generator
+) -> tuple[list[Reference], dict[str, float]]:
+    """References for all cases, the share of them that leave free space, and the mean tokens through networks of one."""
+    references: list[Reference] = []
+    tokens = counted_tokens(lambda: references.extend(planner.plan(layout, cases.states, cases.goals, generator)))
+    crossing = {"crossed": share_through_walls(layout, references)}
+    return references, crossing | {"token_evals": tokens / len(references)}
+
+
 def costs(planner: DrivenPlanner, layout: Layout, cases: Episodes, generator: torch.Generator) -> dict[str, float]:
-    """What a plan costs: median milliseconds at batch 1, tokens through networks, and millions of parameters."""
+    """What a plan costs beside: median milliseconds at batch 1, and millions of parameters."""
 
     def one(n: int) -> object:
         row = n % len(cases.states)
         return planner.plan(layout, cases.states[row, None], cases.goals[row, None], generator)
 
-    return {
-        "plan_ms": median_milliseconds(one),
-        "token_evals": counted_tokens(lambda: one(0)),
-        "params_m": planner.parameters / 1e6,
-    }
+    return {"plan_ms": median_milliseconds(one), "params_m": planner.parameters / 1e6}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,11 @@ def share_through_walls(layout: Layout, references: Sequence[Reference]) -> floa
     grid = max(layout.walls.shape)
     walls = occupancy(layout, grid)
     return float(np.mean([crossed((reference.positions + OFFSET) / grid, walls) for reference in references]))
+
+
+def mean_figures(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Means over mazes, by figure; none of no maze."""
+    return {name: float(np.mean([maze[name] for maze in figures])) for name in (figures[0] if figures else ())}
 
 
 def summary(driven: Sequence[Driven]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from scipy.ndimage import map_coordinates
 
 from interdiff.errors import InputError
 from interdiff.maze.planner.settings import RetimingSettings
+from interdiff.maze.world.collisions import crossed
 from interdiff.maze.world.layouts import OFFSET
 from interdiff.maze.world.simulator import DAMPING, MASS, MAX_FORCE, MAX_SPEED, TIMESTEP
 from interdiff.maze.world.tracker import Reference
@@ -60,20 +61,32 @@ def timings(path: np.ndarray, velocity: np.ndarray, settings: RetimingSettings) 
     return [retimed(path, velocity, settings.effort, smoothing) for smoothing in settings.smoothings]
 
 
-def fastest_clear(references: Sequence[Reference], distance: np.ndarray, cells: int, clearance: float) -> int:
+def fastest_clear(
+    references: Sequence[Reference], walls: np.ndarray, distance: np.ndarray, clearance: float
+) -> tuple[int, bool]:
     """Which reference takes the least time, each unit of clearance that one lacks counting as ten seconds.
 
+    One that stays in free space comes before all that do not.
+
     Args:
-        distance: [R, R] signed distance to walls, in units, on a grid of `cells` cells per side.
+        walls: [G, G] occupancy.
+        distance: [R, R] signed distance to walls, in units, on the same grid.
+
+    Returns:
+        Its number, and whether it stays in free space.
     """
-    resolution = len(distance) / cells
+    resolution = len(distance) / len(walls)
 
     def cost(reference: Reference) -> float:
         at = (reference.positions + OFFSET).T * resolution - 0.5
         nearest = map_coordinates(distance, at, order=1, mode="nearest").min()
         return len(reference.positions) * TIMESTEP + 10 * max(0.0, clearance - nearest)
 
-    return int(np.argmin([cost(reference) for reference in references]))
+    order = np.argsort([cost(reference) for reference in references], kind="stable").tolist()
+    for number in order:
+        if not crossed((references[number].positions + OFFSET) / len(walls), walls):
+            return number, True
+    return order[0], False
 
 
 def _at_steps(u: np.ndarray, rate: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

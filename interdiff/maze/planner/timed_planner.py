@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from interdiff.learning.draws import moved
 from interdiff.maze.planner.conditions import condition_of
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import Condition
@@ -24,17 +26,23 @@ from interdiff.maze.world.tracker import Reference
 
 @dataclass(frozen=True)
 class TracedPlan:
-    """A plan on its way, in joint coordinates: keyframes [K, 2], interpolated [T, 2], refined [T, 2], put on the clock."""
+    """A plan on its way, in joint coordinates: keyframes [K, 2], interpolated [T, 2], refined [T, 2], put on the clock.
+
+    free: whether what is driven stays in free space.
+    """
 
     keyframes: np.ndarray
     interpolated: np.ndarray
     refined: np.ndarray
     reference: Reference
+    free: bool
 
 
 @dataclass(frozen=True)
 class TwoPhasePlanner:
     """Phase 1, interpolation and phase 2 for a few draws of noise; of these the fastest one that keeps clear of walls.
+
+    Where none stays in free space, as many are drawn anew, up to the bound that the settings give.
 
     prepared: data that the networks were trained on, for the size of its sequences and maps.
     """
@@ -64,22 +72,39 @@ class TwoPhasePlanner:
         cells, device = self.prepared.cells, self.prepared.device
         condition = condition_of(layout, states, goals, cells, self.prepared.sdf.shape[-1] // cells, device)
         one = self._at(condition, layout)
-        count = self.settings.candidates
-        copies = torch.arange(len(states), device=device).repeat_interleave(count)
+        indices, ranks = self.planner.keyframes(one, None, generator)
+        traced: dict[int, TracedPlan] = {}
+        asked = list(range(len(states)))
+        for _ in range(1 + self.settings.redraws):
+            rows = moved(torch.tensor(asked, device="cpu"), device)
+            drawn = self._drawn(one.subset(rows), states[asked], indices[rows], ranks[rows], generator)
+            for n, plan in zip(asked, drawn, strict=True):
+                if plan.free or n not in traced:
+                    traced[n] = plan
+            asked = [n for n in asked if not traced[n].free]
+            if not asked:
+                break
+        return [traced[n] for n in range(len(states))]
+
+    def _drawn(
+        self, one: Prepared, states: np.ndarray, indices: Tensor, ranks: Tensor, generator: torch.Generator
+    ) -> list[TracedPlan]:
+        """The best of a few candidates for each row, at keyframes [N, K] with masks nested as ranks [N, T] say."""
+        count, cells = self.settings.candidates, one.cells
+        copies = one.all_rows.repeat_interleave(count)
         many = one.subset(copies)
-        indices, ranks = (x[copies] for x in self.planner.keyframes(one, None, generator))
-        plans = self.planner.plan(many, many.all_rows, indices, ranks, generator, oracle=False)
+        plans = self.planner.plan(many, many.all_rows, indices[copies], ranks[copies], generator, oracle=False)
         refined = plans.refined.numpy(force=True).astype(np.float64)
-        distance = condition.sdf[0].numpy(force=True)
-        traced = []
+        maps = one.occupancy[0].numpy(force=True), one.sdf[0].numpy(force=True)
+        drawn = []
         for n, state in enumerate(states):
-            best, reference = self._best(distance, state, refined[n * count : (n + 1) * count])
+            best, reference, free = self._best(*maps, state, refined[n * count : (n + 1) * count])
             keyframes, interpolated, path = (
                 made[n * count + best, :, :2].numpy(force=True) * cells - OFFSET
                 for made in (plans.keyframes, plans.interpolated, plans.refined)
             )
-            traced.append(TracedPlan(keyframes, interpolated, path, reference))
-        return traced
+            drawn.append(TracedPlan(keyframes, interpolated, path, reference, free))
+        return drawn
 
     def _at(self, condition: Condition, layout: Layout) -> Prepared:
         """Data of which only the condition is known."""
@@ -97,16 +122,19 @@ class TwoPhasePlanner:
             layouts=[layout.name],
         )
 
-    def _best(self, distance: np.ndarray, state: np.ndarray, candidates: np.ndarray) -> tuple[int, Reference]:
-        """The best of plans [C, T, 4] in normalised units, put on the clock."""
+    def _best(
+        self, walls: np.ndarray, distance: np.ndarray, state: np.ndarray, candidates: np.ndarray
+    ) -> tuple[int, Reference, bool]:
+        """The best of plans [C, T, 4] in normalised units, put on the clock, and whether it stays in free space."""
         cells, retiming = self.prepared.cells, self.settings.retiming
         if retiming is None:
             references = [_own_pace(plan, cells) for plan in candidates]
-            return (best := fastest_clear(references, distance, cells, BALL_RADIUS)), references[best]
+            best, free = fastest_clear(references, walls, distance, BALL_RADIUS)
+            return best, references[best], free
         paths = candidates[..., :2] * cells - OFFSET
         references = [reference for path in paths for reference in timings(path, state[2:], retiming)]
-        best = fastest_clear(references, distance, cells, retiming.clearance)
-        return best // len(retiming.smoothings), references[best]
+        best, free = fastest_clear(references, walls, distance, retiming.clearance)
+        return best // len(retiming.smoothings), references[best], free
 
 
 def _own_pace(plan: np.ndarray, cells: int) -> Reference:
