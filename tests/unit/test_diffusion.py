@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -71,7 +74,7 @@ def test_levels_fall_from_one_and_are_those_of_training(problem):
     z = clean.new_zeros(4000, 1, 1)
     met = []
     sample_keyframes(scheduler, lambda x, level: met.append(x.std()) or z, z, z.to(torch.bool), 4, seeded())
-    expected = (1 - scheduler.alphas_cumprod[[999, 749, 499, 249]]).sqrt()
+    expected = (1 - scheduler.signal[[999, 749, 499, 249]]).sqrt()
     torch.testing.assert_close(torch.stack(met), expected, rtol=0.05, atol=0)
 
 
@@ -86,3 +89,31 @@ def test_only_the_generator_decides(problem):
     before = torch.get_rng_state()
     draw(0)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_steps_are_those_of_diffusers_bit_by_bit():
+    from diffusers import DDIMScheduler
+
+    ours = keyframe_scheduler()
+    theirs = DDIMScheduler(
+        beta_schedule="squaredcos_cap_v2", prediction_type="sample", clip_sample=False, timestep_spacing="trailing"
+    )
+    assert torch.equal(ours.signal, theirs.alphas_cumprod)
+    z, clean = torch.randn(2, B, K, C, generator=seeded())
+    t = torch.arange(0, 1000, 200)
+    assert torch.equal(ours.add_noise(clean, z, t), theirs.add_noise(clean, z, t))
+    for steps in (*range(1, 65), 256, 1000):
+        theirs.set_timesteps(steps)
+        # Rounding gives diffusers a step too many at 61: one that training has not.
+        assert ours.timesteps(steps) == theirs.timesteps.tolist()[:steps]
+        for t in ours.timesteps(steps):
+            assert torch.equal(ours.step(clean, t, z, steps), theirs.step(clean, t, z).prev_sample)
+
+
+def test_planners_of_mazes_load_without_diffusers():
+    """It takes longer to import than they plan."""
+    code = (
+        "import sys; import interdiff.maze, stages.maze.samples, stages.maze.drive; print('diffusers' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 from interdiff.learning import draws
@@ -29,6 +28,7 @@ from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.losses.keyframes import KeyframeBatch, keyframe_loss
 from interdiff.maze.planner.networks import to_network
 from interdiff.maze.world.simulator import TIMESTEP
+from interdiff.two_phase.ddim import DDIM
 from interdiff.two_phase.keyframe_diffusion import noisy_keyframes
 
 
@@ -39,7 +39,7 @@ class Windows:
     data: Prepared
     model: WindowDenoiser
     batch_size: int
-    scheduler: DDIMScheduler
+    scheduler: DDIM
 
     def draw(self, generator: torch.Generator, progress: float) -> list[KeyframeBatch]:
         """A batch of each layout."""
@@ -71,7 +71,7 @@ class BetweenStates:
     horizons: Mapping[str, int]
     model: SegmentDenoiser
     batch_size: int
-    scheduler: DDIMScheduler
+    scheduler: DDIM
 
     def draw(self, generator: torch.Generator, progress: float) -> KeyframeBatch:
         """Rows, places in their windows, noise levels and noise."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from interdiff.errors import InputError
@@ -23,6 +22,7 @@ from interdiff.maze.planner.conditions import condition_of
 from interdiff.maze.planner.networks import Condition
 from interdiff.maze.world.layouts import OFFSET, Layout, nearest_in_size, number_for
 from interdiff.maze.world.tracker import Reference
+from interdiff.two_phase.ddim import DDIM
 from interdiff.two_phase.interpolation import interpolate, place_keyframes
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 
@@ -40,7 +40,7 @@ def trained_layout(model: WindowDenoiser, layout: Layout) -> str:
 
 def sampled(
     model: WindowDenoiser,
-    scheduler: DDIMScheduler,
+    scheduler: DDIM,
     steps: Steps,
     layout: Layout,
     states: np.ndarray,
@@ -72,7 +72,7 @@ class FullSequencePlanner:
     model: WindowDenoiser
     steps: Steps
     name: str = "full_sequence"
-    scheduler: DDIMScheduler = field(default_factory=keyframe_scheduler)
+    scheduler: DDIM = field(default_factory=keyframe_scheduler)
 
     @property
     def parameters(self) -> int:
@@ -98,7 +98,7 @@ class HierarchicalPlanner:
     steps: Steps
     fill_steps: int
     name: str = "hierarchical"
-    scheduler: DDIMScheduler = field(default_factory=keyframe_scheduler)
+    scheduler: DDIM = field(default_factory=keyframe_scheduler)
 
     def __post_init__(self) -> None:
         for key in ("interval", "grid"):

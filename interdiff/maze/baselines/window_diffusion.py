@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 from interdiff.errors import InputError
@@ -22,6 +21,7 @@ from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, denoised, known_entries
 from interdiff.maze.planner.networks import ROUTE_WIDTH, TOP_SPEED, Condition, from_network, to_network
 from interdiff.maze.world.simulator import TIMESTEP
+from interdiff.two_phase.ddim import DDIM
 
 
 class WindowDenoiser(KeyframeDenoiser):
@@ -145,7 +145,7 @@ def segment_condition(maps: Condition, start: Tensor, end: Tensor) -> Condition:
 @torch.no_grad()
 def sample_windows(
     model: WindowDenoiser,
-    scheduler: DDIMScheduler,
+    scheduler: DDIM,
     condition: Condition,
     layout: str,
     steps: int,
@@ -162,7 +162,7 @@ def sample_windows(
 @torch.no_grad()
 def fill_segments(
     model: SegmentDenoiser,
-    scheduler: DDIMScheduler,
+    scheduler: DDIM,
     condition: Condition,
     subgoals_bkc: Tensor,
     steps: int,

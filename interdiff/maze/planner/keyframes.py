@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,6 +20,7 @@ from interdiff.maze.planner.networks import (
     from_network,
     to_network,
 )
+from interdiff.two_phase.ddim import DDIM
 from interdiff.two_phase.keyframe_diffusion import sample_keyframes
 
 
@@ -102,7 +102,7 @@ def known_entries(start: Tensor, goal: Tensor, k: int) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def plan_keyframes(
     model: KeyframeDenoiser | OwnNetwork,
-    scheduler: DDIMScheduler,
+    scheduler: DDIM,
     condition: Condition,
     indices_bk: Tensor,
     difficulty_bk: Tensor,
@@ -119,7 +119,7 @@ def plan_keyframes(
 @torch.no_grad()
 def denoised(
     model: KeyframeDenoiser | OwnNetwork,
-    scheduler: DDIMScheduler,
+    scheduler: DDIM,
     values: Tensor,
     known: Tensor,
     indices_bk: Tensor,

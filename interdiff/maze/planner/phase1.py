@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 from interdiff.learning.checkpoints import load_checkpoint
@@ -16,6 +15,7 @@ from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, build_keyframes, plan_keyframes
 from interdiff.maze.planner.segment_cost import SegmentCostModel, difficulty
 from interdiff.maze.planner.selector import KeyframeSelector
+from interdiff.two_phase.ddim import DDIM
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 
 
@@ -26,7 +26,7 @@ class Phase1:
     segment_cost: SegmentCostModel
     selector: KeyframeSelector
     keyframes: KeyframeDenoiser | OwnNetwork
-    scheduler: DDIMScheduler
+    scheduler: DDIM
 
     @torch.no_grad()
     def keyframes_at(

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 from interdiff.learning import draws
@@ -21,6 +20,7 @@ from interdiff.maze.planner.keyframes import KeyframeDenoiser, known_entries
 from interdiff.maze.planner.networks import STATE_CHANNELS, Condition, to_network
 from interdiff.maze.planner.segment_cost import SegmentCostModel, difficulty
 from interdiff.maze.planner.settings import KeyframesSettings
+from interdiff.two_phase.ddim import DDIM
 from interdiff.two_phase.keyframe_diffusion import noisy_keyframes
 
 
@@ -52,7 +52,7 @@ class NoisyKeyframes:
     segment_cost: SegmentCostModel
     costs: Tensor
     settings: KeyframesSettings
-    scheduler: DDIMScheduler
+    scheduler: DDIM
 
     def draw(self, generator: torch.Generator, progress: float) -> KeyframeBatch:
         """Rows, K, policies, noise levels and noise."""

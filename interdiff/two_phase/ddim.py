@@ -1,0 +1,55 @@
+"""Deterministic diffusion sampling, DDIM (Song et al. 2021), of clean-sample prediction.
+
+diffusers' scheduler gives the same bits, but takes longer to import than most stages run.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def cosine_signal(steps: int) -> Tensor:
+    """Share of signal [steps] in the variance at each step of the cosine schedule (Nichol and Dhariwal 2021)."""
+
+    def signal(t: float) -> float:
+        return math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    betas = [min(1 - signal((i + 1) / steps) / signal(i / steps), 0.999) for i in range(steps)]
+    return torch.cumprod(1.0 - torch.tensor(betas, device="cpu"), dim=0)
+
+
+class DDIM:
+    """A noise schedule: what training adds, and the steps that take it away.
+
+    Attributes:
+        signal: [S] share of signal in the variance at each of S training steps, falling.
+    """
+
+    def __init__(self, signal: Tensor) -> None:
+        self.signal = signal
+
+    @property
+    def train_steps(self) -> int:
+        return len(self.signal)
+
+    def add_noise(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """Clean samples [B, ...] at steps t [B]."""
+        self.signal = self.signal.to(clean.device)
+        share = self.signal[t].reshape(-1, *[1] * (clean.dim() - 1))
+        return share**0.5 * clean + (1 - share) ** 0.5 * noise
+
+    def timesteps(self, steps: int) -> list[int]:
+        """The steps of training that sampling in `steps` visits: evenly spaced, from the last down."""
+        ends = np.arange(self.train_steps, 0, -self.train_steps / steps)
+        return [round(end) - 1 for end in ends[:steps].tolist()]
+
+    def step(self, clean: Tensor, t: int, z: Tensor, steps: int) -> Tensor:
+        """From z at training step t, whose clean sample was predicted, to the next of `steps` steps."""
+        share, before = self.signal[t], t - self.train_steps // steps
+        next_share = self.signal[before] if before >= 0 else torch.ones_like(share)
+        noise = (z - share**0.5 * clean) / (1 - share) ** 0.5
+        return next_share**0.5 * clean + (1 - next_share) ** 0.5 * noise
