@@ -108,7 +108,7 @@ def test_sampling_is_counted_without_running_what_denoises(backbone):
 
 def test_the_step_that_costs_are_told_in_is_as_fast_as_the_sampler(backbone, monkeypatch, tmp_path):
     prepared = []
-    monkeypatch.setattr(samplers, "for_sampling", lambda network, compiled: prepared.append(network) or network)
+    monkeypatch.setattr(samplers, "for_sampling", lambda network, *_: prepared.append(network) or network)
     monkeypatch.setattr(samplers, "load_negative", lambda path, device, prompts: UNGUIDED.negative)
     monkeypatch.setattr(samplers, "load_tuned", lambda folder, name, backbone: name)
     monkeypatch.setattr(samplers, "load_interpolator", lambda folder, device: None)

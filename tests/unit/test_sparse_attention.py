@@ -1,27 +1,33 @@
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
 from torch.func import jvp
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from interdiff.errors import InputError
 from interdiff.files import read_json, write_json
 from interdiff.learning.checkpoints import CONFIG, MODEL
 from interdiff.learning.flops import forward_flops
 from interdiff.settings import validated
-from interdiff.video.attention import kernels
+from interdiff.video.attention import kernels, sparse_linear
 from interdiff.video.attention.blocks import attention_mass, block_map, block_scores, chosen_blocks, kept_count
 from interdiff.video.attention.kernels import flexible, gathered, sage
 from interdiff.video.attention.linear_branch import features, to_all, to_complement
 from interdiff.video.attention.settings import AttentionSettings
-from interdiff.video.attention.sparse_linear import SparseLinear, set_attention
+from interdiff.video.attention.sparse_linear import SparseLinear, attention_of, set_attention
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
+from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.settings import TransformerSettings, TuningSettings
-from interdiff.video.backbone.tuning import learned, load_tuned, save_tuned, tuned
+from interdiff.video.backbone.tuning import attention_weights, learned, load_tuned, save_tuned, tuned
 from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.planner.preview import build_preview
+from interdiff.video.planner.samplers import check_sage
+from interdiff.video.planner.settings import SamplingSettings
 
 BLOCK, DIM = 8, 16
 LENGTHS = [1, 5, 8, 9, 40, 61]
@@ -93,6 +99,67 @@ def test_any_length_is_finite_forwards_and_backwards(kind, length):
         assert gradient is None or gradient.isfinite().all()
 
 
+def oracle(layer, query, key, value):
+    """All of a layer by masks of tokens, in fp32."""
+    settings, length = layer.settings, query.shape[2]
+    learned = {name: tensor.float() for name, tensor in layer.named_parameters()}
+    means = [torch.stack([x.mean(2) for x in part.split(BLOCK, 2)], 2) for part in (query, key)]
+    if settings.kind == "sla2":
+        routed = [mean @ learned[f"routes.{n}"].mT for n, mean in enumerate(means)]
+        index = chosen_blocks(routed[0] @ routed[1].mT, settings.keep)
+    else:
+        index = chosen_blocks(means[0] @ (means[1] - key.mean(2, keepdim=True)).mT, settings.keep)
+    exact = masked(query, key, value, index)
+    left = ~block_map(index, index.shape[2]).repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+    seen = torch.ones_like(left) if settings.kind == "sla" else left
+    weights = query.softmax(-1) @ key.softmax(-1).mT * seen[..., :length, :length]
+    linear = weights @ value / (weights.sum(-1, keepdim=True) + 1e-5)
+    if settings.kind != "sla2":
+        return exact + F.linear(linear, learned["proj_l.weight"], learned["proj_l.bias"])
+    ratio = F.linear(means[0], learned["ratio.weight"], learned["ratio.bias"]).sigmoid()
+    ratio = ratio.repeat_interleave(BLOCK, 2)[:, :, :length]
+    return ratio * exact + (1 - ratio) * linear
+
+
+def learning(kind, keep=0.3):
+    """A layer some steps after its start."""
+    torch.manual_seed(0)
+    layer = SparseLinear(DIM, AttentionSettings(kind=kind, keep=keep, block=BLOCK))
+    with torch.no_grad():
+        for tensor in layer.parameters():
+            tensor += 0.3 * torch.randn_like(tensor)
+    return layer
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.bfloat16, 5e-3)])
+def test_gradients_are_those_of_dense_masks(kind, length, dtype, bound):
+    """Of queries, keys, values and all that a layer learns, relative; a gradient of next to nothing is compared with 1."""
+    layer, parts = learning(kind), tokens(length, dtype=dtype)
+    weights = torch.randn(2, 3, length, DIM, generator=torch.Generator().manual_seed(9))
+    exact = [part.detach().float().requires_grad_() for part in parts]
+    tensors = list(layer.parameters())
+    out, expected = layer.attend(*parts), oracle(layer, *exact)
+    found = torch.autograd.grad((out.float() * weights).sum(), [*parts, *tensors], allow_unused=True)
+    wanted = torch.autograd.grad((expected * weights).sum(), [*exact, *tensors], allow_unused=True)
+    assert (out.float() - expected).norm() <= bound * expected.norm()
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert (ours is None) == (theirs is None)
+        if ours is not None:
+            assert (ours.float() - theirs).norm() <= bound * theirs.norm().clamp_min(1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("length", [5, 37])
+def test_forward_mode_through_a_layer_is_that_of_dense_masks(kind, length):
+    layer = learning(kind)
+    parts, tangents = (tuple(part.detach() for part in tokens(length, seed)) for seed in (0, 1))
+    ours, theirs = (jvp(run, parts, tangents) for run in (layer.attend, partial(oracle, layer)))
+    for found, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["sla", "sla_complement"])
 def test_at_first_the_linear_branch_is_silent_and_learns(kind):
     layer = SparseLinear(DIM, AttentionSettings(kind=kind, keep=0.3, block=BLOCK))
@@ -153,13 +220,38 @@ def test_a_router_learns_softly_and_chooses_hard():
 def test_sage_says_what_it_lacks(monkeypatch):
     parts = tokens(140)
     index = chosen_blocks(block_scores(*parts[:2], 64), 0.3)
-    with pytest.raises(InputError, match=r"attention.sage: the package spas_sage_attn is not installed"):
+    with pytest.raises(InputError, match=r"sampling.sage: the package spas_sage_attn is not installed"):
         sage(*parts, index, 64)
     monkeypatch.setattr(kernels, "find_spec", lambda name: True)
-    with pytest.raises(InputError, match=r"spas_sage_attn has no backward pass; train with sage: false"):
+    with pytest.raises(InputError, match=r"spas_sage_attn has no backward pass; networks learn without it"):
         sage(*parts, index, 64)
     with torch.no_grad(), pytest.raises(InputError, match=r"blocks of 8 and 140 tokens; expected blocks of 64"):
         sage(*parts, index, BLOCK)
+
+
+def test_a_gradient_through_kernels_that_only_sample_is_an_error(monkeypatch):
+    monkeypatch.setattr(kernels, "find_spec", lambda name: True)
+    layer = for_sampling(SparseLinear(DIM, AttentionSettings(kind="sla")), "no", sage=True).train()
+    with pytest.raises(InputError, match=r"spas_sage_attn has no backward pass"):
+        layer.attend(*tokens(140))
+
+
+def test_kernels_of_sparse_attention_are_asked_for_where_there_is_none():
+    network = build_backbone(channels=16, patch_size=[1, 2, 2], **SIZE)
+    with pytest.raises(InputError, match=r"sampling.sage: expected false for a method without sparse attention"):
+        check_sage(SamplingSettings(sage=True), [network])
+    set_attention(network.transformer, AttentionSettings(kind="sla"))
+    check_sage(SamplingSettings(sage=True), [network])
+
+
+def test_the_way_that_is_taken_is_said_once(caplog):
+    sparse_linear._say.cache_clear()
+    layer, parts = SparseLinear(DIM, AttentionSettings(kind="sla", block=BLOCK)), tokens(40)
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            layer.attend(*parts)
+        layer.to("meta").attend(*(part.to("meta") for part in parts))
+    assert [record.message for record in caplog.records] == ["sparse attention by gathered blocks"]
 
 
 def test_settings_that_contradict_each_other_are_refused():
@@ -219,6 +311,62 @@ def test_a_backbone_may_be_trained_with_it(backbone):
     model = build_backbone(**config | {name: SIZE[name] for name in SIZE})
     assert model(*inputs()).isfinite().all()
     assert "transformer.blocks.1.attn1.processor.proj_l.weight" in model.state_dict()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("frames", [1, 4, 5])
+def test_a_network_on_any_frames_is_that_of_dense_masks(backbone, monkeypatch, kind, frames):
+    """Frames of 12 tokens in blocks of 8; forwards, backwards, and in forward mode as distillation takes it."""
+    model = tuned(backbone, validated(TuningSettings, {"attention": {"kind": kind, "keep": 0.3, "block": BLOCK}}))
+    with torch.no_grad():
+        for tensor in attention_weights(model).values():
+            tensor += 0.1 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(1))
+    z, level, embed, places = inputs(frames)
+
+    def run(z, level):
+        return model(z, level, embed, places)
+
+    def all_ways():
+        gradients = torch.autograd.grad(run(z, level).square().mean(), list(learned(model).values()), allow_unused=True)
+        with sdpa_kernel(SDPBackend.MATH):  # attention to prompts, whose other kernels have no forward mode
+            forward_mode = jvp(run, (z, level), (z, level))
+        return [*forward_mode, *(x for x in gradients if x is not None)]
+
+    ours = all_ways()
+    monkeypatch.setattr(SparseLinear, "attend", oracle)
+    for found, expected in zip(ours, all_ways(), strict=True):
+        assert found.isfinite().all()
+        assert (found - expected).norm() <= 2e-5 * expected.norm().clamp_min(1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_made_of_a_sparse_network_goes_on_with_it(backbone, tmp_path, kind):
+    """Where what is tuned is dense or alike; a checkpoint of all weights says what it has."""
+    settings = validated(TuningSettings, {"attention": {"kind": kind, "keep": 0.3, "block": BLOCK}})
+    model = tuned(backbone, settings).eval()
+    with torch.no_grad():
+        for tensor in attention_weights(model).values():
+            tensor += 0.3
+    expected = model(*inputs())
+    assert torch.equal(tuned(model, settings).eval()(*inputs()), expected)
+    again = tuned(model, TuningSettings()).eval()
+    assert torch.equal(again(*inputs()), expected)
+    outputs = {
+        name: tmp_path / file for name, file in (("model", MODEL), ("config", CONFIG), ("history", "history.csv"))
+    }
+    save_tuned(outputs, "refiner", again, TuningSettings(), [])
+    torch.testing.assert_close(load_tuned(tmp_path, "refiner", backbone)(*inputs()), expected)
+
+
+def test_the_preview_of_a_sparse_backbone_is_sparse(backbone):
+    model = tuned(backbone, validated(TuningSettings, {"attention": {"kind": "sla", "block": BLOCK}})).eval()
+    with torch.no_grad():
+        model.transformer.blocks[0].attn1.processor.proj_l.weight += 0.3
+    preview = build_preview(model, 1, 16, 0.9)
+    assert attention_of(preview.denoiser.transformer) == attention_of(model.transformer)
+    assert preview.denoiser.transformer.blocks[0].attn1.processor.proj_l.weight.any()
+    z, _, embed, _ = inputs()
+    assert preview(z, embed).isfinite().all()
 
 
 @pytest.mark.parametrize(("keep", "most"), [(0.1, 0.40), (0.15, 0.45)])

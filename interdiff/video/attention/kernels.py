@@ -31,7 +31,7 @@ def gathered(
     block: int,
     bias_bhnj: Tensor | None = None,
 ) -> Tensor:
-    """On any device and in any mode of differentiation: each block of queries attends to a copy of its chosen keys.
+    """On any device, in fp32, in any mode of differentiation: each block of queries attends to a copy of its chosen keys.
 
     bias: of the scores of each chosen block, by which a router learns.
 
@@ -39,17 +39,17 @@ def gathered(
         [B, H, L, D].
     """
     length, size = query_bhld.shape[2:]
-    query, key, value = (blocked(x, block) for x in (query_bhld, key_bhld, value_bhld))
+    query, key, value = (blocked(x.float(), block) for x in (query_bhld, key_bhld, value_bhld))
     batch = torch.arange(len(key), device=key.device)[:, None, None, None]
     heads = torch.arange(key.shape[1], device=key.device)[:, None, None]
     key, value = (x[batch, heads, index_bhnj].flatten(3, 4) for x in (key, value))
     scores = query @ key.mT / math.sqrt(size)
     if bias_bhnj is not None:
-        scores = scores + bias_bhnj.repeat_interleave(block, 3)[:, :, :, None].to(scores.dtype)
+        scores = scores + bias_bhnj.repeat_interleave(block, 3)[:, :, :, None]
     # Of the last block, the tokens that are there.
     places = index_bhnj[..., None] * block + torch.arange(block, device=key.device)
     scores = scores.masked_fill((places.flatten(3) >= length)[:, :, :, None], -torch.inf)
-    return (scores.softmax(-1) @ value).flatten(2, 3)[:, :, :length]
+    return (scores.softmax(-1) @ value).flatten(2, 3)[:, :, :length].type_as(value_bhld)
 
 
 def flexible(query_bhld: Tensor, key_bhld: Tensor, value_bhld: Tensor, index_bhnj: Tensor, block: int) -> Tensor:
@@ -93,12 +93,12 @@ def sage(query_bhld: Tensor, key_bhld: Tensor, value_bhld: Tensor, index_bhnj: T
         InputError: the package is not installed, gradients are asked for, or blocks or sequences do not suit it.
     """
     if find_spec(SAGE) is None:
-        raise InputError(f"attention.sage: the package {SAGE} is not installed; expected it, or sage: false")
+        raise InputError(f"sampling.sage: the package {SAGE} is not installed; expected it, or false")
     if torch.is_grad_enabled() and any(x.requires_grad for x in (query_bhld, key_bhld, value_bhld)):
-        raise InputError(f"attention.sage: {SAGE} has no backward pass; train with sage: false")
+        raise InputError(f"sampling.sage: {SAGE} has no backward pass; networks learn without it")
     if block != SAGE_BLOCKS[1] or query_bhld.shape[2] < SAGE_BLOCKS[0]:
         raise InputError(
-            f"attention.sage: blocks of {block} and {query_bhld.shape[2]} tokens; expected blocks of {SAGE_BLOCKS[1]} and at"
+            f"sampling.sage: blocks of {block} and {query_bhld.shape[2]} tokens; expected blocks of {SAGE_BLOCKS[1]} and at"
             f" least {SAGE_BLOCKS[0]} tokens"
         )
     import spas_sage_attn

@@ -30,7 +30,6 @@ class AttentionSettings(Section):
         ge=0,
         description="how softly twice as many blocks count in training, so that the router learns; 0 is hard (sla2)",
     )
-    sage: bool = Field(False, description="sample with the int8 kernels of spas_sage_attn, which have no backward pass")
 
     @model_validator(mode="after")
     def _router(self) -> AttentionSettings:

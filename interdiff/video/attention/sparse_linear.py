@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from interdiff.learning.networks import zero
 from interdiff.learning.precision import without_autocast
 from interdiff.video.attention.blocks import block_means, block_scores, chosen_blocks, kept_count
-from interdiff.video.attention.kernels import flexible, gathered, sage
+from interdiff.video.attention.kernels import SAGE, flexible, gathered, sage
 from interdiff.video.attention.linear_branch import to_all, to_complement
 from interdiff.video.attention.settings import AttentionSettings
 
@@ -33,11 +33,11 @@ MOSTLY_EXACT = 4.0
 
 
 class SparseLinear(nn.Module):
-    """Self-attention of one layer."""
+    """Self-attention of one layer; with `sage` by kernels that only sample."""
 
     def __init__(self, head_dim: int, settings: AttentionSettings) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, self.sage = settings, False
         if settings.kind == "sla2":
             self.ratio = nn.Linear(head_dim, 1)
             zero(self.ratio)
@@ -107,8 +107,10 @@ class SparseLinear(nn.Module):
 
     def _exact(self, query: Tensor, key: Tensor, value: Tensor, index: Tensor, bias: Tensor | None = None) -> Tensor:
         block = self.settings.block
-        if self.settings.sage and not self.training:
-            _say("spas_sage_attn")
+        if query.is_meta:  # counted, not computed
+            return gathered(query, key, value, index, block, bias)
+        if self.sage:
+            _say(SAGE)
             return sage(query, key, value, index, block)
         if query.is_cuda and bias is None:
             _say("FlexAttention")
@@ -130,9 +132,17 @@ def rotated(x_bhld: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def set_attention(transformer: WanTransformer3DModel, settings: AttentionSettings) -> None:
-    """Give the self-attention of every block this kind; dense leaves it as it is."""
+    """Give the self-attention of every block this kind, with what it has learned of one alike; dense leaves it as it is."""
     if settings.kind == "dense":
         return
     for block in transformer.blocks:
-        processor = SparseLinear(transformer.config.attention_head_dim, settings)
+        before, processor = block.attn1.processor, SparseLinear(transformer.config.attention_head_dim, settings)
+        if isinstance(before, SparseLinear) and before.state_dict().keys() == processor.state_dict().keys():
+            processor.load_state_dict(before.state_dict())
         block.attn1.set_processor(processor.to(transformer.device))
+
+
+def attention_of(transformer: WanTransformer3DModel) -> AttentionSettings:
+    """The kind of a network's self-attention."""
+    processor = transformer.blocks[0].attn1.processor
+    return processor.settings if isinstance(processor, SparseLinear) else AttentionSettings()

@@ -76,7 +76,8 @@ class TuningSettings(Section):
     )
     gradient_checkpointing: bool = Field(False, description="less memory, a third more arithmetic")
     attention: AttentionSettings = Field(
-        default_factory=AttentionSettings, description="among a clip's tokens; dense is the backbone's own"
+        default_factory=AttentionSettings,
+        description="among a clip's tokens; dense leaves it as it is in what is tuned",
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from interdiff.errors import InputError
 from interdiff.learning.checkpoints import CONFIG, MODEL, load_weights, model_config, save_checkpoint
 from interdiff.settings import validated
-from interdiff.video.attention.sparse_linear import PROCESSOR, set_attention
+from interdiff.video.attention.sparse_linear import PROCESSOR, attention_of, set_attention
 from interdiff.video.backbone.lora import Change, add_lora, lora_metadata, read_lora, start_lora
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.wan import WanDenoiser, match_precision
@@ -72,11 +72,11 @@ def save_tuned(
     history: Iterable[Mapping[str, Any]],
 ) -> None:
     """A checkpoint of what differs from the backbone: all weights, or a LoRA under the names that diffusers loads."""
-    low_rank = settings.kind == "lora"
-    kept = (
-        {"kind"} | ({"rank"} if low_rank else set()) | ({"attention"} if settings.attention.kind != "dense" else set())
-    )
-    config = {"kind": kind, "model": settings.model_dump(include=kept)}
+    low_rank, attention = settings.kind == "lora", attention_of(model.transformer)
+    described = settings.model_dump(include={"kind", *(["rank"] if low_rank else [])})
+    if attention.kind != "dense":
+        described["attention"] = attention.model_dump()
+    config = {"kind": kind, "model": described}
     tensors = {name.replace(".default.", "."): tensor for name, tensor in learned(model).items()}
     metadata = lora_metadata(settings.rank, LORA_TARGETS) if low_rank else None
     save_checkpoint(outputs, tensors, config, history, metadata)

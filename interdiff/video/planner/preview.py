@@ -5,6 +5,7 @@ B clips, C channels, T frames, H x W latents, L rows of text, D features of each
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import torch
@@ -47,7 +48,10 @@ def build_preview(backbone: WanDenoiser, layers: int, ffn_dim: int, level: float
         if size > there:
             raise InputError(f"preview.{name}: {size}, but the backbone has {there}")
     transformer = WanTransformer3DModel.from_config(dict(whole.config) | {"num_layers": layers, "ffn_dim": ffn_dim})
-    transformer.set_attn_processor(whole.blocks[0].attn1.processor)
+    for block, source in zip(transformer.blocks, whole.blocks, strict=False):
+        for name in ("attn1", "attn2"):
+            processor = copy.deepcopy(getattr(source, name).processor)
+            getattr(block, name).set_processor(processor)
     weights = whole.state_dict()
     parts = {
         name: weights[name][tuple(slice(size) for size in tensor.shape)]

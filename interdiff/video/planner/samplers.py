@@ -5,24 +5,25 @@ B clips, C channels, T frames, H x W latents, L rows of text, D features of each
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.learning import draws
 from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels
 from interdiff.video.backbone.inference import for_sampling
-from interdiff.video.backbone.tuning import load_tuned
+from interdiff.video.backbone.tuning import attention_weights, load_tuned
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.loading import load_interpolator
 from interdiff.video.planner.choosers import by_selector, load_selector, without_looking
 from interdiff.video.planner.preview import load_preview
-from interdiff.video.planner.settings import SELECTED, SamplesStageSettings
+from interdiff.video.planner.settings import SELECTED, SamplesStageSettings, SamplingSettings
 from interdiff.video.planner.two_phase import Chooser, Sampled, TwoPhase
 
 Sampler = Callable[[Tensor, Tensor, Tensor | None], Sampled]
@@ -43,18 +44,18 @@ def load_sampler(
     device = next(backbone.parameters()).device
     negative = load_negative(folder("negative") / "negative.npz", device, prompts)
     guidance = Guidance(settings.sampling.guidance, negative, settings.sampling.guided_below)
-    compiled = settings.sampling.compile
+    compiled, sage = settings.sampling.compile, settings.sampling.sage
     if settings.sampling.method == "teacher":
-        return _teacher(for_sampling(backbone, compiled), guidance, settings)
-
-    def phase(name: str) -> WanDenoiser:
-        return for_sampling(load_tuned(folder(name), name, backbone), compiled)
-
+        check_sage(settings.sampling, [backbone])
+        return _teacher(for_sampling(backbone, compiled, sage), guidance, settings)
+    used = ["keyframes", *(["refiner"] if settings.sampling.refiner_steps else [])]
+    phases = {name: load_tuned(folder(name), name, backbone) for name in used}
+    check_sage(settings.sampling, phases.values())
     both = TwoPhase(
         choose=_chooser(folder, oracle, backbone, settings),
-        keyframes=phase("keyframes"),
+        keyframes=for_sampling(phases["keyframes"], compiled, sage),
         interpolator=load_interpolator(folder("interpolator"), device),
-        refiner=phase("refiner") if settings.sampling.refiner_steps else None,
+        refiner=for_sampling(phases["refiner"], compiled, sage) if "refiner" in phases else None,
         guidance=guidance,
         settings=settings.sampling,
         levels=settings.levels,
@@ -65,6 +66,12 @@ def load_sampler(
     for_sampling(backbone, compiled)
     generator = draws.generator_of(settings.seed)
     return lambda noise, embed, truth: both.sample(noise, embed, generator, truth)
+
+
+def check_sage(settings: SamplingSettings, networks: Iterable[WanDenoiser]) -> None:
+    """InputError where kernels of sparse attention are asked for, and none of a method's networks has that."""
+    if settings.sage and not any(attention_weights(network) for network in networks):
+        raise InputError("sampling.sage: expected false for a method without sparse attention")
 
 
 def _real(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:

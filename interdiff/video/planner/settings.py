@@ -162,6 +162,7 @@ class SamplingSettings(Section):
     clips: Count = Field(64, description="test prompts, the first ones")
     batch: Count = Field(8, description="clips at once")
     compile: CompiledBlocks = "no"
+    sage: bool = Field(False, description="sparse attention by the int8 kernels of spas_sage_attn, which cannot train")
 
     @model_validator(mode="after")
     def _two_phases(self) -> SamplingSettings:
