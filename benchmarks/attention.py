@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from interdiff.learning import draws
-from interdiff.learning.timing import median_milliseconds
+from interdiff.learning.costs import median_milliseconds
 from interdiff.video.attention.blocks import block_scores, chosen_blocks
 from interdiff.video.attention.kernels import SAGE, flexible, gathered, sage
 from interdiff.video.attention.linear_branch import to_all, to_complement

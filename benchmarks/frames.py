@@ -13,7 +13,7 @@ from statistics import median
 import torch
 from diffusers import WanTransformer3DModel
 
-from interdiff.learning.flops import counted_flops
+from interdiff.learning.costs import counted_flops
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.backbone.wan import WAN_1_3B, WanDenoiser

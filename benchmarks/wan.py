@@ -14,9 +14,8 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from interdiff.learning import draws
-from interdiff.learning.flops import counted_flops
+from interdiff.learning.costs import counted_flops, median_milliseconds, peak_memory_mb
 from interdiff.learning.settings import BlockwiseTrainingSettings
-from interdiff.learning.timing import median_milliseconds, peak_memory_mb
 from interdiff.learning.training import Objective, train
 from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.attention.sparse_linear import set_attention

@@ -23,14 +23,18 @@ BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
 """Of CPUs, by PyTorch's names."""
 
 
+def fast_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies bf16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and any(torch.cpu.get_capabilities().get(name) for name in BF16_INSTRUCTIONS)
+
+
 def mixed_precision(setting: str, device: torch.device) -> str:
-    """Accelerate's name of a setting `no`, `bf16` or `auto`: bf16 where the device multiplies it in hardware, else no."""
+    """Accelerate's name of a setting `no`, `bf16` or `auto`: bf16 where the device is fast at it, else no."""
     if setting != "auto":
         return setting
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = device.type == "cpu" and any(torch.cpu.get_capabilities().get(name) for name in BF16_INSTRUCTIONS)
+    fast = fast_bf16(device)
     log.info("bf16 on this device: %s", "yes" if fast else "no, it has no instructions for it")
     return "bf16" if fast else "no"
 

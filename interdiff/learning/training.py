@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from interdiff.errors import InputError
 from interdiff.learning import draws
+from interdiff.learning.costs import peak_memory_mb
+from interdiff.learning.optimizers import build_optimizers, schedule
 from interdiff.learning.parallel import (
     Parallel,
     compile_network,
@@ -29,7 +31,6 @@ from interdiff.learning.parallel import (
 from interdiff.learning.precision import mixed_precision
 from interdiff.learning.processes import micro_batch, processes
 from interdiff.learning.settings import BlockwiseTrainingSettings, TrainingSettings
-from interdiff.learning.timing import peak_memory_mb
 
 log = logging.getLogger(__name__)
 
@@ -104,28 +105,6 @@ class Meter:
         row |= {"steps_per_s": rate, "samples_per_s": rate * self.batch_size, "peak_memory_mb": peak_memory_mb()}
         self.sums, self.count, self.timed, self.started = {}, 0, 0, time.perf_counter()
         return row
-
-
-def schedule(settings: TrainingSettings, step: int) -> float:
-    """Share of the peak learning rates: linear warm-up, and a half cosine down to zero at the last step."""
-    warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-    return warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-
-
-def build_optimizers(learned: Mapping[str, nn.Parameter], settings: TrainingSettings) -> list[torch.optim.Optimizer]:
-    """AdamW; where Muon (Jordan et al. 2024) has a learning rate, it takes the matrices inside a network's blocks.
-
-    Muon's updates are scaled to what AdamW's would measure (Liu et al. 2025, equation 4).
-    """
-    rate, decay = settings.muon_learning_rate, settings.weight_decay
-    hidden = {name: value for name, value in learned.items() if rate and value.ndim == 2 and "blocks." in name}
-    rest = [parameter for name, parameter in learned.items() if name not in hidden]
-    adamw = torch.optim.AdamW(rest, lr=settings.learning_rate, weight_decay=decay, betas=(0.9, 0.98), fused=True)
-    if rate is None:
-        return [adamw]
-    if not hidden:
-        raise InputError("training.muon_learning_rate: expected null, since the network has no matrices in `blocks`")
-    return [adamw, torch.optim.Muon(hidden.values(), lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")]
 
 
 def train(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from interdiff.files import write_arrays, write_json
-from interdiff.learning.timing import now
+from interdiff.learning.costs import now
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.data.batches import clip_noise
 from interdiff.video.data.shard_dataset import ShardDataset

@@ -7,7 +7,7 @@ import torch
 from interdiff.errors import InputError
 from interdiff.files import write_arrays
 from interdiff.learning.checkpoints import save_checkpoint
-from interdiff.learning.flops import counted_tokens
+from interdiff.learning.costs import counted_tokens
 from interdiff.learning.training import Objective
 from interdiff.maze.baselines.losses import BetweenStates, Windows, segment_loss, window_loss
 from interdiff.maze.baselines.planners import (

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from interdiff.learning.flops import counted_flops, forward_flops
+from interdiff.learning.costs import counted_flops, forward_flops
 from interdiff.learning.parallel import compile_network
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.evaluation.sampling_costs import sampling_costs, sampling_flops

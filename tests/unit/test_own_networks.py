@@ -11,9 +11,10 @@ import torch
 from interdiff.errors import InputError
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.networks import initialise_from
+from interdiff.learning.optimizers import build_optimizers
 from interdiff.learning.settings import TrainingSettings
 from interdiff.learning.state import TrainingState
-from interdiff.learning.training import Objective, build_optimizers, train
+from interdiff.learning.training import Objective, train
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, build_keyframes, plan_keyframes
 from interdiff.maze.planner.losses.refiner import CorruptedSequences, MaskedAnchors, refiner_loss
 from interdiff.maze.planner.phase1 import Phase1

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from interdiff.errors import InputError
 from interdiff.files import read_json, write_json
 from interdiff.learning.checkpoints import CONFIG, MODEL
-from interdiff.learning.flops import forward_flops
+from interdiff.learning.costs import forward_flops
 from interdiff.settings import validated
 from interdiff.video.attention import kernels, sparse_linear
 from interdiff.video.attention.blocks import attention_mass, block_map, block_scores, chosen_blocks, kept_count

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from interdiff.learning.timing import median_milliseconds
+from interdiff.learning.costs import median_milliseconds
 
 
 def counted(seconds=0.0):

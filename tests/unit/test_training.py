@@ -8,12 +8,13 @@ import torch
 from torch import nn
 
 from interdiff.errors import InputError
-from interdiff.learning import draws
+from interdiff.learning import draws, optimizers
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.networks import Transformer
+from interdiff.learning.optimizers import Muon, build_optimizers, schedule
 from interdiff.learning.processes import of_batch, parts
 from interdiff.learning.state import TrainingState
-from interdiff.learning.training import Interrupted, Objective, build_optimizers, schedule, train
+from interdiff.learning.training import Interrupted, Objective, train
 from stages.training import train_network
 
 WALL_TIMES = ("steps_per_s", "samples_per_s", "peak_memory_mb")
@@ -133,6 +134,22 @@ def test_muon_learns_otherwise_and_goes_on_too(tmp_path, uninterrupted):
     with pytest.raises(Killed):
         run(tmp_path / "killed", muon, after_step=kill_at(7))
     assert saved(*run(tmp_path / "killed", muon), tmp_path)[0] == whole != uninterrupted[0]
+
+
+@pytest.mark.parametrize("shape", [(12, 12), (24, 8), (8, 24)])
+def test_muon_is_pytorchs_without_its_rounding_to_bf16(monkeypatch, shape):
+    generator = torch.Generator().manual_seed(0)
+    start, *gradients = torch.randn((4, *shape), generator=generator)
+    ends = {}
+    for bf16 in (True, False):
+        monkeypatch.setattr(optimizers, "fast_bf16", lambda _, bf16=bf16: bf16)
+        matrix = torch.nn.Parameter(start.clone())
+        muon = Muon([matrix], lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+        for gradient in gradients:
+            matrix.grad = gradient
+            muon.step()
+        ends[bf16] = matrix.detach() - start
+    assert 0 < (ends[True] - ends[False]).norm() < 0.02 * ends[True].norm()
 
 
 def test_muon_takes_the_matrices_of_blocks_alone():

@@ -5,7 +5,7 @@ import torch
 import transformers
 from diffusers import WanTransformer3DModel
 
-from interdiff.learning.flops import counted_flops
+from interdiff.learning.costs import counted_flops
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.settings import TransformerSettings, TuningSettings
 from interdiff.video.backbone.sizes import BF16, FP32, of_settings, published

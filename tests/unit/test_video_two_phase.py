@@ -8,7 +8,7 @@ from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from interdiff.errors import InputError
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
-from interdiff.learning.flops import counted_flops
+from interdiff.learning.costs import counted_flops
 from interdiff.learning.settings import BlockwiseTrainingSettings
 from interdiff.learning.training import Objective
 from interdiff.settings import validated

@@ -6,7 +6,7 @@ from diffusers import WanTransformer3DModel
 
 from interdiff.errors import InputError
 from interdiff.learning.checkpoints import CONFIG, MODEL
-from interdiff.learning.flops import counted_flops
+from interdiff.learning.costs import counted_flops
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.tuning import learned, load_tuned, save_tuned, tuned

@@ -9,8 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from interdiff.learning.flops import counted_tokens
-from interdiff.learning.timing import median_milliseconds
+from interdiff.learning.costs import counted_tokens, median_milliseconds
 from interdiff.maze.evaluation.rollouts import controller_policy, shortest_path, shortest_path_policy
 from interdiff.maze.evaluation.unseen import share_through_walls
 from interdiff.maze.planner.retiming import fastest_clear, timings

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from interdiff.keyframes.nested_masks import levels_of_steps
 from interdiff.learning import draws
-from interdiff.learning.flops import counted_flops
-from interdiff.learning.timing import median_milliseconds
+from interdiff.learning.costs import counted_flops, median_milliseconds
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.masks import Masks
 from interdiff.maze.planner.networks import Condition

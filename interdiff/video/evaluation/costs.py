@@ -9,8 +9,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
-from interdiff.learning.flops import counted_flops
-from interdiff.learning.timing import median_milliseconds
+from interdiff.learning.costs import counted_flops, median_milliseconds
 from interdiff.video.backbone.wan import WAN_1_3B
 from interdiff.video.interpolators.interpolator import fill
 

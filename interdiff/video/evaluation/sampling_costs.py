@@ -8,8 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from interdiff.learning.flops import counted_flops, forward_flops
-from interdiff.learning.timing import median_milliseconds
+from interdiff.learning.costs import counted_flops, forward_flops, median_milliseconds
 from interdiff.video.backbone.wan import WanDenoiser
 
 
