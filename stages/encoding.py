@@ -17,7 +17,7 @@ def write_videos(stage: Stage, videos: Sequence[Video], taken: VideosSettings) -
     """Write the stage's `shard` of what is taken of videos, by its codec and text encoder."""
     settings = stage.settings
     codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
-    encoder = load_text_encoder(settings.text.folder, settings.text.rows, stage.device)
+    encoder = load_text_encoder(settings.text, stage.device)
     progress = stage.progress(videos, "videos", unit="video")
     write_shard(
         stage.outputs["shard"], encoded(progress, settings.frames, taken, codec, encoder, stage.device), COLUMNS

@@ -78,7 +78,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         interpolator: what fills.
         selector: who chooses keyframes; preview: by which it looks at the noise, if it does.
         preconditioned: the transformers were trained here, and scale their input and output; Wan's do not.
-        frames, height, width: of a clip in latents. rows: L of embeddings.
+        frames, height, width: of a clip in latents. rows: L of embeddings. sentences: each is embedded by itself.
         keyframes, keyframe_steps, refiner_steps, guidance_scale, negative_prompt: what a call takes that names nothing else.
         shift, guided_below: of phase 1's noise levels, and the level above which it is not guided.
         noise, trained_noise: share of phase 2's training noise that is added, and that noise.
@@ -103,6 +103,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         height: int = 60,
         width: int = 104,
         rows: int = 512,
+        sentences: bool = False,
         keyframes: int = 4,
         keyframe_steps: int = 4,
         refiner_steps: int = 1,
@@ -133,6 +134,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
             height=height,
             width=width,
             rows=rows,
+            sentences=sentences,
             keyframes=keyframes,
             keyframe_steps=keyframe_steps,
             refiner_steps=refiner_steps,
@@ -219,7 +221,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         # Here, since it needs transformers, and who has embeddings does not.
         from interdiff.video.data.text import TextEncoder
 
-        encoder = TextEncoder(self.tokenizer, self.text_encoder, self.config.rows)
+        encoder = TextEncoder(self.tokenizer, self.text_encoder, self.config.rows, self.config.sentences)
         return encoder([prompt] if isinstance(prompt, str) else prompt).float()
 
     def _latent_frames(self, num_frames: int | None) -> int:

@@ -92,6 +92,7 @@ def pipeline_of(method: Method) -> TwoPhasePipeline:
         height=height,
         width=width,
         rows=encoder.rows,
+        sentences=encoder.sentences,
         keyframes=sampling.k,
         keyframe_steps=sampling.steps,
         refiner_steps=sampling.refiner_steps,

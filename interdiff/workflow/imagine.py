@@ -101,7 +101,7 @@ class Method:
     def text_encoder(self) -> TextEncoder:
         """The text encoder."""
         text = self.config.video.data.text
-        return load_text_encoder(text.folder, text.rows, self.device)
+        return load_text_encoder(text, self.device)
 
 
 @torch.no_grad()

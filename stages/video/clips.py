@@ -22,7 +22,7 @@ def main(stage: Stage) -> None:
     settings: ClipsStageSettings = stage.settings
     rendered = settings.rendered
     codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
-    encoder = load_text_encoder(settings.text.folder, settings.text.rows, stage.device)
+    encoder = load_text_encoder(settings.text, stage.device)
     first = settings.number * rendered.per_shard
     scenes = [split_scene(rendered.seed, settings.split, first + n) for n in range(rendered.per_shard)]
     prompts = [scene.prompt for scene in scenes]

@@ -37,7 +37,7 @@ def main(stage: Stage) -> None:
             scene = split_scene(rendered.seed, split, number)
             yield torch.from_numpy(render(scene, rendered.frames, rendered.side))[None]
 
-    codec = fit_linear_codec(clips("train"), settings.codec.factor)
+    codec = fit_linear_codec(clips("train"), settings.codec.factor, settings.codec.whitening)
     save_checkpoint(stage.outputs, codec, {"kind": "linear_codec", "model": {"factor": settings.codec.factor}}, [])
     decibels = [reconstruction_psnr(codec, video) for video in clips("test")]
     spread = np.std(decibels, ddof=1) / np.sqrt(len(decibels)) if len(decibels) > 1 else np.nan

@@ -12,7 +12,7 @@ from interdiff.workflow.stage import Stage
 def main(stage: Stage) -> None:
     """Writes `negative`, the array `embed` [L, D]."""
     settings: NegativeStageSettings = stage.settings
-    encoder = load_text_encoder(settings.text.folder, settings.text.rows, stage.device)
+    encoder = load_text_encoder(settings.text, stage.device)
     write_arrays(stage.outputs["negative"], {"embed": encoder([settings.prompt])[0].float().numpy(force=True)})
 
 

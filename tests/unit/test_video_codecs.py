@@ -5,7 +5,7 @@ from diffusers import AutoencoderKLWan
 from interdiff.errors import InputError
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.video.codec.codec import reconstruction_psnr
-from interdiff.video.codec.linear import LinearCodec
+from interdiff.video.codec.linear import LinearCodec, fit_linear_codec
 from interdiff.video.codec.loading import load_codec
 from interdiff.video.codec.settings import CodecUse
 from interdiff.video.codec.sizes import codec_bytes
@@ -93,3 +93,18 @@ def test_a_fitted_codec_comes_back_from_its_checkpoint(tmp_path, video):
 def test_the_psnr_of_a_flat_guess_is_that_of_the_spread(video):
     decibels = reconstruction_psnr(LinearCodec(8), video)
     assert decibels == pytest.approx(float(-10 * (video.double() / 255).square().mean().log10()))
+
+
+@pytest.mark.parametrize(("whitening", "power"), [(1.0, 0.0), (0.5, 0.5), (0.0, 1.0)])
+def test_latents_vary_as_much_as_whitening_leaves_of_what_pixels_do(video, whitening, power):
+    codec = fit_linear_codec([video], 4, whitening)
+    pixels = fit_linear_codec([video], 4, 0.0).encode(video).transpose(0, 1).flatten(1).std(1)
+    latents = codec.encode(video).transpose(0, 1).flatten(1).std(1)
+    torch.testing.assert_close(latents / latents[0], (pixels / pixels[0]) ** power, atol=1e-4, rtol=1e-3)
+    assert latents.square().mean().item() == pytest.approx(1, rel=0.02)
+    torch.testing.assert_close(
+        codec.decode(codec.encode(video)),
+        fit_linear_codec([video], 4).decode(fit_linear_codec([video], 4).encode(video)),
+        atol=1,
+        rtol=0,
+    )

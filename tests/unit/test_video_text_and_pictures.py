@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from interdiff.errors import InputError
 from interdiff.video.data.scenes import random_scene, render
+from interdiff.video.data.settings import TextSettings
 from interdiff.video.data.text import load_text_encoder
 from interdiff.video.figures.pictures import LABEL, LONGEST, contact_sheet, shrunk, write_gif, write_mp4, write_png
 from interdiff.video.planner.segment_cost import masked_mean
@@ -22,7 +23,7 @@ def video():
 
 @pytest.fixture(scope="module")
 def encoder():
-    return load_text_encoder(None, 64, CPU)
+    return load_text_encoder(TextSettings(), CPU)
 
 
 def test_prompts_become_rows_and_what_follows_is_zero(encoder):
@@ -44,6 +45,18 @@ def test_long_prompts_are_cut(encoder):
     assert encoder(["word " * 200]).shape == (1, 64, 384)
 
 
+def test_sentences_embedded_alone_know_nothing_of_one_another(encoder):
+    alone = load_text_encoder(TextSettings(sentences=True), CPU)
+    first, second = "A red circle moves right.", "A blue square moves up."
+    rows = encoder([first, second])
+    one, other = (rows[n][(rows[n] != 0).any(-1)] for n in range(2))
+    both = alone([f"{first} {second}"])[0]
+    torch.testing.assert_close(both[: len(one) + len(other)], torch.cat([one, other]), atol=1e-4, rtol=1e-3)
+    assert not both[len(one) + len(other) :].any()
+    assert (encoder([f"{first} {second}"])[0][1 : len(one) - 1] - one[1:-1]).abs().max() > 0.05
+    assert alone([" ".join([first] * 20)]).shape == (1, 64, 384)
+
+
 def test_the_mean_leaves_padding_out():
     embed = torch.zeros(1, 4, 2)
     embed[0, :2] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -53,7 +66,7 @@ def test_the_mean_leaves_padding_out():
 
 def test_a_folder_without_an_encoder_is_named(tmp_path):
     with pytest.raises(InputError, match="not a text encoder in transformers' layout"):
-        load_text_encoder(tmp_path, 64, CPU)
+        load_text_encoder(TextSettings(folder=str(tmp_path)), CPU)
 
 
 def make_umt5(text_encoder, tokenizer, words=("red", "circle")):
@@ -72,7 +85,7 @@ def make_umt5(text_encoder, tokenizer, words=("red", "circle")):
 @pytest.mark.parametrize("tokenizer", ["text_encoder", "tokenizer"])
 def test_umt5_loads_in_bf16_with_the_tokenizer_beside_it_or_in_its_folder(tmp_path, tokenizer):
     make_umt5(tmp_path / "text_encoder", tmp_path / tokenizer)
-    encoder = load_text_encoder(tmp_path / "text_encoder", 12, CPU)
+    encoder = load_text_encoder(TextSettings(folder=str(tmp_path / "text_encoder"), rows=12), CPU)
     embed = encoder(["red circle", "red"])
     assert embed.shape == (2, 12, 16)
     assert (embed != 0).any(-1).sum(1).tolist() == [2, 1]
@@ -86,13 +99,13 @@ def test_the_tokenizer_beside_comes_first(tmp_path, monkeypatch):
     make_umt5(tmp_path / "text_encoder", tmp_path / "text_encoder", words=["circle", "red"])
     make_umt5(tmp_path / "text_encoder", tmp_path / "tokenizer")
     monkeypatch.chdir(tmp_path)
-    assert load_text_encoder("text_encoder", 4, CPU).tokenizer("red").input_ids == [3]
+    assert load_text_encoder(TextSettings(folder="text_encoder", rows=4), CPU).tokenizer("red").input_ids == [3]
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path):
     make_umt5(tmp_path / "text_encoder", tmp_path / "elsewhere")
     with pytest.raises(InputError, match="text_encoder: not a tokenizer in transformers' layout"):
-        load_text_encoder(tmp_path / "text_encoder", 12, CPU)
+        load_text_encoder(TextSettings(folder=str(tmp_path / "text_encoder"), rows=12), CPU)
 
 
 def test_contact_sheets_show_each_video_at_the_same_frames(tmp_path, video):

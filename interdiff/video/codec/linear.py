@@ -56,8 +56,12 @@ class LinearCodec(nn.Module):
         return blocks.to(self.mean.dtype) / 255
 
 
-def fit_linear_codec(videos: Iterable[Tensor], factor: int) -> LinearCodec:
-    """The 16 principal components of all blocks of videos [B, T, H, W, 3], and their spread."""
+def fit_linear_codec(videos: Iterable[Tensor], factor: int, whitening: float = 1.0) -> LinearCodec:
+    """The 16 principal components of all blocks of videos [B, T, H, W, 3].
+
+    whitening: latents are divided by their deviations to this power, and have a mean square of 1 over all components. At 1
+    they vary alike, and whoever learns them spends as much on the finest component as on the first.
+    """
     codec = LinearCodec(factor).double()
     count, total, outer = 0, torch.zeros_like(codec.mean), codec.mean.new_zeros(len(codec.mean), len(codec.mean))
     for video in videos:
@@ -68,5 +72,7 @@ def fit_linear_codec(videos: Iterable[Tensor], factor: int) -> LinearCodec:
     kept = directions[:, -CHANNELS:].flip(-1).T
     # The sign of a component is arbitrary: the same one on every machine.
     signs = kept.gather(1, kept.abs().argmax(1, keepdim=True)).sign()
-    codec.basis, codec.std = kept * signs, variances[-CHANNELS:].flip(-1).clamp_min(1e-12).sqrt()
+    deviations = variances[-CHANNELS:].flip(-1).clamp_min(1e-12).sqrt()
+    divisors = deviations**whitening
+    codec.basis, codec.std = kept * signs, divisors * (deviations / divisors).square().mean().sqrt()
     return codec.float()

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from interdiff.settings import Count, PathText, Section
+from interdiff.settings import Count, Fraction, PathText, Section
 
 CodecKind = Literal["linear", "wan_vae"]
 
@@ -25,6 +25,10 @@ class CodecSettings(CodecUse):
 
     factor: Count = Field(4, description="pixels per latent and axis (linear; Wan's are 8)")
     clips: Count = Field(200, description="clips that it is fitted on (linear)")
+    whitening: Fraction = Field(
+        1.0,
+        description="what latents are divided by: their deviations to this power, 1: all vary alike, 0: as pixels do (linear)",
+    )
     folder: PathText | None = Field(None, description="folder of the VAE in diffusers' layout (wan_vae)")
 
     @model_validator(mode="after")

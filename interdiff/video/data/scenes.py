@@ -124,22 +124,21 @@ def _path(mover: Mover, t: np.ndarray) -> np.ndarray:
 def render(scene: Scene, frames: int, side: int) -> np.ndarray:
     """The video [frames, side, side, 3], uint8; edges are smoothed over a pixel."""
     video = _background(scene, frames, side)
-    y, x = np.meshgrid(*[(np.arange(side, dtype=np.float32) + 0.5) / side] * 2, indexing="ij")
+    at = (np.arange(side, dtype=np.float32) + 0.5) / side
     for mover, path in zip(scene.movers, paths(scene, frames).astype(np.float32), strict=True):
-        offset = np.stack([x, y], -1) - path[:, None, None]
-        coverage = np.clip(0.5 - side * edge_distance(mover.shape, offset, mover.size), 0, 1)[..., None]
-        video = video * (1 - coverage) + np.array(COLORS[mover.color], dtype=np.float32) * coverage
-    return np.round(video * 255).astype(np.uint8)
+        dx, dy = at - path[:, :1, None], at[:, None] - path[:, 1:, None]
+        coverage = np.clip(0.5 - side * edge_distance(mover.shape, dx, dy, mover.size), 0, 1)[..., None]
+        video += coverage * (np.array(COLORS[mover.color], dtype=np.float32) - video)
+    return np.rint(video * 255).astype(np.uint8)
 
 
-def edge_distance(shape: str, offset: np.ndarray, size: float) -> np.ndarray:
-    """Distance to a shape's edge, negative inside: offsets [..., 2] from its centre."""
+def edge_distance(shape: str, dx: np.ndarray, dy: np.ndarray, size: float) -> np.ndarray:
+    """Distance to a shape's edge, negative inside, at places off its centre; `dx` and `dy` are broadcast together."""
     if shape == "circle":
-        return np.hypot(offset[..., 0], offset[..., 1]) - np.float32(size)
+        return np.hypot(dx, dy) - np.float32(size)
     if shape == "square":
-        return np.abs(offset).max(-1) - 0.89 * size
-    slanted = 0.866 * np.abs(offset[..., 0]) - 0.5 * offset[..., 1]
-    return np.maximum(slanted, offset[..., 1]) - 0.6 * size
+        return np.maximum(np.abs(dx), np.abs(dy)) - 0.89 * size
+    return np.maximum(0.866 * np.abs(dx) - 0.5 * dy, dy) - 0.6 * size
 
 
 def _background(scene: Scene, frames: int, side: int) -> np.ndarray:
@@ -150,5 +149,5 @@ def _background(scene: Scene, frames: int, side: int) -> np.ndarray:
     shift = np.zeros(2) if scene.pan is None else PAN * np.array(DIRECTIONS[scene.pan])
     at = (np.arange(side) + 0.5) / side + np.linspace(0, 1, frames)[:, None] * shift[:, None, None]
     waves = 2 * np.pi * rng.integers(1, 3, 2)[:, None, None] * at
-    x, y = swing[:, None, None] * np.sin(waves[..., None] + phase[:, None, None])
-    return np.clip(base + x[:, None, :] + y[:, :, None], 0, 1).astype(np.float32)
+    x, y = (swing[:, None, None] * np.sin(waves[..., None] + phase[:, None, None])).astype(np.float32)
+    return np.clip(base.astype(np.float32) + x[:, None, :] + y[:, :, None], 0, 1)

@@ -101,6 +101,9 @@ class TextSettings(Section):
         description="encoder in transformers' layout, such as Wan's text_encoder beside its tokenizer; null: MiniLM's package",
     )
     rows: Count = Field(64, description="rows of an embedding; longer prompts are cut")
+    sentences: bool = Field(
+        False, description="embed each sentence by itself, which small encoders need; their rows are joined"
+    )
 
 
 class DataSettings(Section):

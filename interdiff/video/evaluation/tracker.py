@@ -189,12 +189,12 @@ def _nearest_shape(cover_thw: np.ndarray, places: np.ndarray, weights: np.ndarra
     """The shape whose coverage at these places is nearest to the one seen, in the frames that show most of it."""
     frames = np.argsort(-weights, kind="stable")[:12]
     side = cover_thw.shape[1]
-    x, y = np.meshgrid(*[(np.arange(side) + 0.5) / side] * 2, indexing="ij")[::-1]
-    offset = np.stack([x, y], -1) - places[frames, None, None]
+    at = (np.arange(side) + 0.5) / side
+    dx, dy = at - places[frames, :1, None], at[:, None] - places[frames, 1:, None]
     seen = cover_thw[frames]
     errors = {}
     for shape in SHAPES:
         size = np.sqrt(area / AREAS[shape])
-        template = np.clip(0.5 - side * edge_distance(shape, offset, size), 0, 1)
+        template = np.clip(0.5 - side * edge_distance(shape, dx, dy, size), 0, 1)
         errors[shape] = float(np.square(template - seen).mean())
     return min(errors, key=lambda shape: errors[shape])
