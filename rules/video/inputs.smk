@@ -26,6 +26,11 @@ def codec_files(wildcards):
     return [VIDEO.path(f"codec/{name}") for name in WEIGHTS]
 
 
+def codec_to_render_with(wildcards):
+    """Input function: the codec, where the backbone learns from clips that are rendered as they are needed."""
+    return codec_files(wildcards) if VIDEO.renders(wildcards.variant) else []
+
+
 def annotations(wildcards):
     """Input function: the annotation file of a split of film clips."""
     return from_outside([CONFIG.video.data.lsmdc.annotations[wildcards.split]])

@@ -7,25 +7,41 @@ from interdiff.learning.training import Objective
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.losses import RandomFrames, flow_matching_loss
 from interdiff.video.backbone.settings import BackboneSettings
-from interdiff.video.data.batches import TrainingClips, load_negative
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.data.batches import RenderedClips, TrainingBatches, TrainingClips, load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.data.text import load_text_encoder
+from interdiff.workflow.pipelines.video_stages import BackboneStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 from stages.training import train_network
 
 
+def _clips(stage: Stage, data: ShardDataset) -> TrainingBatches:
+    training, rendered = stage.settings.training, stage.settings.rendered
+    if rendered is None:
+        return TrainingClips([data], training, stage.device)
+    # On the CPU, where they are rendered while a GPU learns.
+    cpu = torch.device("cpu")
+    codec = load_codec(rendered.codec, stage.folder("codec"), cpu)
+    return RenderedClips(rendered.clips, codec, load_text_encoder(rendered.text, cpu), training, stage.device)
+
+
 def main(stage: Stage) -> None:
-    """Reads the training split's `index` and the `negative` prompt's embedding; writes a checkpoint."""
-    settings: BackboneSettings = stage.settings
+    """Reads the training split's `index`, the `negative` prompt's embedding and, to render clips, the codec.
+
+    Writes a checkpoint.
+    """
+    settings: BackboneSettings = stage.settings.backbone
     data = ShardDataset(stage.path("index"), ["latent", "embed"])
     negative = load_negative(stage.path("negative"), stage.device, data)
     config = transformer_config(settings.transformer, negative.shape[-1])
     torch.manual_seed(settings.training.seed)
-    clips = TrainingClips([data], settings.training, stage.device)
+    clips = _clips(stage, data)
     loss = Objective(RandomFrames(clips, negative, settings).draw, flow_matching_loss)
     model, history = train_network(stage, build_backbone(**config), loss)
     save_checkpoint(stage.outputs, model, {"kind": "backbone", "model": config}, history)
 
 
 if __name__ == "__main__":
-    run_stage(main, BackboneSettings)
+    run_stage(main, BackboneStageSettings)

@@ -3,7 +3,10 @@ import pytest
 import torch
 
 from interdiff.learning.settings import TrainingSettings
-from interdiff.video.data.batches import TrainingClips, clip_masks
+from interdiff.video.codec.linear import fit_linear_codec
+from interdiff.video.data.batches import RenderedClips, TrainingClips, clip_masks
+from interdiff.video.data.scenes import render, split_scene
+from interdiff.video.data.settings import ClipsSettings
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS, OPTICAL_FLOW_COLUMNS, write_shard
@@ -39,6 +42,26 @@ def test_training_goes_on_with_the_batches_it_would_have_had(data):
     assert len({n for batch in batches[:2] for n in batch}) == 8
     other = TrainingClips(data[:1], TrainingSettings(steps=20, batch_size=4, seed=4), CPU)
     assert [numbers(other, step / 20) for step in range(9)] != batches
+
+
+def test_rendered_clips_go_on_too_and_never_come_twice():
+    clips, settings = ClipsSettings(side=16, frames=5), TrainingSettings(steps=20, batch_size=4, seed=3)
+    video = torch.from_numpy(render(split_scene(0, "train", 0), clips.frames, clips.side))[None]
+    prompts = []
+
+    def encoder(texts):
+        prompts.append(texts)
+        return torch.zeros(len(texts), 2, 8)
+
+    def rendered():
+        return RenderedClips(clips, fit_linear_codec([video], 4), encoder, settings, CPU)
+
+    batches = [rendered().batch(0.0), *map(rendered().batch, (0.05, 0.1))]
+    assert len(torch.stack([batch["latent"] for batch in batches]).flatten(0, 1).flatten(1).unique(dim=0)) == 12
+    assert batches[0]["latent"].shape == (4, 16, 2, 4, 4)
+    for step, batch in enumerate(batches):
+        assert torch.equal(rendered().batch(step / 20)["latent"], batch["latent"])
+    assert split_scene(0, "training 3", 2).prompt == prompts[0][2]
 
 
 def test_other_shards_are_joined_by_key_whatever_their_order(data):

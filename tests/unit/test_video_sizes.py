@@ -45,8 +45,9 @@ def test_wans_size_is_that_of_its_network():
     assert WAN.parameters == parameters(network) == 1_418_996_800
 
 
-def test_the_size_of_a_backbone_that_is_trained_here_is_that_of_its_network():
-    settings = TransformerSettings()
+@pytest.mark.parametrize("coordinates", [False, True])
+def test_the_size_of_a_backbone_that_is_trained_here_is_that_of_its_network(coordinates):
+    settings = TransformerSettings(coordinates=coordinates)
     clip = Clip(16, 21, 8, 8, 64, 384, 32 * 32)
     network = build_backbone(**transformer_config(settings, clip.text_dim))
     size = of_settings(settings, clip, pretrained=False)
@@ -57,9 +58,11 @@ def test_the_size_of_a_backbone_that_is_trained_here_is_that_of_its_network():
     assert size.learned(low_rank) == count
 
 
-@pytest.mark.parametrize("frames", [2, 5])
-def test_arithmetic_is_what_is_counted(frames):
-    settings = TransformerSettings(num_layers=2, num_attention_heads=2, attention_head_dim=16, ffn_dim=48)
+@pytest.mark.parametrize(("frames", "coordinates"), [(2, False), (5, False), (5, True)])
+def test_arithmetic_is_what_is_counted(frames, coordinates):
+    settings = TransformerSettings(
+        num_layers=2, num_attention_heads=2, attention_head_dim=16, ffn_dim=48, coordinates=coordinates
+    )
     clip = Clip(16, 5, 6, 4, 7, 24, 24 * 16)
     network = build_backbone(**transformer_config(settings, clip.text_dim))
     inputs = torch.zeros(1, 16, frames, 6, 4), torch.zeros(1, 1), torch.zeros(1, 7, 24), torch.arange(frames)[None]

@@ -10,7 +10,7 @@ from interdiff.learning.costs import counted_flops
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.tuning import learned, load_tuned, save_tuned, tuned
-from interdiff.video.backbone.wan import WAN_1_3B, WanDenoiser
+from interdiff.video.backbone.wan import COORDINATES, WAN_1_3B, WanDenoiser, coordinates
 from interdiff.video.backbone.wan_folder import load_wan
 
 TINY = {
@@ -240,3 +240,27 @@ def test_queries_keys_and_values_are_one_product_for_sampling_on_a_gpu(stock, in
             module.register_forward_hook(lambda module, given, made: products.append(made.shape[-1]))
     torch.testing.assert_close(fused(z, level, embed, ALL), exact, atol=1e-5, rtol=1e-5)
     assert products.count(3 * 64) == len(stock.blocks)
+
+
+@torch.no_grad()
+def test_rotary_positions_do_not_say_when_and_coordinates_do(stock, inputs):
+    z, embed = inputs
+    seeing = WanTransformer3DModel(**TINY, in_channels=16 + COORDINATES)
+    outputs = {}
+    for transformer in (copy.deepcopy(stock), seeing):
+        model = WanDenoiser(transformer.eval(), preconditioned=False)
+        one, other = (
+            model(z[:, :, :5], torch.full((B, 1), 0.5), embed, frames) for frames in (ALL[:, :5], ALL[:, 5:10])
+        )
+        outputs[transformer.config.in_channels] = one - other
+    assert outputs[16].abs().max() < 1e-4
+    assert outputs[16 + COORDINATES].abs().max() > 1e-2
+
+
+def test_coordinates_are_shares_of_clip_and_picture():
+    channels = coordinates(torch.tensor([[0, 4, 8], [0, 10, 20]]), 4, 6)
+    assert channels.shape == (2, COORDINATES, 3, 4, 6)
+    torch.testing.assert_close(channels[0], channels[1])
+    even = coordinates(torch.arange(1000)[None], 100, 100)[0]
+    torch.testing.assert_close(even.mean((1, 2, 3)), torch.zeros(9), atol=1e-2, rtol=0)
+    torch.testing.assert_close(even.square().mean((1, 2, 3)), torch.ones(9), atol=1e-2, rtol=0)

@@ -19,7 +19,7 @@ from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.attention.sparse_linear import set_attention
 from interdiff.video.backbone.lora import add_lora, read_lora
 from interdiff.video.backbone.settings import TransformerSettings
-from interdiff.video.backbone.wan import FewTokens, WanDenoiser
+from interdiff.video.backbone.wan import COORDINATES, FewTokens, WanDenoiser
 from interdiff.video.backbone.wan_folder import load_wan
 from interdiff.video.codec.codec import CHANNELS
 
@@ -38,12 +38,16 @@ def transformer_config(settings: TransformerSettings, text_dim: int) -> dict[str
 
 
 def build_backbone(
-    channels: int, patch_size: list[int], attention: Mapping[str, Any] | None = None, **size: Any
+    channels: int,
+    patch_size: list[int],
+    coordinates: bool = False,
+    attention: Mapping[str, Any] | None = None,
+    **size: Any,
 ) -> WanDenoiser:
     """An untrained backbone, which answers with the best guess that knows no data and attends to what is near."""
     transformer = WanTransformer3DModel(
         patch_size=tuple(patch_size),
-        in_channels=channels,
+        in_channels=channels + (COORDINATES if coordinates else 0),
         out_channels=channels,
         freq_dim=128,
         rope_max_seq_len=LONGEST,

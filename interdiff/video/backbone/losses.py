@@ -16,7 +16,7 @@ from interdiff.learning.processes import of_batch
 from interdiff.video.backbone.flow_matching import drop_prompts, shifted, take_frames, velocity_loss
 from interdiff.video.backbone.settings import BackboneSettings
 from interdiff.video.backbone.wan import WanDenoiser
-from interdiff.video.data.batches import TrainingClips
+from interdiff.video.data.batches import TrainingBatches
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RandomFrames:
     clips: batches of `latent` and `embed`; negative: [L, D], embedding that stands in for the prompts that are dropped.
     """
 
-    clips: TrainingClips
+    clips: TrainingBatches
     negative: Tensor
     settings: BackboneSettings
 
@@ -61,9 +61,13 @@ class RandomFrames:
 
 
 def random_frames(batch: int, frames: int, count: int, stream: Stream, device: torch.device) -> Tensor:
-    """`count` of the frames 0..T-1 in order, at random: [batch, count] int64."""
-    order = draws.uniform((batch, frames), stream, device).argsort(1)
-    return order[:, :count].sort(1).values
+    """`count` of the frames 0..T-1 in order, the first, the last and others at random: [batch, count] int64.
+
+    Both ends say how long the clip is.
+    """
+    order = draws.uniform((batch, frames - 2), stream, device).argsort(1)[:, : count - 2] + 1
+    first = order.new_zeros(batch, 1)
+    return torch.cat([first, order.sort(1).values, first + frames - 1], 1)
 
 
 def flow_matching_loss(model: WanDenoiser, batch: FlowBatch) -> dict[str, Tensor]:

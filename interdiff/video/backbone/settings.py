@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,10 @@ class TransformerSettings(Section):
     attention_head_dim: Count = Field(64, multiple_of=2, description="channels of a head")
     ffn_dim: Count = Field(576, description="hidden channels of the feed-forward layers")
     patch: Count = Field(2, description="latents per token and axis")
+    coordinates: bool = Field(
+        False,
+        description="tell the network where a latent lies, in 9 more input channels; Wan has rotary positions alone",
+    )
     attention: AttentionSettings = Field(default_factory=AttentionSettings, description="among a clip's tokens")
 
 
@@ -36,10 +40,15 @@ class BackboneSettings(Section):
         default_factory=TransformerSettings,
         description="size of the one trained here, or by which a pretrained one is estimated until its folder is there",
     )
+    clips: Literal["shards", "rendered"] = Field(
+        "shards",
+        description="what it learns from: the training shards, or a new scene for every sample (source: clips)",
+    )
     shift: float = Field(3.0, ge=1, description="of noise levels in training, towards noise")
     drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
-    frames: list[Count] = Field(
-        [5, 9], description="numbers of random frames that batches have in the first part of training"
+    frames: list[Annotated[int, Field(ge=2)]] = Field(
+        [5, 9],
+        description="numbers of frames that batches have in the first part of training: both ends and random ones",
     )
     frames_until: Fraction = Field(0.8, description="where that part ends; from there on all frames")
     training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")

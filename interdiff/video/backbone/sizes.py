@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interdiff.video.backbone.settings import TransformerSettings, TuningSettings
+from interdiff.video.backbone.wan import COORDINATES
 from interdiff.video.data.sizes import Clip
 
 BF16, FP32 = 2, 4
@@ -32,7 +33,10 @@ STEP = 1.2
 
 @dataclass(frozen=True)
 class WanSize:
-    """A Wan transformer over latents of C channels, told prompts of `text_dim` channels; `weight`: bytes of one."""
+    """A Wan transformer over latents of C channels, told prompts of `text_dim` channels.
+
+    weight: bytes of one; coordinates: further input channels.
+    """
 
     layers: int
     heads: int
@@ -43,6 +47,7 @@ class WanSize:
     channels: int
     frequencies: int
     weight: int
+    coordinates: int = 0
 
     @property
     def width(self) -> int:
@@ -53,10 +58,11 @@ class WanSize:
     def parameters(self) -> int:
         """All of them."""
         w, f, values = self.width, self.ffn_dim, self.channels * self.patch**2
+        seen = values + self.coordinates * self.patch**2
         block = 8 * (w**2 + w) + 4 * w + 2 * w + (2 * w * f + f + w) + 6 * w
         time = self.frequencies * w + w + (w**2 + w) + (6 * w**2 + 6 * w)
         text = self.text_dim * w + w + (w**2 + w)
-        return self.layers * block + time + text + (values * w + w) + (values * w + values) + 2 * w
+        return self.layers * block + time + text + (seen * w + w) + (values * w + values) + 2 * w
 
     def lora(self, rank: int) -> int:
         """Parameters of low-rank changes of the linear layers in all blocks."""
@@ -74,7 +80,8 @@ class WanSize:
         """Products of one pass over so many frames of one clip, with one noise level."""
         n, w, text, values = self.tokens(clip, frames), self.width, clip.rows, self.channels * self.patch**2
         attention = 8 * n * w**2 + 4 * n**2 * w + 4 * n * w**2 + 4 * text * w**2 + 4 * n * text * w
-        ends = 4 * n * values * w + 2 * text * (self.text_dim * w + w**2)
+        seen = values + self.coordinates * self.patch**2
+        ends = 2 * n * (seen + values) * w + 2 * text * (self.text_dim * w + w**2)
         return self.layers * (attention + 4 * n * w * self.ffn_dim) + ends + 2 * (self.frequencies * w + 7 * w**2)
 
     def seconds(self, clip: Clip, frames: int, compiled: bool, gpu: bool) -> float:
@@ -142,6 +149,7 @@ def of_settings(settings: TransformerSettings, clip: Clip, pretrained: bool) -> 
         channels=clip.channels,
         frequencies=256 if pretrained else 128,
         weight=BF16 if pretrained else FP32,
+        coordinates=COORDINATES if settings.coordinates else 0,
     )
 
 

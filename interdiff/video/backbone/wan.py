@@ -10,6 +10,7 @@ B clips, C channels, F frames, H x W latents or tokens of a frame (S = H W), D f
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -24,8 +25,27 @@ from interdiff.learning.precision import without_autocast
 
 WAN_1_3B = {"num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960, "num_layers": 30}
 """What Wan2.1-T2V-1.3B changes in diffusers' defaults."""
+COORDINATES = 9
+"""Input channels beyond the latents' that say where a latent lies, in networks that have them."""
 TIMESTEPS = 1000
 """Wan's network is told the noise level times this."""
+
+
+def coordinates(frames_bf: Tensor, height: int, width: int) -> Tensor:
+    """Where latents lie: shares u of the time up to the last frame, of height and of width, [B, 9, F, H, W].
+
+    Each as sqrt(12) (u - 1 / 2) and as the cosine and sine of 2 pi u times sqrt(2), of variance 1 for even u. Rotary
+    positions tell a network how far apart two tokens are, and not where they are. At high noise the direction of a motion
+    is no more than what is where when: without coordinates a small network does not learn it.
+    """
+    batch, count = frames_bf.shape
+    time = frames_bf / frames_bf.amax(1, keepdim=True).clamp_min(1)
+    y, x = ((torch.arange(size, device=frames_bf.device) + 0.5) / size for size in (height, width))
+    axes = time[:, :, None, None], y[None, None, :, None], x[None, None, None, :]
+    waves = [
+        (12**0.5 * (u - 0.5), 2**0.5 * torch.cos(2 * math.pi * u), 2**0.5 * torch.sin(2 * math.pi * u)) for u in axes
+    ]
+    return torch.stack([wave.expand(batch, count, height, width) for axis in waves for wave in axis], 1)
 
 
 def over_frames(value_bf: Tensor) -> Tensor:
@@ -118,7 +138,9 @@ class WanDenoiser(nn.Module):
 
     def _network(self, z_bcfhw: Tensor, sigma_bf: Tensor, embed_bld: Tensor, frames_bf: Tensor) -> Tensor:
         model = self.transformer
-        _, _, _, height, width = z_bcfhw.shape
+        _, channels, _, height, width = z_bcfhw.shape
+        if model.config.in_channels == channels + COORDINATES:
+            z_bcfhw = torch.cat([z_bcfhw, coordinates(frames_bf, height, width)], 1)
         rotary = _rotary(model.rope, frames_bf, height, width)
         x = rearrange(model.patch_embedding(z_bcfhw.to(model.dtype)), "b d f h w -> b f (h w) d").contiguous()
         with without_autocast(x.device):

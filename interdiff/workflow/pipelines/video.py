@@ -144,6 +144,9 @@ class VideoConfig(WithVariants):
             self._check_keyframes(name, VideoSettings(**self._resolved.settings[name]))
         for name, settings in self._resolved.settings.items():
             self._check_tokens(name, VideoSettings(**settings))
+            if settings["backbone"]["clips"] == "rendered" and self.data.source != "clips":
+                prefix = name if name == BASE else f"variants.{name}"
+                raise InputError(f"{prefix}.backbone.clips: expected shards with data.source: {self.data.source}")
         return self
 
     def _check_tokens(self, name: str, settings: VideoSettings) -> None:

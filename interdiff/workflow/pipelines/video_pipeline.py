@@ -105,6 +105,18 @@ class VideoPipeline(VideoDataPipeline):
     def report(self, wildcards: Any) -> Mapping[str, Any]:
         return {"domain": "video"}
 
+    def renders(self, variant: str) -> bool:
+        """Whether a variant's backbone learns from clips that are rendered as they are needed."""
+        return self.section("backbone", variant)["clips"] == "rendered"
+
+    def backbone(self, wildcards: Any) -> Mapping[str, Any]:
+        data = self.data
+        rendered = self.codec_use | {"clips": data.clips.model_dump(), "text": data.text.model_dump()}
+        return {
+            "backbone": self.section("backbone", wildcards.variant),
+            "rendered": rendered if self.renders(wildcards.variant) else None,
+        }
+
     def generated_index(self, wildcards: Any) -> Mapping[str, Any]:
         return {"kind": "generated", "partial": False}
 

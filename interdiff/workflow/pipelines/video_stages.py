@@ -8,7 +8,7 @@ from pydantic import Field
 
 from interdiff.learning.settings import TrainingSettings
 from interdiff.settings import Count, Name, Section
-from interdiff.video.backbone.settings import GeneratedSettings
+from interdiff.video.backbone.settings import BackboneSettings, GeneratedSettings
 from interdiff.video.codec.settings import CodecSettings, CodecUse
 from interdiff.video.data.settings import (
     ClipsSettings,
@@ -105,6 +105,26 @@ class SelectorStageSettings(Section):
     def training(self) -> TrainingSettings:
         """The selector's."""
         return self.selector.training
+
+
+class RenderedStageSettings(Section):
+    """How clips are rendered as they are needed."""
+
+    codec: CodecUse = Field(description="the codec")
+    clips: ClipsSettings = Field(description="the clips")
+    text: TextSettings = Field(description="text encoder")
+
+
+class BackboneStageSettings(Section):
+    """What the training of the backbone is told."""
+
+    backbone: BackboneSettings = Field(description="the backbone")
+    rendered: RenderedStageSettings | None = Field(description="where clips are rendered for it")
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The backbone's."""
+        return self.backbone.training
 
 
 class CostTargetsStageSettings(Section):
