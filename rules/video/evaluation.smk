@@ -2,6 +2,7 @@ use rule video_network as video_samples with:
     input:
         index="<results>/video/index/test.npz",
         backbone=backbone_files,
+        adapted=VIDEO.adapted_files("samples"),
         negative="<results>/video/negative.npz",
         selector=two_phase_files("selector", *WEIGHTS),
         preview=two_phase_files("preview", *WEIGHTS),

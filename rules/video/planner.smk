@@ -14,6 +14,21 @@ use rule video_network as backbone with:
         spec=VIDEO.spec("backbone", CONFIG.video.backbone_threads),
 
 
+use rule video_network as adapted with:
+    input:
+        index="<results>/video/index/train.npz",
+        backbone=backbone_files,
+        negative="<results>/video/negative.npz",
+    output:
+        **checkpoint_in("video/adapted/{variant}"),
+    pathvars:
+        job="adapted/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("adapted"),
+    params:
+        spec=VIDEO.spec("adapted", CONFIG.video.threads),
+
+
 use rule video_network as generated with:
     input:
         index="<results>/video/index/{split}.npz",
@@ -124,6 +139,7 @@ use rule video_network as video_keyframes with:
         index=VIDEO.learned_index("keyframes"),
         oracle=VIDEO.learned_oracle("keyframes"),
         backbone=backbone_files,
+        adapted=VIDEO.adapted_files("keyframes"),
         negative="<results>/video/negative.npz",
     output:
         **checkpoint_in("video/keyframes/{variant}"),
@@ -141,6 +157,7 @@ use rule video_network as video_anchors with:
         index=VIDEO.learned_index("anchors"),
         oracle=VIDEO.learned_oracle("anchors"),
         backbone=backbone_files,
+        adapted=VIDEO.adapted_files("keyframes"),
         negative="<results>/video/negative.npz",
         keyframes=VIDEO.of("keyframes", *WEIGHTS),
     output:
@@ -175,6 +192,7 @@ use rule video_network as video_refiner with:
         oracle=VIDEO.learned_oracle("anchors"),
         anchors=VIDEO.of("anchors", "index.npz"),
         backbone=backbone_files,
+        adapted=VIDEO.adapted_files("refiner"),
         interpolator=VIDEO.of("interpolator", *WEIGHTS),
     output:
         **checkpoint_in("video/refiner/{variant}"),

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from interdiff.files import load_arrays
-from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.flow_matching import Guidance, even_levels
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.tuning import load_tuned
@@ -17,20 +16,20 @@ from interdiff.video.planner.keyframes import best_keyframes, keyframes_again, p
 from interdiff.workflow.pipelines.video_stages import AnchorsStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
+from stages.start import load_start
 
 
 def main(stage: Stage) -> None:
     """Reads an `index` of clips, their `oracle`, the `backbone`, the `negative` embedding and phase 1's `keyframes`.
 
-    Writes `shard`.
+    Writes `shard`; `adapted`, where there is one, stands for the backbone.
     """
     settings: AnchorsStageSettings = stage.settings
     sampled = settings.anchors
     known = sampled.source == "generated"
     data = ShardDataset(stage.path("index"), ["latent", "embed", *(["noise"] if known else [])])
     best = best_keyframes(load_arrays(stage.path("oracle")))
-    backbone = load_backbone(stage.inputs["backbone"], stage.device)
-    model = for_sampling(load_tuned(stage.folder("keyframes"), "keyframes", backbone), sampled.compile)
+    model = for_sampling(load_tuned(stage.folder("keyframes"), "keyframes", load_start(stage)), sampled.compile)
     rows = torch.tensor([data.number(key) for key in data.keys_in(settings.number)])
     own = {k: indices[rows] for k, indices in best.items()}
     rng = stage.rng(settings.number)

@@ -4,7 +4,6 @@ import torch
 
 from interdiff.files import load_arrays
 from interdiff.learning.training import Objective
-from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.losses import flow_matching_loss
 from interdiff.video.backbone.tuning import save_tuned, tuned
 from interdiff.video.data.batches import TrainingClips, load_negative
@@ -14,13 +13,15 @@ from interdiff.video.planner.losses.keyframes import ChosenFrames
 from interdiff.video.planner.settings import KeyframesSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
+from stages.start import load_start
 from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
     """Reads an `index` of clips, their `oracle`, the `backbone` and the `negative` prompt's embedding.
 
-    Writes a checkpoint of what differs from the backbone.
+    Writes a checkpoint of what differs from the backbone, or from the
+    `adapted` one where that is given.
     """
     settings: KeyframesSettings = stage.settings
     columns = ["latent", "embed", *(["noise"] if settings.source == "generated" else [])]
@@ -29,7 +30,7 @@ def main(stage: Stage) -> None:
     negative = load_negative(stage.path("negative"), stage.device, data)
     best = best_keyframes(load_arrays(stage.path("oracle")))
     torch.manual_seed(settings.training.seed)
-    model = tuned(load_backbone(stage.inputs["backbone"], stage.device), settings.tuning)
+    model = tuned(load_start(stage), settings.tuning)
     frames = ChosenFrames(clips, best, negative, settings)
     model, history = train_network(stage, model, Objective(frames.draw, flow_matching_loss))
     save_tuned(stage.outputs, "keyframes", model, settings.tuning, history)

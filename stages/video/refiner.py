@@ -4,7 +4,6 @@ import torch
 
 from interdiff.files import load_arrays
 from interdiff.learning.training import Objective
-from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.tuning import save_tuned, tuned
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
@@ -13,13 +12,15 @@ from interdiff.video.planner.losses.refiner import FilledClips, nested_masks, re
 from interdiff.workflow.pipelines.video_stages import RefinerStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
+from stages.start import load_start
 from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
     """Reads an `index` of clips, their `oracle`, the index of phase 1's `anchors`, the `backbone` and the `interpolator`.
 
-    Learns the clips that have anchors; writes a checkpoint of what differs from the backbone.
+    Learns the clips that have anchors; writes a checkpoint of what differs from the backbone, or from the
+    `adapted` one where that is given.
     """
     settings: RefinerStageSettings = stage.settings
     data = ShardDataset(stage.path("index"), ["latent", "embed"])
@@ -28,7 +29,7 @@ def main(stage: Stage) -> None:
     cost = load_arrays(stage.path("oracle"))["cost"][[data.number(key) for key in anchors.keys]]
     interpolator = load_interpolator(stage.folder("interpolator"), stage.device)
     torch.manual_seed(settings.training.seed)
-    model = tuned(load_backbone(stage.inputs["backbone"], stage.device), settings.refiner.tuning)
+    model = tuned(load_start(stage), settings.refiner.tuning)
     masks = nested_masks(cost, settings.refiner.levels, settings.max_gap_factor)
     filled = FilledClips(clips, masks, interpolator, settings.refiner)
     model, history = train_network(stage, model, Objective(filled.draw, refiner_loss))

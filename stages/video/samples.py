@@ -19,7 +19,8 @@ from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:
-    """Reads the test split's `index`, the `backbone`, the `negative` embedding, and for two phases what they are made of.
+    """Reads the test split's `index`, the `backbone`, the `negative` embedding, and for two phases, or an adapted
+    backbone, what they are made of.
 
     Writes `samples`: `keys` [N], `indices` [N, K], and `refined` clips [N, 16, T, h, w] float16; and `costs`.
     """

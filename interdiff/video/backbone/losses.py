@@ -5,7 +5,9 @@ B clips, C channels, T frames of which F are seen, H x W latents, L rows of text
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,7 +16,6 @@ from interdiff.learning import draws
 from interdiff.learning.draws import Stream
 from interdiff.learning.processes import of_batch
 from interdiff.video.backbone.flow_matching import drop_prompts, shifted, take_frames, velocity_loss
-from interdiff.video.backbone.settings import BackboneSettings
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import TrainingBatches
 
@@ -30,6 +31,22 @@ class FlowBatch:
     frames: Tensor
 
 
+class Noising(Protocol):
+    """How clips become noisy frames, of `BackboneSettings` and `AdaptedSettings`."""
+
+    @property
+    def frames(self) -> Sequence[int]: ...
+
+    @property
+    def frames_until(self) -> float: ...
+
+    @property
+    def shift(self) -> float: ...
+
+    @property
+    def drop_prompt(self) -> float: ...
+
+
 @dataclass(frozen=True)
 class RandomFrames:
     """Random frames of clips in the first part of training, all of them in the last.
@@ -42,7 +59,7 @@ class RandomFrames:
 
     clips: TrainingBatches
     negative: Tensor
-    settings: BackboneSettings
+    settings: Noising
 
     def draw(self, generator: torch.Generator, progress: float) -> FlowBatch:
         """Clips, frames, noise, dropped prompts and levels."""

@@ -102,3 +102,25 @@ class TunedSettings(Section):
         if self.tuning.kind == "lora" and self.training.muon_learning_rate is not None:
             raise ValueError("training.muon_learning_rate: expected null with tuning.kind lora, which AdamW trains")
         return self
+
+
+def _sparse() -> TuningSettings:
+    return TuningSettings(attention=AttentionSettings(kind="sla"))
+
+
+class AdaptedSettings(TunedSettings):
+    """The backbone with sparse attention, which learns to answer as the dense backbone does."""
+
+    tuning: TuningSettings = Field(default_factory=_sparse, description="what is trained")
+    shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
+    drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
+    frames: list[Count] = Field(
+        [], description="numbers of random frames that batches have, beside all, in the first part of training"
+    )
+    frames_until: Fraction = Field(0.0, description="where that part ends; from there on all frames")
+
+    @model_validator(mode="after")
+    def _to_sparse_attention(self) -> AdaptedSettings:
+        if self.tuning.attention.kind == "dense":
+            raise ValueError("tuning.attention.kind: expected sparse attention, which the backbone is adapted to")
+        return self

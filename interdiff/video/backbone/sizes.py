@@ -118,10 +118,10 @@ class WanSize:
         kept = BF16 * self.width * self.layers + block if tuning.gradient_checkpointing else block * self.layers
         return tokens * (kept + backwards)
 
-    def training(self, tokens: int, tuning: TuningSettings, shares: int = 1) -> int:
+    def training(self, tokens: int, tuning: TuningSettings, shares: int = 1, answers: bool = False) -> int:
         """Bytes of a training step in bf16; of several processes each holds a share of what has the weights' shapes.
 
-        A loaded network is held twice for a moment, as it was and as it learns.
+        A loaded network is held twice for a moment, as it was and as it learns; where it answers, it stays as it was, too.
         """
         learned = self.learned(tuning)
         full = tuning.kind == "full"
@@ -130,7 +130,8 @@ class WanSize:
         cast = BF16 * self.parameters if full else 0
         gathered = 2 * (weights + cast) // self.layers if shares > 1 else 0
         step = (weights + cast + LEARNING * learned) // shares + gathered + self.activations(tokens, tuning)
-        return max(step, self.held() + weights)
+        beside = self.held() + self.sampling(tokens) if answers else 0
+        return max(step + beside, self.held() + weights)
 
     def state(self, tuning: TuningSettings) -> int:
         """Bytes of the resumable state."""

@@ -29,7 +29,7 @@ from interdiff.video.planner.two_phase import Chooser, Sampled, TwoPhase
 Sampler = Callable[[Tensor, Tensor, Tensor | None], Sampled]
 """(noise [B, C, T, H, W], embeddings [B, L, D], the data's own clips where a control takes them) -> clips."""
 Folder = Callable[[str], Path]
-"""Where the artifact of a stage is, by its name: backbone, negative, keyframes, interpolator, refiner, selector, preview."""
+"""Where the artifact of a stage is, by its name: backbone, adapted, negative, keyframes, interpolator, selector, ..."""
 
 
 def load_sampler(
@@ -45,11 +45,16 @@ def load_sampler(
     negative = load_negative(folder("negative") / "negative.npz", device, prompts)
     guidance = Guidance(settings.sampling.guidance, negative, settings.sampling.guided_below)
     compiled, sage = settings.sampling.compile, settings.sampling.sage
+    starts: dict[str, WanDenoiser] = {}
+    if settings.adapted:
+        starts = dict.fromkeys(settings.adapted, load_tuned(folder("adapted"), "adapted", backbone))
     if settings.sampling.method == "teacher":
-        check_sage(settings.sampling, [backbone])
-        return _teacher(for_sampling(backbone, compiled, sage), guidance, settings)
+        teacher = starts.get("teacher", backbone)
+        check_sage(settings.sampling, [teacher])
+        for_sampling(backbone, compiled)
+        return _teacher(for_sampling(teacher, compiled, sage), guidance, settings)
     used = ["keyframes", *(["refiner"] if settings.sampling.refiner_steps else [])]
-    phases = {name: load_tuned(folder(name), name, backbone) for name in used}
+    phases = {name: load_tuned(folder(name), name, starts.get(name, backbone)) for name in used}
     check_sage(settings.sampling, phases.values())
     both = TwoPhase(
         choose=_chooser(folder, oracle, backbone, settings),

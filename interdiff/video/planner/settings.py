@@ -88,10 +88,16 @@ class SelectorSettings(Section):
         return self
 
 
+class PhaseSettings(TunedSettings):
+    """A phase of generation."""
+
+    adapted: bool = Field(False, description="made of the adapted backbone, whose attention is sparse")
+
+
 Policy = Literal["oracle", "uniform", "random"]
 
 
-class KeyframesSettings(TunedSettings):
+class KeyframesSettings(PhaseSettings):
     """Phase 1: the backbone on K frames alone."""
 
     source: Literal["generated", "shards"] = Field(
@@ -127,7 +133,7 @@ class AnchorsSettings(Section):
         return self
 
 
-class RefinerSettings(TunedSettings):
+class RefinerSettings(PhaseSettings):
     """Phase 2: the backbone on the whole, filled clip."""
 
     replace_probability: Fraction = Field(0.8, description="share of samples whose anchors are phase 1's")
@@ -148,6 +154,7 @@ class SamplingSettings(Section):
     method: Literal["teacher", "two_phase", "real"] = Field(
         "two_phase", description="the backbone on all frames, both phases, or the test clips themselves"
     )
+    adapted: bool = Field(False, description="the teacher is the adapted backbone; of two phases each says so itself")
     exact: Literal["nothing", "keyframes", "rest"] = Field(
         "nothing", description="what ground truth stands in for: phase 1's keyframes, or all that is between them"
     )
@@ -166,11 +173,16 @@ class SamplingSettings(Section):
 
     @model_validator(mode="after")
     def _two_phases(self) -> SamplingSettings:
+        if self.adapted and self.method != "teacher":
+            raise ValueError(f"adapted: expected false with method {self.method}")
         if self.exact != "nothing" and self.method != "two_phase":
             raise ValueError(f"exact: expected nothing with method {self.method}")
         if self.exact == "rest" and self.refiner_steps:
             raise ValueError("refiner_steps: expected 0 with exact: rest, which leaves phase 2 nothing to correct")
         return self
+
+
+Adapted = Literal["teacher", "keyframes", "refiner"]
 
 
 class SamplesStageSettings(Section):
@@ -181,3 +193,4 @@ class SamplesStageSettings(Section):
     max_gap_factor: float = Field(description="longest gap, in uniform gaps")
     levels: list[Count] = Field(description="keyframes of phase 2's nested masks")
     trained_noise: float = Field(description="noise that phase 2 was trained with")
+    adapted: list[Adapted] = Field([], description="networks that are, or are made of, the adapted backbone")

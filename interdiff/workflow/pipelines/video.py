@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from interdiff.errors import InputError
 from interdiff.keyframes.gaps import nests
 from interdiff.settings import BASE, RENAMED, Count, Name, Section
-from interdiff.video.backbone.settings import BackboneSettings, GeneratedSettings
+from interdiff.video.backbone.settings import AdaptedSettings, BackboneSettings, GeneratedSettings
 from interdiff.video.data.settings import DataSettings
 from interdiff.video.data.sizes import MINILM, clip_of
 from interdiff.video.evaluation.settings import InterpolationSettings
@@ -40,6 +40,7 @@ class VideoSettings(Section):
     straightener: StraightenerSettings = Field(default_factory=StraightenerSettings, description="straightened space")
     interpolator: InterpolatorSettings = Field(default_factory=InterpolatorSettings, description="interpolator")
     backbone: BackboneSettings = Field(default_factory=BackboneSettings, description="teacher")
+    adapted: AdaptedSettings = Field(default_factory=AdaptedSettings, description="teacher with sparse attention")
     preview: PreviewSettings = Field(default_factory=PreviewSettings, description="a cheap look at the noise")
     generated: GeneratedSettings = Field(default_factory=GeneratedSettings, description="the teacher's clips")
     oracle: OracleSettings = Field(default_factory=OracleSettings, description="exact costs and best keyframes")
@@ -56,12 +57,13 @@ VIDEO_STAGES = {
     "interpolator": Node("interpolator", ("straightener",)),
     "interpolation": Node("interpolator", ("interpolator",)),
     "backbone": Node("backbone"),
+    "adapted": Node("adapted", ("backbone",)),
     "preview": Node("preview", ("backbone",)),
     "generated": Node("generated", ("backbone",)),
     "oracle": Node("oracle", ("generated",)),
     "segment_cost": Node("segment_cost", ("oracle",)),
     "selector": Node("selector", ("segment_cost", "preview")),
-    "keyframes": Node("keyframes", ("oracle",)),
+    "keyframes": Node("keyframes", ("oracle", "adapted")),
     "anchors": Node("anchors", ("keyframes",)),
     "refiner": Node("refiner", ("anchors", "interpolator")),
     "samples": Node("sampling", ("selector", "refiner")),

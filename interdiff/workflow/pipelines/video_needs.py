@@ -44,7 +44,13 @@ class VideoNeeds(DataNeeds):
         return self._tuning(settings.tuning, settings.training, whole, [whole], draws=2)
 
     def _tuning(
-        self, tuning: TuningSettings, training: BlockwiseTrainingSettings, most: int, counts: list[int], draws: int = 1
+        self,
+        tuning: TuningSettings,
+        training: BlockwiseTrainingSettings,
+        most: int,
+        counts: list[int],
+        draws: int = 1,
+        answers: bool = False,
     ) -> Need:
         """Of a training of the backbone, or of what is made of it, on clips of at most so many frames."""
         wan, shares = self._wan, max(1, self.gpus)
@@ -52,7 +58,8 @@ class VideoNeeds(DataNeeds):
         filling = interpolators.flow_bytes(self.own.interpolator.flow, self._clip.height * self._clip.width, most)
         compiled = training.compile != "no"
         each = mean(wan.step_seconds(self._clip, k, tuning.gradient_checkpointing, compiled, self._gpu) for k in counts)
-        network = wan.training(round(own * wan.tokens(self._clip, most)), tuning, shares if training.fsdp else 1)
+        tokens = round(own * wan.tokens(self._clip, most))
+        network = wan.training(tokens, tuning, shares if training.fsdp else 1, answers)
         # What DDP averages gradients in.
         buckets = FP32 * wan.learned(tuning) if shares > 1 and not training.fsdp else 0
         clips = own * (8 * FP32 * self._clip.latents + (filling if draws > 1 else 0))
@@ -62,6 +69,13 @@ class VideoNeeds(DataNeeds):
             gpu=network + buckets + clips,
             seconds=training.steps * draws * training.batch_size * each / shares,
         )
+
+    def adapted(self) -> Need:
+        """The backbone answers beside what learns."""
+        settings, whole = self.own.adapted, self._clip.frames
+        need = self._tuning(settings.tuning, settings.training, whole, [whole], answers=True)
+        answering = settings.training.batch_size * self._passes(whole, "no", guided=False) / max(1, self.gpus)
+        return replace(need, seconds=need.seconds + settings.training.steps * answering)
 
     def preview(self) -> Need:
         settings, frames = self.own.preview, self._clip.frames
@@ -149,7 +163,7 @@ class VideoNeeds(DataNeeds):
         steps = len(settings.policies) * settings.steps
         return Need(
             host=self._loading + 6 * settings.batch * self._clip.stored,
-            gpu=self._sampling(settings.batch, settings.k, guided, waiting=1),
+            gpu=self._sampling(settings.batch, settings.k, guided, waiting=1 + self.own.keyframes.adapted),
             seconds=self._per_shard * steps * self._passes(settings.k, settings.compile, guided),
         )
 
@@ -164,7 +178,8 @@ class VideoNeeds(DataNeeds):
         host = self._loading + 3 * FP32 * clips * (self._clip.latents + self._clip.embedding)
         if settings.method == "teacher":
             seconds = settings.steps * self._passes(frames, settings.compile, guided)
-            return Need(host, self._sampling(settings.batch, frames, guided), clips * seconds)
+            gpu = self._sampling(settings.batch, frames, guided, waiting=FUSED if settings.adapted else 0)
+            return Need(host, gpu, clips * seconds)
         phases = (settings.k, guided), (frames, False)
         looking = settings.selector == SELECTED and self.own.selector.preview
         each = [
@@ -172,7 +187,9 @@ class VideoNeeds(DataNeeds):
             settings.refiner_steps * self._passes(frames, settings.compile, guided=False),
             self._small().seconds(self._clip, frames, False, self._gpu) if looking else 0,
         ]
-        gpu = max(self._sampling(settings.batch, count, twice, waiting=1 + FUSED) for count, twice in phases)
+        adapted = self.own.keyframes.adapted or self.own.refiner.adapted
+        waiting = 1 + FUSED + adapted
+        gpu = max(self._sampling(settings.batch, count, twice, waiting) for count, twice in phases)
         return Need(host, gpu + (self._small().held() if looking else 0), clips * sum(each))
 
     def adherence(self) -> Need:

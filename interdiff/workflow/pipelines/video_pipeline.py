@@ -40,8 +40,9 @@ class VideoPipeline(VideoDataPipeline):
         return [*super().uses(stage, wildcards), *([("interpolator", of)] if of else [])]
 
     def sources(self, stage: str, wildcards: Any) -> Sequence[str]:
-        """The LoRA that a phase starts from."""
-        start = self.section(stage, wildcards.variant)["tuning"]["start"] if stage in ("keyframes", "refiner") else None
+        """The LoRA that a tuned network starts from."""
+        tunes = stage in ("adapted", "keyframes", "refiner")
+        start = self.section(stage, wildcards.variant)["tuning"]["start"] if tunes else None
         return [start] if start else super().sources(stage, wildcards)
 
     def implementations(self, stage: str, wildcards: Any) -> list[str]:
@@ -57,6 +58,20 @@ class VideoPipeline(VideoDataPipeline):
             return self.files("backbone", variant, *WEIGHTS)
         weights = sorted(str(path) for path in Path(folder).glob("*.safetensors"))
         return [f"{folder}/config.json", *weights, *([lora] if lora else [])]
+
+    def adapted_files(self, stage: str) -> Callable[[Any], list[str]]:
+        """Input function: the adapted backbone, where a stage's network is made of it, or what a method samples with."""
+
+        def files(wildcards: Any) -> list[str]:
+            variant = wildcards.variant
+            used = self.samples_adapted(variant) if stage == "samples" else self.section(stage, variant)["adapted"]
+            return self.files("adapted", variant, *WEIGHTS) if used else []
+
+        return files
+
+    def samples_adapted(self, variant: str) -> bool:
+        """Whether a method samples with the adapted backbone, or with what is made of it."""
+        return bool(samples_settings(self.resolved, variant).adapted)
 
     def clips_index(self, wildcards: Any) -> list[str]:
         """Input function: the index of a split's clips, or of those that the backbone made of its prompts."""
@@ -198,6 +213,11 @@ class VideoPipeline(VideoDataPipeline):
         methods = self.reported.methods
         return [name for name in methods if self.section("samples", name)["method"] == "two_phase"]
 
+    def dense_teacher(self, variant: str) -> bool:
+        """Whether a method is the backbone itself."""
+        sampling = self.section("samples", variant)
+        return sampling["method"] == "teacher" and not sampling["adapted"]
+
     def looks(self, variant: str) -> bool:
         """Whether a variant's selector looks at the noise."""
         return self.section("selector", variant)["preview"]
@@ -207,6 +227,7 @@ class VideoPipeline(VideoDataPipeline):
         report, section = self.reported, self.section
         own = [name for name in report.methods if not section("backbone", name)["pretrained"]]
         wanted = [("backbone", "backbone", name) for name in own]
+        wanted += [("adapted", "adapted backbone", name) for name in report.methods if self.samples_adapted(name)]
         wanted += [("keyframes", "phase 1", name) for name in report.tunings]
         wanted += [("refiner", "phase 2", name) for name in self.two_phase_methods()]
         wanted += [("segment_cost", "D_phi", name) for name in report.segment_costs]
@@ -219,7 +240,7 @@ class VideoPipeline(VideoDataPipeline):
         methods = self.reported.methods
         return self.codec_use | {
             "methods": methods,
-            "teachers": [name for name in methods if self.section("samples", name)["method"] == "teacher"],
+            "teachers": [name for name in methods if self.dense_teacher(name)],
             "ladder": self.reported.ladder,
             "drawn": BASE,
             "networks": list(self.trained()),

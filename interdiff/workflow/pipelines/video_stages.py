@@ -19,7 +19,13 @@ from interdiff.video.data.settings import (
     TextSettings,
 )
 from interdiff.video.interpolators.settings import MasksSettings, OpticalFlowSettings
-from interdiff.video.planner.settings import AnchorsSettings, RefinerSettings, SamplesStageSettings, SelectorSettings
+from interdiff.video.planner.settings import (
+    Adapted,
+    AnchorsSettings,
+    RefinerSettings,
+    SamplesStageSettings,
+    SelectorSettings,
+)
 from interdiff.workflow.variants import Variants
 
 
@@ -165,13 +171,19 @@ def learned_clips(variants: Variants, stage: str, variant: str) -> str:
 
 def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
     """What a variant samples with."""
-    refiner = variants.section("refiner", variant)
+    sampling, refiner = variants.section("samples", variant), variants.section("refiner", variant)
+    made: dict[Adapted, bool] = {
+        "teacher": sampling["adapted"],
+        "keyframes": sampling["method"] == "two_phase" and variants.section("keyframes", variant)["adapted"],
+        "refiner": sampling["method"] == "two_phase" and sampling["refiner_steps"] > 0 and refiner["adapted"],
+    }
     return SamplesStageSettings(
-        sampling=variants.section("samples", variant),
+        sampling=sampling,
         seed=variants.section("generated", variant)["seed"],
         max_gap_factor=variants.section("oracle", variant)["max_gap_factor"],
         levels=refiner["levels"],
         trained_noise=refiner["noise"],
+        adapted=[name for name, adapted in made.items() if adapted],
     )
 
 
@@ -201,7 +213,7 @@ class SamplePicturesStageSettings(Section):
     """What the pictures of samples are told."""
 
     methods: list[Name] = Field(description="variants, in this order")
-    teachers: list[Name] = Field(description="those that are the backbone on all frames")
+    teachers: list[Name] = Field(description="those that are the backbone itself on all frames")
     ladder: list[Name] = Field(description="those of the error ladder, in this order")
     drawn: Name = Field(description="whose keyframes are drawn")
     networks: list[str] = Field(description="what was trained for them, by network and variant")
