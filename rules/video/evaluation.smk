@@ -56,9 +56,8 @@ use rule video_network as content with:
 
 use rule video_stage as video_metrics with:
     input:
+        **judged_files(),
         samples=method_files("samples.npz"),
-        adherence=adherence_files(),
-        content=method_files("content.csv") if CONFIG.video.report.clip else [],
         costs=method_files("costs.json"),
         fit="<results>/video/index/val.npz",
         real="<results>/video/index/test.npz",
@@ -69,6 +68,38 @@ use rule video_stage as video_metrics with:
         job="metrics",
     params:
         spec=VIDEO.spec("metrics"),
+
+
+use rule video_network as faithfulness with:
+    input:
+        index="<results>/video/index/test.npz",
+        backbone=backbone_files,
+        adapted=VIDEO.adapted_files("samples"),
+    output:
+        faithfulness="<results>/video/samples/{variant}/faithfulness.json",
+    pathvars:
+        job="faithfulness/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("samples"),
+    params:
+        spec=VIDEO.spec("faithfulness", CONFIG.video.threads),
+
+
+use rule video_stage as attention with:
+    input:
+        **judged_files("attention"),
+        samples=method_files("samples.npz", "attention"),
+        costs=method_files("costs.json", "attention"),
+        faithfulness=method_files("faithfulness.json", "attention"),
+        exact=VIDEO.files("samples", CONFIG.video.report.exact, "samples.npz"),
+        fit="<results>/video/index/val.npz",
+        real="<results>/video/index/test.npz",
+    output:
+        attention="<results>/video/attention.csv",
+    pathvars:
+        job="attention",
+    params:
+        spec=VIDEO.spec("attention"),
 
 
 use rule video_network as video_selection with:

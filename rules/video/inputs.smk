@@ -140,14 +140,18 @@ def schedule_oracle(wildcards):
     return VIDEO.learned_oracle("selector")(wildcards)
 
 
-def method_files(name):
-    """A file of the samples of each method of metrics.csv, in their order."""
-    return [VIDEO.files("samples", method, name)[0] for method in CONFIG.video.report.methods]
+def method_files(name, table="methods"):
+    """A file of the samples of each method of metrics.csv, or of another table's, in their order."""
+    return [VIDEO.files("samples", method, name)[0] for method in getattr(CONFIG.video.report, table)]
 
 
-def adherence_files():
-    """What the tracker sees in the samples of each method: it knows the prompts of rendered clips alone."""
-    return method_files("adherence.csv") if CONFIG.video.data.source == "clips" else []
+def judged_files(table="methods"):
+    """What the tracker sees in the samples of each method, which knows the prompts of rendered clips alone; and a CLIP."""
+    known = CONFIG.video.data.source == "clips"
+    return {
+        "adherence": method_files("adherence.csv", table) if known else [],
+        "content": method_files("content.csv", table) if CONFIG.video.report.clip else [],
+    }
 
 
 def clip_files(wildcards):

@@ -205,6 +205,18 @@ def test_both_phases_are_compared_with_the_backbone(smoke, config):
     assert page.count("<figcaption><b>Figure") == 13
 
 
+def test_kinds_of_attention_are_compared_on_request(smoke):
+    code, text = snakemake(smoke, "--quiet", "rules", "--", RESULTS.parent / "video/attention.csv")
+    assert code == 0, text
+    columns, rows = table(smoke, "../video/attention.csv")
+    assert ",".join(columns).startswith("kind,feature_map,keep,adapted,frames,n,velocity_error,mass,frechet,adherence,")
+    assert columns.index("distance_se") + 1 == columns.index("flops")
+    dense, sparse = rows
+    assert (dense["kind"], dense["velocity_error"], dense["mass"]) == ("dense", "0.0", "1.0")
+    assert (sparse["kind"], sparse["adapted"], sparse["frames"], sparse["n"]) == ("sla", "yes", "8", "4")
+    assert 0 < float(sparse["mass"]) < 1
+
+
 def test_a_clip_of_ones_own_prompt(smoke):
     options = ["--results", "results-smoke", "--config", "smoke.yaml"]
     values = [yaml.safe_load((ROOT / name).read_text()) for name in ("config.yaml", OVERRIDES)]

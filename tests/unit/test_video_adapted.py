@@ -13,11 +13,13 @@ from interdiff.learning.settings import BlockwiseTrainingSettings
 from interdiff.learning.state import TrainingState
 from interdiff.learning.training import Objective, train
 from interdiff.settings import validated
+from interdiff.video.attention.sparse_linear import attention_of
 from interdiff.video.backbone.adaptation import Answers, answer_loss
 from interdiff.video.backbone.backbone import build_backbone
 from interdiff.video.backbone.losses import RandomFrames
 from interdiff.video.backbone.settings import AdaptedSettings
 from interdiff.video.backbone.tuning import attention_weights, load_tuned, save_tuned, tuned
+from interdiff.video.evaluation.attention import faithfulness
 from interdiff.video.planner import samplers
 from interdiff.video.planner.settings import SamplesStageSettings, SamplingSettings
 from interdiff.workflow.config import load_config
@@ -56,7 +58,7 @@ def adapted(backbone, tmp_path_factory):
         "batch_size": 4,
         "warmup_steps": 2,
         "log_every": 10,
-        "learning_rate": 0.01,
+        "learning_rate": 0.002,
         "ema_decay": 0.5,
     }
     settings = validated(AdaptedSettings, {"tuning": {"attention": SPARSE}, "training": training, "drop_prompt": 0.2})
@@ -80,7 +82,7 @@ def adapted(backbone, tmp_path_factory):
 def test_the_backbone_learns_to_answer_as_it_did(adapted):
     _, model, history = adapted
     errors = [row["error"] for row in history]
-    assert 0.01 < errors[-1] < 0.7 * errors[0]
+    assert errors == sorted(errors, reverse=True)
     assert any(weight.any() for weight in attention_weights(model).values())
 
 
@@ -147,8 +149,57 @@ def test_it_needs_more_than_a_phase_does(pipeline):
     assert 0 < need.seconds < 3600
 
 
+def test_a_teacher_may_have_sparse_attention_that_it_has_not_learned(backbone, monkeypatch):
+    seen = []
+    monkeypatch.setattr(samplers, "load_negative", lambda path, device, prompts: torch.zeros(3, 24))
+    monkeypatch.setattr(samplers, "_teacher", lambda network, *_: seen.append(network))
+    others = {"seed": 0, "levels": [4], "max_gap_factor": 3.0, "trained_noise": 0.0}
+    settings = SamplesStageSettings(sampling={"method": "teacher", "attention": SPARSE}, **others)
+    samplers.load_sampler(Path, None, None, backbone, settings)
+    assert attention_of(seen[0].transformer).model_dump().items() >= SPARSE.items()
+    assert attention_of(backbone.transformer).kind == "dense"
+
+
+def test_faithfulness_is_that_of_each_clip(adapted, backbone):
+    folder = adapted[0]
+    clips = Clips().batch(0)
+    z, embed = clips["latent"], clips["embed"]
+    noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(5))
+    assert [x.tolist() for x in faithfulness(backbone, backbone, z, noise, embed)] == [[0.0] * 4, [1.0] * 4]
+    dense = tuned(backbone, validated(AdaptedSettings, {"tuning": {"attention": SPARSE | {"keep": 1.0}}}).tuning).eval()
+    error, mass = faithfulness(dense, backbone, z, noise, embed)
+    assert error.max() < 1e-5
+    torch.testing.assert_close(mass, torch.ones(4))
+    before = tuned(backbone, validated(AdaptedSettings, {"tuning": {"attention": SPARSE}}).tuning).eval()
+    found = [
+        faithfulness(network, backbone, z, noise, embed)
+        for network in (before, load_tuned(folder, "adapted", backbone))
+    ]
+    assert (found[1][0] < found[0][0]).all()
+    assert all(0.2 < share < 0.9 for _, masses in found for share in masses)
+    one = faithfulness(before, backbone, z[1:2], noise[1:2], embed[1:2])
+    for whole, single in zip(found[0], one, strict=True):
+        torch.testing.assert_close(whole[1:2], single)
+    assert "attend" not in vars(before.transformer.blocks[0].attn1.processor)
+
+
+def test_the_sweep_covers_what_is_kept_before_and_after(pipeline):
+    told = pipeline.settings("attention", None)
+    rows = {(r["kind"], r["feature_map"], r["keep"], r["adapted"]) for r in told["attention"]}
+    assert told["attention"][0] == {"kind": "dense", "feature_map": None, "keep": 1.0, "adapted": "no"}
+    kept = (0.05, 0.1, 0.15, 0.25, 0.5)
+    assert {("sla", "softmax", keep, adapted) for keep in kept for adapted in ("yes", "no")} < rows
+    assert {("sla_complement", "softmax", keep, "yes") for keep in kept} < rows
+    assert {(kind, way, 0.15, "yes") for kind in ("sla", "sla_complement") for way in ("elu", "relu")} < rows
+    assert {pipeline.attention_of(name)["block"] for name in pipeline.reported.attention[1:]} == {16}
+    assert {pipeline.section("samples", name)["steps"] for name in told["methods"]} == {8}
+    assert len(rows) == len(told["methods"]) == 20
+
+
 def test_settings_without_a_meaning_are_refused():
     with pytest.raises(InputError, match=r"tuning.attention.kind: expected sparse attention"):
         validated(AdaptedSettings, {"tuning": {"attention": {"kind": "dense"}}})
     with pytest.raises(InputError, match=r"adapted: expected false with method two_phase"):
         validated(SamplingSettings, {"adapted": True})
+    with pytest.raises(InputError, match=r"attention.kind: expected dense but for a teacher that is not adapted"):
+        validated(SamplingSettings, {"attention": SPARSE})

@@ -53,8 +53,12 @@ def block_map(index_bhnj: Tensor, blocks: int) -> Tensor:
 
 
 def attention_mass(query_bhld: Tensor, key_bhld: Tensor, index_bhnj: Tensor, block: int) -> Tensor:
-    """Share of dense attention that the chosen blocks cover, mean over queries: [B, H]."""
-    length, blocks = query_bhld.shape[2], index_bhnj.shape[2]
-    dense = (query_bhld.float() @ key_bhld.float().mT / math.sqrt(query_bhld.shape[-1])).softmax(-1)
-    chosen = block_map(index_bhnj, blocks).repeat_interleave(block, 2).repeat_interleave(block, 3)
-    return (dense * chosen[..., :length, :length]).sum(-1).mean(-1)
+    """Share of dense attention that the chosen blocks cover, mean over queries: [B, H]; one block after the other."""
+    length, size = query_bhld.shape[2:]
+    chosen = block_map(index_bhnj, index_bhnj.shape[2])
+    covered = []
+    for number, query in enumerate(query_bhld.float().split(block, 2)):
+        dense = (query @ key_bhld.float().mT / math.sqrt(size)).softmax(-1)
+        seen = chosen[:, :, number].repeat_interleave(block, 2)[..., :length]
+        covered.append((dense * seen[:, :, None]).sum(-1))
+    return torch.cat(covered, 2).mean(2)

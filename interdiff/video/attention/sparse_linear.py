@@ -75,7 +75,7 @@ class SparseLinear(nn.Module):
         with without_autocast(query_bhld.device):
             if settings.kind == "sla2":
                 return self._mixture(*parts)
-            index = chosen_blocks(block_scores(query_bhld, key_bhld, settings.block), settings.keep)
+            index = self.choice(query_bhld, key_bhld)
             exact = self._exact(*parts, index)
             if settings.kind == "sla":
                 linear = to_all(*parts, settings.feature_map)
@@ -83,19 +83,28 @@ class SparseLinear(nn.Module):
                 linear = to_complement(*parts, index, settings.block, settings.feature_map)
             return exact + F.linear(linear, self.proj_l.weight.float(), self.proj_l.bias.float()).type_as(exact)
 
+    def choice(self, query_bhld: Tensor, key_bhld: Tensor) -> Tensor:
+        """The blocks of keys that each block of queries attends to, chosen hard: [B, H, N, J]."""
+        return chosen_blocks(self._scores(query_bhld, key_bhld), self.settings.keep)
+
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
+        block = self.settings.block
+        if self.settings.kind != "sla2":
+            return block_scores(query, key, block)
+        means = block_means(query, block), block_means(key, block)
+        first, second = (mean @ route.float().mT for mean, route in zip(means, self.routes, strict=True))
+        return first @ second.mT
+
     def _mixture(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """SLA2, equation 6: a exact + (1 - a) linear, with a ratio a for each block of queries."""
         block, keep = self.settings.block, self.settings.keep
-        means = block_means(query, block), block_means(key, block)
-        routed = (mean @ route.float().mT for mean, route in zip(means, self.routes, strict=True))
-        first, second = routed
-        scores = first @ second.mT
+        scores = self._scores(query, key)
         soft = self.training and self.settings.router_temperature > 0
         index = chosen_blocks(scores, min(1.0, 2 * keep) if soft else keep)
         bias = self._softly(scores, index) if soft else None
         exact = self._exact(query, key, value, index, bias)
         linear = to_complement(query, key, value, index, block, self.settings.feature_map)
-        ratio = F.linear(means[0], self.ratio.weight.float(), self.ratio.bias.float()).sigmoid()
+        ratio = F.linear(block_means(query, block), self.ratio.weight.float(), self.ratio.bias.float()).sigmoid()
         ratio = ratio.repeat_interleave(block, 2)[:, :, : query.shape[2]]
         return (ratio * exact + (1 - ratio) * linear).type_as(value)
 

@@ -5,6 +5,7 @@ B clips, C channels, T frames, H x W latents, L rows of text, D features of each
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.learning import draws
+from interdiff.video.attention.sparse_linear import set_attention
 from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.tuning import attention_weights, load_tuned
@@ -50,6 +52,9 @@ def load_sampler(
         starts = dict.fromkeys(settings.adapted, load_tuned(folder("adapted"), "adapted", backbone))
     if settings.sampling.method == "teacher":
         teacher = starts.get("teacher", backbone)
+        if settings.sampling.attention.kind != "dense":
+            teacher = copy.deepcopy(backbone)
+            set_attention(teacher.transformer, settings.sampling.attention)
         check_sage(settings.sampling, [teacher])
         for_sampling(backbone, compiled)
         return _teacher(for_sampling(teacher, compiled, sage), guidance, settings)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks, NetworkSettings, TrainingSettings
 from interdiff.settings import Count, Fraction, Mix, Name, Section, Weight
+from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.backbone.settings import TunedSettings
 
 SELECTED = "selector"
@@ -155,6 +156,9 @@ class SamplingSettings(Section):
         "two_phase", description="the backbone on all frames, both phases, or the test clips themselves"
     )
     adapted: bool = Field(False, description="the teacher is the adapted backbone; of two phases each says so itself")
+    attention: AttentionSettings = Field(
+        default_factory=AttentionSettings, description="the teacher's among a clip's tokens, without learning it"
+    )
     exact: Literal["nothing", "keyframes", "rest"] = Field(
         "nothing", description="what ground truth stands in for: phase 1's keyframes, or all that is between them"
     )
@@ -175,6 +179,8 @@ class SamplingSettings(Section):
     def _two_phases(self) -> SamplingSettings:
         if self.adapted and self.method != "teacher":
             raise ValueError(f"adapted: expected false with method {self.method}")
+        if self.attention.kind != "dense" and (self.adapted or self.method != "teacher"):
+            raise ValueError("attention.kind: expected dense but for a teacher that is not adapted")
         if self.exact != "nothing" and self.method != "two_phase":
             raise ValueError(f"exact: expected nothing with method {self.method}")
         if self.exact == "rest" and self.refiner_steps:

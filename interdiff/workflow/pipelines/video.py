@@ -87,6 +87,9 @@ class ReportSettings(Section):
         [],
         description="methods of ladder.csv, in this order: from ground truth to both phases, one loss after the other",
     )
+    attention: list[Name] = Field(
+        [], description="teachers of attention.csv; the others are compared with the first, whose attention is dense"
+    )
     tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
     selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
     segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
@@ -129,7 +132,7 @@ class VideoConfig(WithVariants):
         self._resolved = resolve(self.base, self.variants, VIDEO_STAGES, "video.variants")
         if OPTICAL_FLOW in self._resolved.settings:
             raise InputError(f"variants.{OPTICAL_FLOW}: this name is taken by optical flow")
-        for key in ("interpolators", "ablations", "methods", "tunings", "selectors", "segment_costs"):
+        for key in ("interpolators", "ablations", "methods", "attention", "tunings", "selectors", "segment_costs"):
             for name in getattr(self.report, key):
                 if name != OPTICAL_FLOW and name not in self._resolved.settings:
                     known = f"expected one of {', '.join(self._resolved.settings)}"
@@ -142,6 +145,9 @@ class VideoConfig(WithVariants):
                 )
         if BASE not in self.report.methods:
             raise InputError(f"report.methods: expected {BASE!r} among them, whose keyframes are drawn")
+        for name in self.report.attention:
+            if self._resolved.section("samples", name)["method"] != "teacher":
+                raise InputError(f"report.attention: {name!r} is no teacher; expected sampling.method: teacher")
         for name in dict.fromkeys([BASE, *self.report.methods]):
             self._check_keyframes(name, VideoSettings(**self._resolved.settings[name]))
         for name, settings in self._resolved.settings.items():

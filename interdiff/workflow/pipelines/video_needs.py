@@ -204,6 +204,18 @@ class VideoNeeds(DataNeeds):
         seen, looks = self.adherence(), 0.01 * (1 + 4 * (self._clip.frames - 1))
         return Need(seen.host + CLIP, seen.gpu + CLIP, seen.seconds + looks * self.own.sampling.clips)
 
+    def faithfulness(self) -> Need:
+        """Two networks' answers at five levels, and the scores of a block of tokens with all."""
+        settings, frames = self.own.sampling, self._clip.frames
+        block = self.own.adapted.tuning.attention.block
+        scores = 3 * FP32 * settings.batch * self._wan.heads * block * self._wan.tokens(self._clip, frames)
+        clips = min(settings.clips, self._per_shard * self.config.data.shard_count("test"))
+        return Need(
+            host=self._loading,
+            gpu=self._sampling(settings.batch, frames, guided=False, waiting=1) + scores,
+            seconds=clips * 2 * 5 * self._passes(frames, "no", guided=False),
+        )
+
     def metrics(self) -> Need:
         """Two methods' clips as they are stored, and what is computed of one."""
         return Need(host=self._clip.latents * (2 * 2 * self.own.sampling.clips + 8 * FP32), seconds=600)

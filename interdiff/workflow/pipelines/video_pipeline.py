@@ -13,12 +13,12 @@ from interdiff.video.planner.settings import SegmentCostSettings
 from interdiff.workflow.pipelines.needs import Need
 from interdiff.workflow.pipelines.pipeline import WEIGHTS
 from interdiff.workflow.pipelines.video import VideoSettings
-from interdiff.workflow.pipelines.video_data_pipeline import VideoDataPipeline
+from interdiff.workflow.pipelines.video_attention_pipeline import VideoAttentionPipeline
 from interdiff.workflow.pipelines.video_needs import VideoNeeds
 from interdiff.workflow.pipelines.video_stages import learned_clips, samples_settings
 
 
-class VideoPipeline(VideoDataPipeline):
+class VideoPipeline(VideoAttentionPipeline):
     """The video's stages."""
 
     def figures(self, variant: str) -> tuple[str, str | None]:
@@ -58,20 +58,6 @@ class VideoPipeline(VideoDataPipeline):
             return self.files("backbone", variant, *WEIGHTS)
         weights = sorted(str(path) for path in Path(folder).glob("*.safetensors"))
         return [f"{folder}/config.json", *weights, *([lora] if lora else [])]
-
-    def adapted_files(self, stage: str) -> Callable[[Any], list[str]]:
-        """Input function: the adapted backbone, where a stage's network is made of it, or what a method samples with."""
-
-        def files(wildcards: Any) -> list[str]:
-            variant = wildcards.variant
-            used = self.samples_adapted(variant) if stage == "samples" else self.section(stage, variant)["adapted"]
-            return self.files("adapted", variant, *WEIGHTS) if used else []
-
-        return files
-
-    def samples_adapted(self, variant: str) -> bool:
-        """Whether a method samples with the adapted backbone, or with what is made of it."""
-        return bool(samples_settings(self.resolved, variant).adapted)
 
     def clips_index(self, wildcards: Any) -> list[str]:
         """Input function: the index of a split's clips, or of those that the backbone made of its prompts."""
@@ -212,11 +198,6 @@ class VideoPipeline(VideoDataPipeline):
         """The methods of metrics.csv that have two phases."""
         methods = self.reported.methods
         return [name for name in methods if self.section("samples", name)["method"] == "two_phase"]
-
-    def dense_teacher(self, variant: str) -> bool:
-        """Whether a method is the backbone itself."""
-        sampling = self.section("samples", variant)
-        return sampling["method"] == "teacher" and not sampling["adapted"]
 
     def looks(self, variant: str) -> bool:
         """Whether a variant's selector looks at the noise."""

@@ -1,0 +1,63 @@
+"""The video's sparse attention as its rules see it: who is made of the adapted backbone, and what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from interdiff.workflow.pipelines.pipeline import WEIGHTS
+from interdiff.workflow.pipelines.video_data_pipeline import VideoDataPipeline
+from interdiff.workflow.pipelines.video_stages import samples_settings
+
+
+class VideoAttentionPipeline(VideoDataPipeline):
+    """The stages of attention.csv, and of what else attention costs."""
+
+    def adapted_files(self, stage: str) -> Callable[[Any], list[str]]:
+        """Input function: the adapted backbone, where a stage's network is made of it, or what a method samples with."""
+
+        def files(wildcards: Any) -> list[str]:
+            variant = wildcards.variant
+            used = self.samples_adapted(variant) if stage == "samples" else self.section(stage, variant)["adapted"]
+            return self.files("adapted", variant, *WEIGHTS) if used else []
+
+        return files
+
+    def samples_adapted(self, variant: str) -> bool:
+        """Whether a method samples with the adapted backbone, or with what is made of it."""
+        return bool(samples_settings(self.resolved, variant).adapted)
+
+    def dense_teacher(self, variant: str) -> bool:
+        """Whether a method is the backbone itself."""
+        return self.section("samples", variant)["method"] == "teacher" and self.attention_of(variant)["kind"] == "dense"
+
+    def attention_of(self, variant: str) -> Mapping[str, Any]:
+        """Among the tokens of a teacher's clips: as it was adapted to, or as it samples."""
+        sampling = self.section("samples", variant)
+        own: Mapping[str, Any] = sampling["attention"]
+        return self.section("adapted", variant)["tuning"]["attention"] if sampling["adapted"] else own
+
+    def faithfulness(self, wildcards: Any) -> Mapping[str, Any]:
+        sampling = self.section("samples", wildcards.variant)
+        seed = self.section("generated", wildcards.variant)["seed"]
+        return {
+            "attention": sampling["attention"],
+            "clips": sampling["clips"],
+            "batch": sampling["batch"],
+            "seed": seed,
+        }
+
+    def attention(self, wildcards: Any) -> Mapping[str, Any]:
+        rows = []
+        for name in self.reported.attention:
+            told = self.attention_of(name)
+            dense = told["kind"] == "dense"
+            rows.append(
+                {
+                    "kind": told["kind"],
+                    "feature_map": None if dense else told["feature_map"],
+                    "keep": 1.0 if dense else told["keep"],
+                    "adapted": "yes" if self.section("samples", name)["adapted"] else "no",
+                }
+            )
+        return {"methods": self.reported.attention, "attention": rows}

@@ -1,0 +1,60 @@
+"""Methods beside each other on the same prompts and noise: what the stages of metrics.csv and attention.csv share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdiff.files import load_arrays, read_json
+from interdiff.tables import read_table
+from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.evaluation.comparison import ADHERENCE, CONTENT, Reference, distances, measured, quality
+from interdiff.workflow.stage import Stage
+
+FIGURES = ("frechet", *ADHERENCE, *CONTENT, "smoothness", "sharpness", "distance")
+ERRORS = tuple(f"{name}{kind}" for kind in ("_se", "_vs_reference", "_vs_reference_se") for name in FIGURES)
+
+
+def compared(stage: Stage, methods: Sequence[str], exact: Path, reference: str) -> dict[str, dict[str, Any]]:
+    """Quality and costs of each method: `samples`, `costs` and, where there are such, `adherence` and `content` of each in
+    their order, beside indices of `fit` and `real` clips, the samples `exact`, and one of the methods.
+
+    Of clips in memory are those of two methods, as they are stored.
+    """
+    samples = dict(zip(methods, stage.inputs["samples"], strict=True))
+    judged: dict[str, dict[str, np.ndarray]] = {name: {} for name in methods}
+    for table, columns in (("adherence", ADHERENCE), ("content", CONTENT)):
+        for name, path in zip(methods, stage.inputs.get(table, []), strict=False):
+            read = read_table(path)
+            judged[name] |= {column: read[column].to_numpy(float) for column in columns}
+    costs = dict(zip(methods, map(read_json, stage.inputs["costs"]), strict=True))
+    real = Reference(*(measured(_real_clips(stage.path(name))) for name in ("fit", "real")))
+    best = _clips(exact)
+    figures = {}
+    for name in stage.progress(methods, "methods", unit="method"):
+        clips = _clips(samples[name])
+        own = measured(_each(clips))
+        figures[name] = quality(own, distances(_each(clips), _each(best)), judged[name], real)
+    counts = {name: load_arrays(path, ("indices",))["indices"].shape for name, path in samples.items()}
+    return {
+        name: {"n": counts[name][0], "k": counts[name][1]} | figures[name].row(figures[reference]) | costs[name]
+        for name in methods
+    }
+
+
+def _real_clips(index: Path) -> Iterator[Tensor]:
+    data = ShardDataset(index, ["latent"])
+    return (data.view("latent", number).float() for number in range(len(data)))
+
+
+def _clips(path: Path) -> np.ndarray:
+    return load_arrays(path, ("refined",))["refined"]
+
+
+def _each(clips: np.ndarray) -> Iterator[Tensor]:
+    return (torch.from_numpy(z).float() for z in clips)
