@@ -12,9 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from interdiff.errors import InputError
-from interdiff.files import atomic_path, read_json, write_csv, write_json
+from interdiff.files import atomic_path, file_sha256, read_json, write_csv, write_json
 
 MODEL, CONFIG = "model.safetensors", "config.json"
+SUMS = "SHA256SUMS"
+"""Beside a checkpoint that is passed on: digests of its files, as sha256sum writes and checks them."""
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -64,10 +66,12 @@ def load_checkpoint(
         expected: values that this mapping must have, such as `frames=128`.
 
     Raises:
-        InputError: a file is missing or damaged, the checkpoint is of another kind or for other values, or its tensors
-            do not fit the module that its configuration describes (names the file and the tensor).
+        InputError: a file is missing, damaged or another than `SHA256SUMS` says, the checkpoint is of another kind or for
+            other values, or its tensors do not fit the module that its configuration describes (names the file and the
+            tensor).
     """
     folder = Path(folder)
+    check_sums(folder)
     config = model_config(folder / CONFIG, kind)
     for name, value in expected.items():
         if config.get(name) != value:
@@ -78,6 +82,31 @@ def load_checkpoint(
         raise InputError(f"{folder / CONFIG}: not the configuration of a {kind!r} network ({error})") from error
     load_weights(folder / MODEL, module)
     return module.to(device).eval()
+
+
+def write_in_bf16(weights: Path, target: Path) -> None:
+    """A copy of a checkpoint's weights in half of the bytes."""
+    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in read_tensors(weights).items()}
+    with atomic_path(target) as temporary:
+        save_file(tensors, temporary, {"format": "pt"})
+
+
+def write_sums(target: Path, files: Iterable[Path]) -> None:
+    """The digests of files in the folder of `target`."""
+    with atomic_path(target) as temporary:
+        temporary.write_text("".join(f"{file_sha256(path)}  {path.relative_to(target.parent)}\n" for path in files))
+
+
+def check_sums(folder: Path) -> None:
+    """InputError naming the first file that is not what the folder's `SHA256SUMS` says, where it has one."""
+    if not (folder / SUMS).is_file():
+        return
+    for line in (folder / SUMS).read_text().splitlines():
+        digest, name = line.split(maxsplit=1)
+        path = folder / name
+        found = file_sha256(path) if path.is_file() else "no file"
+        if found != digest:
+            raise InputError(f"{path}: sha256 {found}; {SUMS} says {digest}")
 
 
 def model_config(path: Path, kind: str) -> dict[str, Any]:

@@ -18,12 +18,12 @@ def shards(folder, split):
 
 
 def codec_files(wildcards):
-    """Input function: the codec's checkpoint, or the VAE's folder."""
+    """Input function: the codec's checkpoint, fitted here or not, or the VAE's folder."""
     codec = CONFIG.video.data.codec
-    if codec.kind == "wan_vae":
-        names = "diffusion_pytorch_model.safetensors", "config.json"
+    names = WEIGHTS if codec.kind == "linear" else ("diffusion_pytorch_model.safetensors", "config.json")
+    if codec.folder:
         return from_outside([f"{codec.folder}/{name}" for name in names])
-    return [VIDEO.path(f"codec/{name}") for name in WEIGHTS]
+    return [VIDEO.path(f"codec/{name}") for name in names]
 
 
 def codec_to_render_with(wildcards):

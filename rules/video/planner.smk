@@ -29,6 +29,25 @@ use rule video_network as adapted with:
         spec=VIDEO.spec("adapted", CONFIG.video.threads),
 
 
+use rule video_stage as video_teacher with:
+    input:
+        backbone=VIDEO.of("backbone", *CHECKPOINT.values()),
+        codec=[VIDEO.path(f"codec/{name}") for name in CHECKPOINT.values()],
+    output:
+        **{
+            f"{part}{'_' if folder else ''}{name}": f"<results>/video/teacher/{{variant}}/{folder}{file}"
+            for part, folder in (("", ""), ("codec", "codec/"))
+            for name, file in CHECKPOINT.items()
+        },
+        sums="<results>/video/teacher/{variant}/SHA256SUMS",
+    pathvars:
+        job="teacher/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("backbone"),
+    params:
+        spec=VIDEO.spec("teacher"),
+
+
 use rule video_network as generated with:
     input:
         index="<results>/video/index/{split}.npz",

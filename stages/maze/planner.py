@@ -1,10 +1,7 @@
 """A planner in one folder: the networks of both phases in bf16, and what it takes to plan with them."""
 
-import torch
-from safetensors.torch import save_file
-
-from interdiff.files import atomic_path, read_json, write_json
-from interdiff.learning.checkpoints import read_tensors
+from interdiff.files import read_json, write_json
+from interdiff.learning.checkpoints import write_in_bf16
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.settings import PlannerSettings, PlannerStageSettings
 from interdiff.workflow.runner import run_stage
@@ -19,9 +16,7 @@ def main(stage: Stage) -> None:
     data = load_prepared(stage.path("test"), stage.device)
     for name in NETWORKS:
         weights, config, run = stage.inputs[name]
-        tensors = {key: tensor.to(torch.bfloat16) for key, tensor in read_tensors(weights).items()}
-        with atomic_path(stage.outputs[f"{name}_model"]) as temporary:
-            save_file(tensors, temporary, {"format": "pt"})
+        write_in_bf16(weights, stage.outputs[f"{name}_model"])
         write_json(stage.outputs[f"{name}_config"], read_json(config))
         write_json(stage.outputs[f"{name}_run"], read_json(run))
     resolution = data.sdf.shape[-1] // data.cells

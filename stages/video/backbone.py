@@ -1,8 +1,10 @@
 """Train the backbone: a small Wan that turns prompts into clips, the teacher of both phases."""
 
+from pathlib import Path
+
 import torch
 
-from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.learning.checkpoints import MODEL, check_sums, load_weights, save_checkpoint
 from interdiff.learning.training import Objective
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.losses import RandomFrames, flow_matching_loss
@@ -37,9 +39,13 @@ def main(stage: Stage) -> None:
     negative = load_negative(stage.path("negative"), stage.device, data)
     config = transformer_config(settings.transformer, negative.shape[-1])
     torch.manual_seed(settings.training.seed)
+    network = build_backbone(**config)
+    if settings.start:
+        check_sums(Path(settings.start))
+        load_weights(Path(settings.start) / MODEL, network)
     clips = _clips(stage, data)
     loss = Objective(RandomFrames(clips, negative, settings).draw, flow_matching_loss)
-    model, history = train_network(stage, build_backbone(**config), loss)
+    model, history = train_network(stage, network, loss)
     save_checkpoint(stage.outputs, model, {"kind": "backbone", "model": config}, history)
 
 

@@ -40,6 +40,9 @@ class BackboneSettings(Section):
         default_factory=TransformerSettings,
         description="size of the one trained here, or by which a pretrained one is estimated until its folder is there",
     )
+    start: PathText | None = Field(
+        None, description="folder of a checkpoint of this size that training starts from, in place of random weights"
+    )
     clips: Literal["shards", "rendered"] = Field(
         "shards",
         description="what it learns from: the training shards, or a new scene for every sample (source: clips)",
@@ -57,6 +60,8 @@ class BackboneSettings(Section):
     def _lora_of_one_that_is_loaded(self) -> BackboneSettings:
         if self.lora and not self.pretrained:
             raise ValueError("lora: expected null without pretrained, to which it is added")
+        if self.start and self.pretrained:
+            raise ValueError("start: expected null with pretrained, which is not trained")
         if self.lora and self.pretrained and Path(self.lora).parent == Path(self.pretrained):
             raise ValueError("lora: expected outside of the folder pretrained, whose weights are files beside it")
         return self

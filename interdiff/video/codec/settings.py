@@ -29,7 +29,10 @@ class CodecSettings(CodecUse):
         1.0,
         description="what latents are divided by: their deviations to this power, 1: all vary alike, 0: as pixels do (linear)",
     )
-    folder: PathText | None = Field(None, description="folder of the VAE in diffusers' layout (wan_vae)")
+    folder: PathText | None = Field(
+        None,
+        description="folder of the VAE in diffusers' layout (wan_vae), or of a codec that is not fitted here (linear)",
+    )
 
     @model_validator(mode="after")
     def _has_folder(self) -> CodecSettings:

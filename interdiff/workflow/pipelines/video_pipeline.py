@@ -40,7 +40,9 @@ class VideoPipeline(VideoAttentionPipeline):
         return [*super().uses(stage, wildcards), *([("interpolator", of)] if of else [])]
 
     def sources(self, stage: str, wildcards: Any) -> Sequence[str]:
-        """The LoRA that a tuned network starts from."""
+        """The LoRA that a tuned network starts from, and the weights that a backbone starts from."""
+        if stage == "backbone" and (start := self.section(stage, wildcards.variant)["start"]):
+            return [f"{start}/{WEIGHTS[0]}"]
         tunes = stage in ("adapted", "keyframes", "refiner")
         start = self.section(stage, wildcards.variant)["tuning"]["start"] if tunes else None
         return [start] if start else super().sources(stage, wildcards)

@@ -1,0 +1,66 @@
+"""A teacher that is passed on, and training that goes on from it."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from interdiff.errors import InputError
+from interdiff.files import write_json
+from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.backbone.backbone import build_backbone, load_backbone, transformer_config
+from interdiff.video.backbone.settings import TransformerSettings
+from interdiff.video.codec.linear import fit_linear_codec
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.codec.settings import CodecUse
+from stages.video import teacher
+
+CPU = torch.device("cpu")
+FILES = {"model": "model.safetensors", "config": "config.json", "history": "history.csv"}
+
+
+def written(folder, network, config):
+    folder.mkdir(parents=True)
+    paths = {name: folder / file for name, file in FILES.items()}
+    save_checkpoint(paths, network, config, [{"step": 1, "loss": 0.5}])
+    write_json(folder / "run.json", {})
+    return [*paths.values(), folder / "run.json"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    size = TransformerSettings(num_layers=1, num_attention_heads=2, attention_head_dim=16, ffn_dim=32, coordinates=True)
+    config = transformer_config(size, 24)
+    torch.manual_seed(0)
+    video = torch.randint(256, (1, 5, 16, 16, 3), dtype=torch.uint8)
+    inputs = {
+        "backbone": written(tmp_path / "backbone", build_backbone(**config), {"kind": "backbone", "model": config}),
+        "codec": written(
+            tmp_path / "codec", fit_linear_codec([video], 4), {"kind": "linear_codec", "model": {"factor": 4}}
+        ),
+    }
+    made = tmp_path / "teacher"
+    (made / "codec").mkdir(parents=True)
+    outputs = {f"{part}{name}": made / part / file for part in ("", "codec") for name, file in FILES.items()}
+    teacher.main(SimpleNamespace(inputs=inputs, outputs=outputs | {"sums": made / "SHA256SUMS"}))
+    return made
+
+
+def test_a_teacher_is_its_backbone_in_bf16_and_its_codec_as_it_is(folder):
+    files = [folder / "config.json", folder / "model.safetensors"]
+    own = load_backbone([folder.parent / "backbone" / file.name for file in files], CPU).state_dict()
+    for name, tensor in load_backbone(files, CPU).state_dict().items():
+        assert torch.equal(tensor, own[name].bfloat16().float())
+    codecs = [load_codec(CodecUse(), where, CPU) for where in (folder / "codec", folder.parent / "codec")]
+    assert torch.equal(codecs[0].basis, codecs[1].basis)
+    assert (folder / "history.csv").read_text() == (folder.parent / "backbone" / "history.csv").read_text()
+
+
+def test_a_teacher_that_was_changed_is_refused(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(InputError, match=r"model\.safetensors: sha256 \w{64}; SHA256SUMS says"):
+        load_backbone([folder / "config.json", path], CPU)
+    path.unlink()
+    with pytest.raises(InputError, match="no file"):
+        load_backbone([folder / "config.json", path], CPU)
