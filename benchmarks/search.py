@@ -35,7 +35,7 @@ def main(count: int | None) -> None:
             policies |= feedback_policies(layout, cases, lambda: np.random.default_rng([settings.seed, 1]))
             for name in ("shortest_path_planned", "shortest_path_chase"):
                 reached = at_goal(roll(layout, cases, policies[name], STEPS[layout.name]), cases.goals)
-                row = scores(reached, layout.name)
+                row = scores(reached[None], layout.name)
                 print(
                     f"{task:8s} {layout.name:12s} {name:22s} {row['score']:6.1f} ± {row['score_se']:.1f}"
                     f"  success {row['success']:.3f}",

@@ -31,7 +31,7 @@ def main(mazes: int) -> None:
             plans = planner.plan(layout, cases.states, cases.goals, torch.Generator().manual_seed(SEED))
             crossed.append(share_through_walls(layout, plans))
             ((_, policies),) = tracked(plans, {"planner": TrackerSettings()}).items()
-            driven.append(drive(layout, cases, policies, STEPS))
+            driven.append([drive(layout, cases, policies, STEPS)])
         figures = summary(driven)
         print(
             f"{sides[0]:2d} to {sides[1]:2d}  {mazes:5d}  {figures['success']:.3f} ± {figures['success_se']:.3f}"

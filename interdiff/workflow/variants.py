@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
 
 from interdiff.errors import InputError
+from interdiff.learning.settings import TrainingSettings
 from interdiff.settings import BASE, Name, Section, modules, validated
 
 
@@ -69,14 +71,66 @@ def parents(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return ordered
 
 
+def seeded(name: str, seed: int) -> str:
+    """The name of a variant whose networks are all trained with another seed."""
+    return f"{name}_seed{seed}"
+
+
+def fanned_out(
+    base: Section, overrides: Mapping[str, Mapping[str, Any]], seeds: Mapping[str, Sequence[int]]
+) -> dict[str, Mapping[str, Any]]:
+    """`overrides` with a variant for every further training seed of a variant.
+
+    It descends from those of its parents with the same seed, so that all of one seed share what the variants share.
+
+    Raises:
+        InputError: seeds of an unknown variant, or a variant that has one of these names already.
+    """
+    ancestry, fanned = parents(overrides), dict(overrides)
+    for name, numbers in seeds.items():
+        if name != BASE and name not in overrides:
+            raise InputError(f"seeds.{name}: unknown variant; expected one of {', '.join([BASE, *overrides])}")
+        for seed in numbers:
+            fanned[seeded(BASE, seed)] = training_seeds(base, seed)
+            link = name
+            while link != BASE:
+                own = {key: value for key, value in overrides[link].items() if key != "from"}
+                fanned[seeded(link, seed)] = own | {"from": seeded(ancestry[link], seed)}
+                link = ancestry[link]
+    if taken := sorted(name for name in overrides if fanned[name] is not overrides[name]):
+        raise InputError(f"variants.{taken[0]}: this name is that of a variant with another seed")
+    return fanned
+
+
+def training_seeds(section: Section, seed: int) -> dict[str, Any]:
+    """The overrides that give all training below a section a seed."""
+    found: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, TrainingSettings):
+            found[name] = {"seed": seed}
+        elif isinstance(value, Section) and (below := training_seeds(value, seed)):
+            found[name] = below
+    return found
+
+
 @dataclass(frozen=True)
 class Variants:
-    """Merged settings by variant name (with `base`), each variant's parent, and the pipeline's stages."""
+    """Merged settings by variant name (with `base`), each variant's parent, and the pipeline's stages.
+
+    seeds: further training seeds of variants, each of which is a variant too.
+    """
 
     settings: Mapping[str, Mapping[str, Any]]
     parents: Mapping[str, str]
     stages: Mapping[str, Node]
     models: Mapping[str, Section] = field(default_factory=dict)
+    seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def of_all_seeds(self, variant: str) -> list[str]:
+        """A variant and the same with its further training seeds."""
+        self._check(variant)
+        return [variant, *(seeded(variant, seed) for seed in self.seeds.get(variant, ()))]
 
     def owner(self, stage: str, variant: str) -> str:
         """The most distant ancestor from which on a stage's settings and all of its upstream's stay the same.
@@ -118,15 +172,20 @@ class Variants:
 
 
 def resolve(
-    base: Section, overrides: Mapping[str, Mapping[str, Any]], stages: Mapping[str, Node], prefix: str
+    base: Section,
+    overrides: Mapping[str, Mapping[str, Any]],
+    stages: Mapping[str, Node],
+    prefix: str,
+    seeds: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> Variants:
     """All variants merged on their parents and validated as `base` was; InputError with the keys below `prefix`."""
+    overrides = fanned_out(base, overrides, seeds)
     ancestry = parents(overrides)
     models = {BASE: base}
     for name, parent in ancestry.items():
         own = {key: value for key, value in overrides[name].items() if key != "from"}
         models[name] = validated(type(base), merge(models[parent].model_dump(), own), f"{prefix}.{name}")
-    return Variants({name: model.model_dump() for name, model in models.items()}, ancestry, stages, models)
+    return Variants({name: model.model_dump() for name, model in models.items()}, ancestry, stages, models, seeds)
 
 
 class WithVariants(Section):
@@ -135,6 +194,11 @@ class WithVariants(Section):
     variants: dict[Name, dict[str, Any]] = Field(
         default_factory=dict,
         description="overrides of base (or of the variant named by `from:`) by variant name",
+    )
+    seeds: dict[Name, list[Annotated[int, Field(ge=0)]]] = Field(
+        default_factory=dict,
+        description="further training seeds by variant (or base): NAME_seedN is the same with seed N for all its networks, and"
+        " tables that compare planners give means over all of a variant's seeds",
     )
     _resolved: Variants = PrivateAttr()
 

@@ -2,10 +2,11 @@ use rule maze_network as samples with:
     input:
         test=MAZE.of("prepare", "test.npz"),
         masks_test=MAZE.of("masks", "test.npz"),
-        segment_cost=MAZE.checkpoint("segment_cost"),
-        selector=MAZE.checkpoint("selector"),
-        keyframes=MAZE.checkpoint("keyframes"),
-        refiner=MAZE.checkpoint("refiner"),
+        segment_cost=MAZE.network("segment_cost"),
+        selector=MAZE.network("selector"),
+        keyframes=MAZE.network("keyframes"),
+        sequence_diffusion=MAZE.network("sequence_diffusion"),
+        refiner=MAZE.network("refiner"),
     output:
         samples="<results>/maze/samples/{variant}/samples.npz",
         metrics="<results>/maze/samples/{variant}/metrics.csv",
@@ -44,11 +45,8 @@ use rule maze_stage as selection with:
 
 use rule maze_network as drive with:
     input:
-        test=planner_files("prepare", "test.npz"),
-        segment_cost=planner_files("segment_cost", *WEIGHTS),
-        selector=planner_files("selector", *WEIGHTS),
-        keyframes=planner_files("keyframes", *WEIGHTS),
-        refiner=planner_files("refiner", *WEIGHTS),
+        test=planner_data(CONFIG.maze.report.rollouts),
+        networks=planner_networks(CONFIG.maze.report.rollouts),
         full_sequence=baseline_checkpoint("window_diffusion", "full_sequence"),
         few_steps=baseline_checkpoint("window_diffusion", "few_steps"),
         subgoals=baseline_checkpoint("window_diffusion", "hierarchical"),
@@ -77,11 +75,8 @@ use rule maze_stage as rollouts with:
 
 use rule maze_network as unseen with:
     input:
-        test=unseen_files("prepare", "test.npz"),
-        segment_cost=unseen_files("segment_cost", *WEIGHTS),
-        selector=unseen_files("selector", *WEIGHTS),
-        keyframes=unseen_files("keyframes", *WEIGHTS),
-        refiner=unseen_files("refiner", *WEIGHTS),
+        test=planner_data(CONFIG.maze.report.unseen),
+        networks=planner_networks(CONFIG.maze.report.unseen),
     output:
         unseen="<results>/maze/unseen.csv",
     pathvars:
@@ -101,6 +96,18 @@ use rule maze_stage as ablations with:
         table="ablations|quick_ablations",
     params:
         spec=MAZE.spec("ablations"),
+
+
+use rule maze_stage as controls with:
+    input:
+        samples=control_samples("samples.npz"),
+        metrics=control_samples("metrics.csv"),
+    output:
+        controls="<results>/maze/controls.csv",
+    pathvars:
+        job="controls",
+    params:
+        spec=MAZE.spec("controls"),
 
 
 use rule maze_network as diagnostics with:

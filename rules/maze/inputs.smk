@@ -39,15 +39,17 @@ def baseline_checkpoint(stage, planner):
     return paths
 
 
-def planner_files(stage, *names):
-    """Files of a stage for each of our planners in the simulator, sorted by their names."""
-    planners = [item for _, item in sorted(CONFIG.maze.report.rollouts.planners.items())]
-    return [path for item in planners for path in MAZE.files(stage, item.variant, *names)]
+def planner_networks(part):
+    """Networks of the planners that a part of the report compares."""
+    return MAZE.planning_files(item.variant for item in part.planners.values())
 
 
-def unseen_files(stage, *names):
-    """Files of a stage that the planner of unseen.csv uses."""
-    return MAZE.files(stage, CONFIG.maze.report.unseen.planner.variant, *names)
+def planner_data(part):
+    """The data whose sizes these networks know."""
+    variants = [item.variant for item in part.planners.values()]
+    return list(
+        dict.fromkeys(path for variant in variants for path in MAZE.files("prepare", variant, "test.npz"))
+    )
 
 
 def driven(tasks, suffix):
@@ -60,6 +62,12 @@ def ablation_samples(wildcards):
     """Input function: all samples of a table, every file once."""
     folders = dict.fromkeys(MAZE.ablation_folders(wildcards.table).values())
     return [f"{CONFIG.results}/{folder}/samples.npz" for folder in folders]
+
+
+def control_samples(name):
+    """A file of all samples of controls.csv, every file once."""
+    folders = dict.fromkeys(folder for seeds in MAZE.control_folders().values() for folder in seeds)
+    return [f"{CONFIG.results}/{folder}/{name}" for folder in folders]
 
 
 def report_pictures():

@@ -80,6 +80,20 @@ use rule maze_network as refiner with:
         spec=MAZE.spec("refiner", CONFIG.maze.threads),
 
 
+use rule maze_network as sequence_diffusion with:
+    input:
+        train=MAZE.of("prepare", "train.npz"),
+        segment_cost=MAZE.checkpoint("segment_cost"),
+    output:
+        **checkpoint_in("maze/sequence_diffusion/{variant}"),
+    pathvars:
+        job="sequence_diffusion/{variant}",
+    wildcard_constraints:
+        variant=MAZE.owners("sequence_diffusion"),
+    params:
+        spec=MAZE.spec("sequence_diffusion", CONFIG.maze.threads),
+
+
 use rule maze_stage as planner with:
     input:
         **{name: MAZE.of(name, "model.safetensors", "config.json", "run.json") for name in PLANNER},

@@ -76,6 +76,7 @@ use rule maze_stage as report with:
             "rollouts/plan.gif",
         ),
         unseen=included("unseen", "unseen.csv"),
+        controls=included("controls", "controls.csv"),
         ablations=report_ablations(),
         diagnostics=included(
             "diagnostics",

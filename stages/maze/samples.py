@@ -7,10 +7,9 @@ from interdiff.files import write_arrays, write_csv
 from interdiff.learning import draws
 from interdiff.maze.evaluation.metrics import cost_ratio, plan_metrics
 from interdiff.maze.planner.data import Prepared, load_prepared
+from interdiff.maze.planner.kinds.loading import load_planner
 from interdiff.maze.planner.masks import Masks, load_masks
-from interdiff.maze.planner.phase1 import load_phase1
-from interdiff.maze.planner.plans import Planner, Plans, function_evaluations, plan_milliseconds
-from interdiff.maze.planner.refiner import load_refiner
+from interdiff.maze.planner.plans import AnyPlanner, Plans, function_evaluations, plan_milliseconds
 from interdiff.maze.planner.settings import SamplingSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -20,15 +19,13 @@ def main(stage: Stage) -> None:
     """Reads the test split, its masks and all networks; writes `samples` (every plan, with its map) and `metrics`."""
     settings: SamplingSettings = stage.settings
     data, masks = load_prepared(stage.path("test"), stage.device), load_masks(stage.path("masks_test"))
-    phase1 = load_phase1(stage.folder, data)
-    refiner = load_refiner(stage.folder("refiner"), data)
-    planner = Planner(phase1, refiner, settings)
+    planner = load_planner(stage.folder, data, settings)
     rows_of = {layout: data.rows_of(layout)[: settings.n_per_layout] for layout in data.occurring}
     rows, samples = [], []
     work = [(seed, layout) for seed in settings.seeds for layout in rows_of]
     for seed, layout in stage.progress(work, "plans", unit="layout"):
         chosen = rows_of[layout]
-        part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))
+        part, part_masks = planner.seen(data.subset(chosen)), masks.subset(chosen.numpy(force=True))
         generator = draws.generator_of(seed)
         keyframes = planner.keyframes(part, part_masks, generator)
         plans = planner.plan(part, part.all_rows, *keyframes, generator, oracle=False)
@@ -67,7 +64,7 @@ def _row(
     stage: Stage,
     part: Prepared,
     masks: Masks,
-    planner: Planner,
+    planner: AnyPlanner,
     arrays: dict[str, np.ndarray],
     generator: torch.Generator,
 ) -> dict[str, object]:

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from interdiff.maze.evaluation.contenders import ShortestPathPlanner, costs, planned, tracked
-from interdiff.maze.evaluation.rollouts import controller_policy, roll, shortest_path, shortest_path_policy
+from interdiff.maze.evaluation.rollouts import controller_policy, roll, shortest_path_policy
 from interdiff.maze.planner.settings import RetimingSettings
 from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.paths import shortest_path
 from interdiff.maze.world.settings import TrackerSettings
 from interdiff.maze.world.tasks import STEPS, at_goal, d4rl_name, episodes, scores
 from interdiff.maze.world.tracker import Reference, tracker
@@ -31,7 +32,7 @@ def test_episodes_are_a_function_of_the_seed_and_starts_are_free():
 def test_scores_count_only_steps_at_the_goal():
     rewards = np.zeros((2, 300), dtype=bool)
     rewards[0, 10:20] = True
-    figures = scores(rewards, "umaze")
+    figures = scores(rewards[None], "umaze")
     assert figures["return_mean"] == 5
     assert figures["score"] == pytest.approx(100 * (5 - 23.85) / (161.86 - 23.85))
     assert figures["success"] == 0.5
@@ -42,7 +43,7 @@ def test_a_map_is_d4rls_by_its_walls_and_goal_not_by_its_name():
     assert d4rl_name(load_layout("umaze", "cave")) == "umaze"
     own = load_layout("#####\\#OOG#\\#OOO#\\#OOO#\\#####", "umaze")
     assert d4rl_name(own) is None
-    assert set(scores(np.ones((2, 3), dtype=bool), None)) == {"n", "return_mean", "success", "first_reach"}
+    assert set(scores(np.ones((1, 2, 3), dtype=bool), None)) == {"n", "return_mean", "success", "first_reach"}
 
 
 def test_the_balls_are_driven_in_the_configured_maze():
@@ -72,7 +73,7 @@ def test_known_planners_score_as_measured_elsewhere(name, policy, expected):
     cases = episodes(layout, "single", 50, 0)
     policies = [policy(layout, *case, rng) for case in zip(cases.states, cases.goals, strict=True)]
     positions = roll(layout, cases, policies, STEPS[name])
-    figures = scores(at_goal(positions, cases.goals), name)
+    figures = scores(at_goal(positions, cases.goals)[None], name)
     assert figures["success"] == 1
     assert abs(figures["score"] - expected[name]) < 4 * figures["score_se"]
 
@@ -93,7 +94,7 @@ def test_the_searchs_path_driven_as_ours_scores_as_measured_elsewhere():
     cases = episodes(layout, "multi", 30, 0)
     plans = planner.plan(layout, cases.states, cases.goals, None)
     (policies,) = tracked(plans, {"planner": TrackerSettings()}).values()
-    figures = scores(at_goal(roll(layout, cases, policies, STEPS["large"]), cases.goals), "large")
+    figures = scores(at_goal(roll(layout, cases, policies, STEPS["large"]), cases.goals)[None], "large")
     assert figures["success"] == 1
     assert abs(figures["score"] - 242.8) < 3 * figures["score_se"]
     _, made = planned(planner, layout, cases, torch.Generator())

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from interdiff.maze.evaluation.contenders import planned
-from interdiff.maze.evaluation.rollouts import shortest_path
 from interdiff.maze.planner.keyframes import KeyframeDenoiser
 from interdiff.maze.planner.phase1 import Phase1
 from interdiff.maze.planner.plans import Planner
@@ -16,6 +15,7 @@ from interdiff.maze.planner.selector import KeyframeSelector
 from interdiff.maze.planner.settings import RetimingSettings, SamplingSettings, TwoPhaseSettings
 from interdiff.maze.planner.timed_planner import TwoPhasePlanner
 from interdiff.maze.world.layouts import OFFSET, load_layout
+from interdiff.maze.world.paths import shortest_path
 from interdiff.maze.world.simulator import MAX_SPEED
 from interdiff.maze.world.tasks import Episodes, episodes
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler

@@ -60,13 +60,13 @@ def test_plans_through_walls_are_counted_and_do_not_arrive():
 
 def test_the_standard_error_is_over_mazes():
     mazes = [Driven(np.array([True, True]), np.array([10, 20])), Driven(np.array([False, True]), np.array([0, 60]))]
-    figures = summary(mazes)
+    figures = summary([[maze] for maze in mazes])
     assert figures["mazes"] == 2
     assert figures["n"] == 4
     assert figures["success"] == 0.75
     assert figures["success_se"] == pytest.approx(0.25)
     assert figures["first_reach"] == 30
-    assert np.isnan(summary([Driven(np.array([False]), np.array([0]))] * 2)["first_reach"])
+    assert np.isnan(summary([[Driven(np.array([False]), np.array([0]))]] * 2)["first_reach"])
 
 
 def test_paths_of_peers_can_be_driven_fast():

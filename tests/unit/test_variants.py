@@ -1,7 +1,11 @@
 import pytest
+from pydantic import Field
 
 from interdiff.errors import InputError
+from interdiff.learning.settings import TrainingSettings
+from interdiff.settings import Section
 from interdiff.workflow.variants import Node, Variants, merge, parents
+from interdiff.workflow.variants import resolve as variants_of
 
 STAGES = {"data": Node("data"), "train": Node("train", ("data",)), "draw": Node("draw", ("train",))}
 
@@ -46,3 +50,44 @@ def test_cycles_and_unknown_names_are_refused():
         parents({"a": {"from": "x"}})
     with pytest.raises(InputError, match="unknown variant 'x'"):
         resolve(BASE, {}).owner("data", "x")
+
+
+class Training(Section):
+    """A stage with training."""
+
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+
+
+class Draw(Section):
+    """A stage without."""
+
+    k: int = 8
+
+
+class Whole(Section):
+    """All stages."""
+
+    train: Training = Field(default_factory=Training)
+    draw: Draw = Field(default_factory=Draw)
+
+
+TWO = {"train": Node("train"), "draw": Node("draw", ("train",))}
+FANNED = {"few": {"draw": {"k": 4}}, "fewer": {"from": "few", "draw": {"k": 2}}}
+
+
+def test_seeds_fan_a_variant_out_and_what_a_seed_trains_is_shared_along_the_line_of_descent():
+    variants = variants_of(Whole(), FANNED, TWO, "maze.variants", {"fewer": [1, 2], "base": [1]})
+    assert variants.of_all_seeds("fewer") == ["fewer", "fewer_seed1", "fewer_seed2"]
+    assert variants.of_all_seeds("few") == ["few"]
+    assert variants.section("train", "fewer_seed2")["training"]["seed"] == 2
+    assert variants.section("draw", "fewer_seed2") == {"k": 2}
+    assert [variants.owner(stage, "fewer_seed1") for stage in TWO] == ["base_seed1", "fewer_seed1"]
+    assert variants.owner("draw", "few_seed1") == "few_seed1"
+    assert variants.owner("train", "fewer") == "base"
+
+
+def test_seeds_of_what_is_not_there_are_refused():
+    with pytest.raises(InputError, match=r"seeds\.x: unknown variant; expected one of base, few, fewer"):
+        variants_of(Whole(), FANNED, TWO, "maze.variants", {"x": [1]})
+    with pytest.raises(InputError, match=r"variants\.base_seed1: this name is that of a variant with another seed"):
+        variants_of(Whole(), {"base_seed1": {}}, TWO, "maze.variants", {"base": [1]})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from interdiff.files import load_arrays
 from interdiff.maze.planner.conditions import route_steps
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, denoised, known_entries
-from interdiff.maze.planner.networks import ROUTE_WIDTH, TOP_SPEED, Condition, from_network, to_network
+from interdiff.maze.planner.networks import TOP_SPEED, Condition, from_network, to_network
 from interdiff.maze.world.simulator import TIMESTEP
 from interdiff.two_phase.ddim import DDIM
 
@@ -38,11 +39,9 @@ class WindowDenoiser(KeyframeDenoiser):
         free_cells: Mapping[str, int],
         grid: int,
         d_model: int,
-        depth: int,
-        heads: int,
-        route_width: int = ROUTE_WIDTH,
+        **size: Any,
     ) -> None:
-        super().__init__(max(horizons.values()) + 1, d_model, depth, heads, route_width)
+        super().__init__(max(horizons.values()) + 1, d_model, **size)
         for name, horizon in horizons.items():
             if horizon % interval:
                 raise InputError(f"horizon of {name}: {horizon} steps are not a multiple of interval={interval}")
@@ -60,10 +59,8 @@ class WindowDenoiser(KeyframeDenoiser):
 class SegmentDenoiser(KeyframeDenoiser):
     """Denoises the states at every step between two states that are `interval` steps apart."""
 
-    def __init__(
-        self, interval: int, grid: int, d_model: int, depth: int, heads: int, route_width: int = ROUTE_WIDTH
-    ) -> None:
-        super().__init__(interval + 1, d_model, depth, heads, route_width)
+    def __init__(self, interval: int, grid: int, d_model: int, **size: Any) -> None:
+        super().__init__(interval + 1, d_model, **size)
         self.interval, self.grid = interval, grid
 
     @property

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 
 from interdiff.learning.costs import counted_tokens, median_milliseconds
-from interdiff.maze.evaluation.rollouts import controller_policy, shortest_path, shortest_path_policy
+from interdiff.maze.evaluation.rollouts import controller_policy, shortest_path_policy
+from interdiff.maze.evaluation.settings import DriveSettings, UnseenStageSettings
 from interdiff.maze.evaluation.unseen import share_through_walls
+from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.retiming import fastest_clear, timings
 from interdiff.maze.planner.settings import RetimingSettings
+from interdiff.maze.planner.timed_planner import TwoPhasePlanner, load_two_phase
 from interdiff.maze.world.layouts import Layout, occupancy, signed_distance
+from interdiff.maze.world.paths import shortest_path
 from interdiff.maze.world.settings import TrackerSettings
 from interdiff.maze.world.tasks import Episodes
 from interdiff.maze.world.tracker import Policy, Reference, tracker
@@ -91,6 +96,26 @@ class ShortestPathPlanner:
         paths = [shortest_path(layout, state, goal, self.frames) for state, goal in zip(states, goals, strict=True)]
         references = [Reference(path, np.zeros_like(path)) for path in paths]
         return driven_fast(references, layout, Episodes(states, goals), self.retiming)
+
+
+def our_planners(
+    settings: DriveSettings | UnseenStageSettings, results: Path, device: torch.device
+) -> dict[str, list[TwoPhasePlanner]]:
+    """Our planners by name, one for each training seed, from their folders below the results root."""
+    prepared = {name: load_prepared(results / name / "test.npz", device) for name in set(settings.prepared.values())}
+
+    def load(name: str, folders: Mapping[str, str]) -> TwoPhasePlanner:
+        data, how = prepared[settings.prepared[name]], settings.sampling[name]
+        return load_two_phase(lambda stage: results / folders[stage], data, settings.planners[name], how, name)
+
+    return {name: [load(name, folders) for folders in settings.folders[name]] for name in settings.planners}
+
+
+def searches(ours: Sequence[TwoPhasePlanner]) -> list[ShortestPathPlanner]:
+    """The search's path, retimed as one of our planners does, if it does."""
+    planner = ours[0]
+    retiming = planner.settings.retiming
+    return [ShortestPathPlanner(planner.prepared.frames, retiming)] if retiming else []
 
 
 def planned(

@@ -8,6 +8,7 @@ import numpy as np
 
 from interdiff.maze.world.controller import WaypointController, route
 from interdiff.maze.world.layouts import Layout
+from interdiff.maze.world.paths import cell_of
 from interdiff.maze.world.simulator import PointMaze
 from interdiff.maze.world.tasks import Episodes
 from interdiff.maze.world.tracker import Policy, State
@@ -19,7 +20,7 @@ def shortest_path_policy(layout: Layout, state: np.ndarray, goal: np.ndarray, rn
     ways: dict[tuple[int, int], tuple[float, float]] = {}
 
     def act(step: int, now: State) -> tuple[float, float]:
-        cell = _cell(now)
+        cell = cell_of(now)
         if cell not in ways:
             following = route(layout, cell, target)[0]
             near = target in (cell, following)
@@ -28,20 +29,6 @@ def shortest_path_policy(layout: Layout, state: np.ndarray, goal: np.ndarray, rn
         return 10 * (x - now[0]) - now[2], 10 * (y - now[1]) - now[3]
 
     return act
-
-
-def shortest_path(layout: Layout, state: np.ndarray, goal: np.ndarray, frames: int) -> np.ndarray:
-    """The way [T, 2] from a state's position to a goal [2] over corridor centres, T points evenly spaced along it."""
-    start, target = _cell(state[:2]), (round(float(goal[0])), round(float(goal[1])))
-    corners = [state[:2], *(np.subtract(cell, 0.2) for cell in route(layout, start, target)[:-1]), goal]
-    lengths = np.concatenate([[0.0], np.linalg.norm(np.diff(corners, axis=0), axis=1).cumsum()])
-    at = np.linspace(0, lengths[-1], frames)
-    return np.stack([np.interp(at, lengths, axis) for axis in np.transpose(corners)], axis=1)
-
-
-def _cell(position: Sequence[float] | np.ndarray) -> tuple[int, int]:
-    """Cell w spans [w - 0.7, w + 0.3] of joint positions."""
-    return int(np.floor(position[0] + 0.7)), int(np.floor(position[1] + 0.7))
 
 
 def controller_policy(layout: Layout, state: np.ndarray, goal: np.ndarray, rng: np.random.Generator) -> Policy:

@@ -11,6 +11,8 @@ from interdiff.maze.planner.settings import RetimingSettings, SamplingSettings, 
 from interdiff.maze.world.settings import RandomMapsSettings, SimulatedMazeSettings, TrackerSettings
 from interdiff.settings import Count, Name, Section
 
+OURS = "two_phase"
+"""Our planner's name in tables."""
 Task = Literal["single", "multi", "heldout"]
 
 
@@ -96,13 +98,18 @@ class DriveSettings(DrivingSettings):
     layout: Name = Field(description="name of the map")
     map: str = Field(description="as in layouts")
     sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
+    folders: dict[Name, list[dict[Name, str]]] = Field(description="folders of networks by planner, seed and stage")
+    prepared: dict[Name, str] = Field(description="folder of the prepared data by planner")
     baselines: BaselinesSettings = Field(description="learned planners to compare with")
 
 
 class UnseenSettings(Section):
     """Plans in random mazes that no network was trained on, unseen.csv."""
 
-    planner: TwoPhaseSettings = Field(default_factory=TwoPhaseSettings, description="our planner")
+    planners: dict[Name, TwoPhaseSettings] = Field(
+        default_factory=lambda: {OURS: TwoPhaseSettings()},
+        description=f"our planners by name; {OURS} is the one that `planner/` holds",
+    )
     families: dict[Name, RandomMapsSettings] = Field(
         default_factory=lambda: {"as_trained": RandomMapsSettings(count=200, seed=1000)},
         description="mazes by name; with other seeds than those trained on",
@@ -111,11 +118,19 @@ class UnseenSettings(Section):
     steps: Count = Field(1500, description="steps of 0.01 s per episode")
     seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
 
+    @model_validator(mode="after")
+    def _ours_is_there(self) -> Self:
+        if OURS not in self.planners:
+            raise ValueError(f"planners: expected {OURS} among {', '.join(self.planners)}")
+        return self
+
 
 class UnseenStageSettings(UnseenSettings):
-    """What the stage is told: also how the planner samples, and what follows its plans."""
+    """What the stage is told: also how the planners sample, where their networks are, and what follows their plans."""
 
-    sampling: SamplingSettings = Field(description="sampling settings of the planner's variant")
+    sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
+    folders: dict[Name, list[dict[Name, str]]] = Field(description="folders of networks by planner, seed and stage")
+    prepared: dict[Name, str] = Field(description="folder of the prepared data by planner")
     tracker: TrackerSettings = Field(description="what follows all plans")
 
 
@@ -124,6 +139,15 @@ class AblationsStageSettings(Section):
 
     ablations: dict[Name, list[Name]] = Field(description="variants by what they change")
     folders: dict[Name, str] = Field(description="folder of each variant's samples, base's too")
+
+
+class ControlsStageSettings(Section):
+    """What controls.csv is told: folders are below the results root."""
+
+    controls: list[Name] = Field(description="variants, in this order")
+    folders: dict[Name, list[str]] = Field(
+        description="folders of each variant's samples, of all its seeds; base's too"
+    )
 
 
 class DiagnosticsSettings(Section):

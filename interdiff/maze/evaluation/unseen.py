@@ -10,7 +10,7 @@ import numpy as np
 from interdiff.maze.evaluation.rollouts import roll
 from interdiff.maze.world.collisions import crossed
 from interdiff.maze.world.layouts import OFFSET, Layout, occupancy
-from interdiff.maze.world.tasks import Episodes, at_goal
+from interdiff.maze.world.tasks import Episodes, at_goal, mean_and_error
 from interdiff.maze.world.tracker import Policy, Reference
 
 
@@ -40,15 +40,17 @@ def mean_figures(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([maze[name] for maze in figures])) for name in (figures[0] if figures else ())}
 
 
-def summary(driven: Sequence[Driven]) -> dict[str, float]:
-    """Figures over mazes; the standard error is over mazes, whose episodes are not independent."""
-    shares = np.array([maze.success.mean() for maze in driven])
-    success = np.concatenate([maze.success for maze in driven])
-    first_reach = np.concatenate([maze.first_reach for maze in driven])
+def summary(driven: Sequence[Sequence[Driven]]) -> dict[str, float]:
+    """Figures over mazes, in each of which every training seed drove; the standard error is over mazes, whose episodes are
+    not independent, and seeds."""
+    shares = np.array([[seed.success.mean() for seed in maze] for maze in driven])
+    success = np.concatenate([seed.success for maze in driven for seed in maze])
+    first_reach = np.concatenate([seed.first_reach for maze in driven for seed in maze])
+    mean, error = mean_and_error(shares.T)
     return {
         "mazes": len(driven),
         "n": len(success),
-        "success": float(shares.mean()),
-        "success_se": float(shares.std(ddof=1) / np.sqrt(len(shares))),
+        "success": mean,
+        "success_se": error,
         "first_reach": float(first_reach[success].mean()) if success.any() else float("nan"),
     }

@@ -13,7 +13,7 @@ from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.learning import draws
 from interdiff.learning.processes import parts
-from interdiff.maze.planner.conditions import steps_from_ends
+from interdiff.maze.planner.conditions import iterated_steps, steps_from_ends
 from interdiff.maze.planner.networks import Condition
 
 FEWEST_PER_LAYOUT = 2
@@ -115,6 +115,12 @@ class Prepared:
         layouts = torch.unique_consecutive(each) if groups is None else each[:: len(each) // groups]
         steps = self.steps[self.ends[rows]]
         return Condition(self.occupancy[layouts], self.sdf[layouts], steps, self.start[rows], self.goal[rows])
+
+    def with_iterated_steps(self) -> Prepared:
+        """The same with steps found by value iteration on the maps, whatever it was given."""
+        steps = iterated_steps(self.occupancy, self.layout, self.start, self.goal)
+        ends = torch.arange(2 * len(steps), device=self.device).view(-1, 2)
+        return replace(self, steps=steps.flatten(0, 1), ends=ends)
 
     def chunks(self, size: int) -> list[Tensor]:
         """All rows in order, in chunks of one layout each."""

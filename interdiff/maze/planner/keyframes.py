@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from interdiff.learning.networks import FourierFeatures, mlp
 from interdiff.learning.own_networks import OwnNetwork
 from interdiff.maze.planner.networks import (
-    ROUTE_WIDTH,
     STATE_CHANNELS,
     Backbone,
     Condition,
@@ -27,7 +26,7 @@ from interdiff.two_phase.keyframe_diffusion import sample_keyframes
 class KeyframeDenoiser(nn.Module):
     """Phase 1: predicts clean keyframes from noisy ones, K tokens at their own frames."""
 
-    def __init__(self, frames: int, d_model: int, depth: int, heads: int, route_width: int = ROUTE_WIDTH) -> None:
+    def __init__(self, frames: int, d_model: int, **size: Any) -> None:
         super().__init__()
         self.frames = frames
         self.fourier_time = FourierFeatures(5)
@@ -35,7 +34,7 @@ class KeyframeDenoiser(nn.Module):
         inputs = STATE_CHANNELS + self.fourier_position.width(2) + self.fourier_time.width(1) + 5
         self.embed = mlp(inputs, 2 * d_model, d_model)
         self.noise_level = mlp(self.fourier_time.width(1), d_model, d_model)
-        self.backbone = Backbone(d_model, depth, heads, route_width)
+        self.backbone = Backbone(d_model, **size)
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, STATE_CHANNELS)
 
@@ -84,7 +83,7 @@ class KeyframeDenoiser(nn.Module):
         return self.head(self.norm(self.backbone(self.embed(features), time, encoded, modulation)))
 
 
-def build_keyframes(frames: int, own: Mapping[str, Any] | None = None, **size: int) -> KeyframeDenoiser | OwnNetwork:
+def build_keyframes(frames: int, own: Mapping[str, Any] | None = None, **size: Any) -> KeyframeDenoiser | OwnNetwork:
     """Phase 1's network of a configuration: ours of a size, or one's own."""
     return OwnNetwork("keyframes", own, 6, frames=frames) if own else KeyframeDenoiser(frames, **size)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -142,6 +143,19 @@ class Waypoints(nn.Module):
         return weights @ torch.cartesian_prod(side, side), length
 
 
+class StraightLine(nn.Module):
+    """In the place of `Waypoints`, for networks that see no solved path: points of the line from start to goal."""
+
+    def forward(self, condition: Condition) -> tuple[Tensor, Tensor]:
+        start, goal = condition.start[:, None, :2], condition.goal[:, None]
+        share = torch.linspace(0, 1, ROUTE_TIMES, dtype=goal.dtype, device=goal.device)[:, None]
+        return start + share * (goal - start), (goal - start).abs().sum(-1) * condition.cells
+
+
+ROUTES = {"search": Waypoints, "straight": StraightLine}
+"""What networks are told of the way, by the value of `route`."""
+
+
 class RouteEncoder(nn.Module):
     """Residual MLP from start, goal and a summary of the map to one vector and to features at S times.
 
@@ -168,16 +182,19 @@ class RouteEncoder(nn.Module):
 class Backbone(nn.Module):
     """Transformer conditioned on map, start and goal.
 
-    Start (with its velocity), goal and their distance enter as a token that modulates every block and as a route over
-    time that is added to the tokens at their times, and as heatmaps over the map tokens that bias the attention to them.
+    Start (with its velocity), goal and their distance (`route`: along the searched way, or the straight line) enter as a
+    token that modulates every block and as a route over time that is added to the tokens at their times, and as heatmaps
+    over the map tokens that bias the attention to them.
     """
 
-    def __init__(self, d_model: int, depth: int, heads: int, route_width: int) -> None:
+    def __init__(
+        self, d_model: int, depth: int, heads: int, route_width: int = ROUTE_WIDTH, route: str = "search"
+    ) -> None:
         super().__init__()
         self.map_encoder = MapEncoder(d_model)
         self.map_summary = nn.Linear(d_model, MAP_SUMMARY)
         self.fourier = FourierFeatures(POSITION_OCTAVES)
-        self.waypoints = Waypoints()
+        self.waypoints = ROUTES[route]()
         self.route = RouteEncoder(2 * self.fourier.width(2) + 6 + 6 * ROUTE_TIMES + MAP_SUMMARY, route_width, d_model)
         self.heat = nn.Linear(2, heads, bias=False)
         self.transformer = Transformer(d_model, depth, heads)
@@ -220,13 +237,11 @@ class Backbone(nn.Module):
 class FrameQueries(nn.Module):
     """Learned features of every frame from the condition alone: T / f tokens that carry f frames each -> [B, T, C]."""
 
-    def __init__(
-        self, frames: int, frames_per_token: int, outputs: int, d_model: int, depth: int, heads: int, route_width: int
-    ) -> None:
+    def __init__(self, frames: int, frames_per_token: int, outputs: int, d_model: int, **size: Any) -> None:
         super().__init__()
         self.frames, self.frames_per_token = frames, frames_per_token
         self.query = nn.Parameter(0.5 * torch.randn(frames // frames_per_token, d_model))
-        self.backbone = Backbone(d_model, depth, heads, route_width)
+        self.backbone = Backbone(d_model, **size)
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, frames_per_token * outputs)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from interdiff.keyframes.nested_masks import levels_of_steps
 from interdiff.learning import draws
@@ -34,13 +35,53 @@ class Plans:
     refined: Tensor
 
 
+class AnyPlanner(ABC):
+    """What makes plans of conditions. A pass of `refiner` is the unit of its compute."""
+
+    refiner: Refiner | OwnRefiner
+    settings: SamplingSettings
+
+    @property
+    @abstractmethod
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Those that run."""
+
+    def seen(self, data: Prepared) -> Prepared:
+        """What the planner makes of the maps of data itself, before all else."""
+        return data if self.settings.steps == "given" else data.with_iterated_steps()
+
+    @abstractmethod
+    def keyframes(self, data: Prepared, masks: Masks | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Keyframes [N, K] and the masks' ranks [N, T] (the keyframes have rank 0) of every row."""
+
+    @abstractmethod
+    def plan(
+        self, data: Prepared, rows: Tensor, indices: Tensor, ranks: Tensor, generator: torch.Generator, oracle: bool
+    ) -> Plans:
+        """Plans for rows of one layout at keyframes [B, K], with masks nested as ranks [B, T] say.
+
+        `oracle` takes the ground truth's keyframes in place of the planner's.
+        """
+
+    def plan_all(self, data: Prepared, masks: Masks, generator: torch.Generator) -> Plans:
+        """Plans for all rows of data of one layout, as a user asks for them: from conditions alone (but policy "dp")."""
+        data = self.seen(data)
+        indices, ranks = self.keyframes(data, masks, generator)
+        return self.plan(data, data.all_rows, indices, ranks, generator, oracle=False)
+
+
 @dataclass(frozen=True)
-class Planner:
+class Planner(AnyPlanner):
     """Both phases with their settings."""
 
     phase1: Phase1
     refiner: Refiner | OwnRefiner
     settings: SamplingSettings
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        chooser = [self.phase1.selector] if self.settings.policy == "selector" else []
+        return (self.phase1.segment_cost, *chooser, self.phase1.keyframes, self.refiner)
 
     def keyframes(self, data: Prepared, masks: Masks | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The policy's keyframes [N, K] and the masks' ranks [N, T] (the keyframes have rank 0) of every row.
@@ -53,11 +94,6 @@ class Planner:
         ranks = level_ranks(policy, levels, data, self.phase1.selector, rng, start)
         return rank_indices(ranks, levels[0]), ranks
 
-    def plan_all(self, data: Prepared, masks: Masks, generator: torch.Generator) -> Plans:
-        """Plans for all rows of data of one layout, as a user asks for them: from conditions alone (but policy "dp")."""
-        indices, ranks = self.keyframes(data, masks, generator)
-        return self.plan(data, data.all_rows, indices, ranks, generator, oracle=False)
-
     def plan(
         self, data: Prepared, rows: Tensor, indices: Tensor, ranks: Tensor, generator: torch.Generator, oracle: bool
     ) -> Plans:
@@ -68,7 +104,7 @@ class Planner:
         if oracle:
             keyframes = data.states[rows].gather(1, indices[..., None].expand(-1, -1, data.states.shape[-1]))
         else:
-            keyframes = self.phase1.keyframes_at(data, rows, indices, self.settings.keyframe_steps, generator)
+            keyframes = self.drawn(data, rows, indices, generator)
         anchors, _ = place_keyframes(keyframes, indices, data.frames)
         condition = data.condition(rows)
         masks = [ranks <= level for level in range(len(self.levels()))]
@@ -82,6 +118,10 @@ class Planner:
             _keeps_ends(condition),
         )
         return Plans(indices, ranks, keyframes, interpolated, refined)
+
+    def drawn(self, data: Prepared, rows: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """Phase 1's keyframes [B, K, 4] at frames [B, K]."""
+        return self.phase1.keyframes_at(data, rows, indices, self.settings.keyframe_steps, generator)
 
     def levels(self) -> list[int]:
         """The keyframe counts of the levels that phase 2 runs over: K, and others spread over the finer ones."""
@@ -111,7 +151,7 @@ def _keeps_ends(condition: Condition) -> Callable[[Tensor], Tensor]:
     return project
 
 
-def function_evaluations(planner: Planner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
+def function_evaluations(planner: AnyPlanner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
     """FLOPs of one plan - map encoders, D_phi, selector, every step of both phases - over those of one refiner pass."""
     one, one_masks = _single(data, masks, 0)
     mask = torch.ones(1, data.frames, dtype=torch.bool, device=data.device)
@@ -119,7 +159,7 @@ def function_evaluations(planner: Planner, data: Prepared, masks: Masks, generat
     return counted_flops(lambda: planner.plan_all(one, one_masks, generator)) / refiner_pass
 
 
-def plan_milliseconds(planner: Planner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
+def plan_milliseconds(planner: AnyPlanner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
     """Median wall time of a plan at batch 1, from a condition to the refined sequence."""
     return median_milliseconds(lambda n: planner.plan_all(*_single(data, masks, n % len(data.states)), generator))
 

@@ -17,7 +17,6 @@ from interdiff.learning.own_networks import OwnNetwork
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import (
     POSITION_OCTAVES,
-    ROUTE_WIDTH,
     STATE_CHANNELS,
     STATE_SCALE,
     Backbone,
@@ -26,6 +25,9 @@ from interdiff.maze.planner.networks import (
     sample_sdf,
 )
 from interdiff.two_phase.interpolation import bridge_deviation
+
+OFFSETS = tuple((row, column) for row in (-0.3, 0.0, 0.3) for column in (-0.3, 0.0, 0.3))
+"""Where a network that corrects points sees the signed distance: around each, in cells."""
 
 
 class Refiner(nn.Module):
@@ -42,22 +44,19 @@ class Refiner(nn.Module):
         interpolation: str,
         noise: float,
         d_model: int,
-        depth: int,
-        heads: int,
-        route_width: int = ROUTE_WIDTH,
+        **size: Any,
     ) -> None:
         super().__init__()
         self.frames, self.frames_per_token = frames, frames_per_token
         self.interpolation, self.noise = interpolation, noise
         self.fourier_position = FourierFeatures(POSITION_OCTAVES)
-        offsets = torch.tensor([-0.3, 0.0, 0.3])
         self.offsets: Tensor
-        self.register_buffer("offsets", torch.cartesian_prod(offsets, offsets), persistent=False)
+        self.register_buffer("offsets", torch.tensor(OFFSETS), persistent=False)
         inputs = self.fourier_position.width(2) + 2 + 2 + len(self.offsets)
         self.embed = mlp(frames_per_token * inputs, 2 * d_model, d_model)
         self.position = nn.Parameter(0.02 * torch.randn(frames // frames_per_token, d_model))
         self.level = mlp(3, d_model, d_model)
-        self.backbone = Backbone(d_model, depth, heads, route_width)
+        self.backbone = Backbone(d_model, **size)
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, frames_per_token * STATE_CHANNELS)
         zero(self.head)
@@ -113,7 +112,7 @@ def build_refiner(
     interpolation: str,
     noise: float,
     own: Mapping[str, Any] | None = None,
-    **size: int,
+    **size: Any,
 ) -> Refiner | OwnRefiner:
     """Phase 2's network of a configuration: ours of a size, or one's own, which has no need of `frames_per_token`."""
     if own:

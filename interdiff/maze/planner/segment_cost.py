@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from interdiff.keyframes.predicted_cost import PairCosts
 from interdiff.keyframes.segment_cost import COST_FLOOR, all_segment_costs, pair_costs
 from interdiff.maze.planner.data import Prepared
-from interdiff.maze.planner.networks import ROUTE_WIDTH, Condition, FrameQueries
+from interdiff.maze.planner.networks import Condition, FrameQueries
 
 
 class SegmentCostModel(nn.Module):
@@ -29,14 +30,11 @@ class SegmentCostModel(nn.Module):
         frames_per_token: int,
         channels: int,
         d_model: int,
-        depth: int,
-        heads: int,
-        route_width: int = ROUTE_WIDTH,
+        **size: Any,
     ) -> None:
         super().__init__()
-        self.size = {"frames_per_token": frames_per_token, "channels": channels}
-        self.size |= {"d_model": d_model, "depth": depth, "heads": heads, "route_width": route_width}
-        self.queries = FrameQueries(frames, frames_per_token, 2 + 2 * channels, d_model, depth, heads, route_width)
+        self.size = {"frames_per_token": frames_per_token, "channels": channels, "d_model": d_model, **size}
+        self.queries = FrameQueries(frames, frames_per_token, 2 + 2 * channels, d_model, **size)
         self.spread = PairCosts(frames)
 
     def forward(self, condition: Condition) -> Tensor:

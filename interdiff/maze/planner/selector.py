@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.predicted_cost import path_potentials
 from interdiff.learning.networks import constant, last_linear, mlp, zero
 from interdiff.maze.planner.data import Prepared
-from interdiff.maze.planner.networks import ROUTE_WIDTH, Condition, Encoded, MapEncoder
+from interdiff.maze.planner.networks import Condition, Encoded, MapEncoder
 from interdiff.maze.planner.segment_cost import SegmentCostModel
 
 # The precision learns this much faster than the weights: it must follow what they can tell apart.
@@ -43,11 +43,9 @@ class KeyframeSelector(SegmentCostModel):
         nested_levels: Sequence[int],
         max_gap_factor: float,
         d_model: int,
-        depth: int,
-        heads: int,
-        route_width: int = ROUTE_WIDTH,
+        **size: Any,
     ) -> None:
-        super().__init__(frames, frames_per_token, channels, d_model, depth, heads, route_width)
+        super().__init__(frames, frames_per_token, channels, d_model, **size)
         self.frames, self.nested_levels, self.max_gap_factor = frames, tuple(nested_levels), max_gap_factor
         self.level = mlp(3, d_model, d_model)
         # Optimal costs fall with about the fourth power of K; potentials should not.

@@ -53,6 +53,11 @@ class MazeNetworkSettings(NetworkSettings):
     """A transformer over tokens of a plan, with the route from start to goal."""
 
     route_width: Count = Field(512, description="width of the encoder of start, goal and map")
+    route: Literal["search", "straight"] = Field(
+        "search",
+        description="what it is told of the way: where the shortest ones are, from the steps between cells, or the straight"
+        " line alone, so that it sees occupancy and signed distance and no solved path",
+    )
 
 
 PhaseNetwork = Annotated[
@@ -139,9 +144,29 @@ class RefinerSettings(Section):
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
+class SequenceDiffusionSettings(Section):
+    """The control without phases: diffusion over all T points, by phase 1's noise and phase 2's losses."""
+
+    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
+    frames_per_token: Count = Field(2, description="frames that one token stands for; divides T")
+    collision_weight: float = Field(50.0, ge=0, description="weight of the penalty on points near walls")
+    collision_margin: float = Field(0.1, ge=0, description="distance to walls, in cells, below which it acts")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
 class SamplingSettings(Section):
     """Plans for the held-out split, both phases."""
 
+    planner: Literal["two_phase", "waypoints", "full_sequence", "shortest_path"] = Field(
+        "two_phase",
+        description="what plans: two phases; the way's features alone in the place of phase 1's keyframes; diffusion over all T"
+        " points; or the search's path",
+    )
+    steps: Literal["given", "iterated"] = Field(
+        "given",
+        description="steps between cells: given by a search, or found by value iteration on the map, which counts in nfe",
+    )
+    sequence_steps: Count = Field(8, description="denoising steps of planner full_sequence")
     policy: Policy = Field("selector", description="where phase 1's indices come from")
     k: int = Field(8, ge=2, description="K, keyframes of a plan")
     keyframe_steps: Count = Field(6, description="denoising steps of phase 1")
@@ -157,6 +182,15 @@ class SamplingSettings(Section):
         [0, 1], min_length=1, description="sampling seeds, one row of metrics each"
     )
     n_per_layout: Count = Field(256, description="held-out sequences per layout")
+
+
+NETWORKS = {
+    "two_phase": ("segment_cost", "selector", "keyframes", "refiner"),
+    "waypoints": ("segment_cost", "selector", "keyframes", "refiner"),
+    "full_sequence": ("refiner", "sequence_diffusion"),
+    "shortest_path": ("refiner",),
+}
+"""The stages whose networks a planner runs, by `sampling.planner`; a pass of the refiner is the unit of its compute."""
 
 
 class RetimingSettings(Section):

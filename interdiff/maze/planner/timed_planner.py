@@ -13,10 +13,9 @@ from torch import Tensor
 from interdiff.learning.draws import moved
 from interdiff.maze.planner.conditions import condition_of
 from interdiff.maze.planner.data import Prepared
+from interdiff.maze.planner.kinds.loading import load_planner
 from interdiff.maze.planner.networks import Condition
-from interdiff.maze.planner.phase1 import load_phase1
-from interdiff.maze.planner.plans import Planner
-from interdiff.maze.planner.refiner import load_refiner
+from interdiff.maze.planner.plans import AnyPlanner
 from interdiff.maze.planner.retiming import fastest_clear, timings
 from interdiff.maze.planner.settings import SamplingSettings, TwoPhaseSettings
 from interdiff.maze.world.layouts import OFFSET, Layout
@@ -47,17 +46,14 @@ class TwoPhasePlanner:
     prepared: data that the networks were trained on, for the size of its sequences and maps.
     """
 
-    planner: Planner
+    planner: AnyPlanner
     prepared: Prepared
     settings: TwoPhaseSettings
     name: str
 
     @property
     def parameters(self) -> int:
-        phase1 = self.planner.phase1
-        chooser = [phase1.selector] if self.planner.settings.policy == "selector" else []
-        networks = (phase1.segment_cost, *chooser, phase1.keyframes, self.planner.refiner)
-        return sum(parameter.numel() for network in networks for parameter in network.parameters())
+        return sum(parameter.numel() for network in self.planner.networks for parameter in network.parameters())
 
     def plan(
         self, layout: Layout, states: np.ndarray, goals: np.ndarray, generator: torch.Generator
@@ -71,7 +67,7 @@ class TwoPhasePlanner:
         """The same plans with what both phases made of them."""
         cells, device = self.prepared.cells, self.prepared.device
         condition = condition_of(layout, states, goals, cells, self.prepared.sdf.shape[-1] // cells, device)
-        one = self._at(condition, layout)
+        one = self.planner.seen(self._at(condition, layout))
         indices, ranks = self.planner.keyframes(one, None, generator)
         traced: dict[int, TracedPlan] = {}
         asked = list(range(len(states)))
@@ -149,6 +145,5 @@ def _own_pace(plan: np.ndarray, cells: int) -> Reference:
 def load_two_phase(
     folder: Callable[[str], Path], data: Prepared, settings: TwoPhaseSettings, sampling: SamplingSettings, name: str
 ) -> TwoPhasePlanner:
-    """A planner from its four checkpoints, whose folders `folder` gives by their stages' names."""
-    planner = Planner(load_phase1(folder, data), load_refiner(folder("refiner"), data), sampling)
-    return TwoPhasePlanner(planner, data, settings, name)
+    """A planner from its checkpoints, whose folders `folder` gives by their stages' names."""
+    return TwoPhasePlanner(load_planner(folder, data, sampling), data, settings, name)

@@ -63,16 +63,29 @@ def reference_scores(name: str) -> tuple[float, float]:
     return d4rl_package.reference_scores(name) or REFERENCE_SCORES[name]
 
 
+def mean_and_error(values_sn: np.ndarray) -> tuple[float, float]:
+    """Mean of values [S, N] of S training seeds in the same N cases, and its standard error.
+
+    The variances of the mean over cases and, where there are several, over seeds add up.
+    """
+    seeds, cases = values_sn.shape
+    variance = values_sn.mean(0).var(ddof=1) / cases
+    if seeds > 1:
+        variance += values_sn.mean(1).var(ddof=1) / seeds
+    return float(values_sn.mean()), float(np.sqrt(variance))
+
+
 def scores(rewards: np.ndarray, name: str | None) -> dict[str, float]:
-    """Figures of rewards [N, steps]: every step at the goal counts once, none after leaving it.
+    """Figures of rewards [S, N, steps] of S training seeds in N episodes: every step at the goal counts once, none after
+    leaving it.
 
     name: the D4RL map; None for others, which have no score.
     """
-    returns, reached = rewards.sum(axis=1), rewards.any(axis=1)
-    figures = {"n": len(rewards), "return_mean": float(returns.mean())}
+    returns, reached = rewards.sum(axis=-1), rewards.any(axis=-1)
+    figures = {"n": returns.size, "return_mean": float(returns.mean())}
     if name is not None:
         low, high = reference_scores(name)
-        score = 100 * (returns - low) / (high - low)
-        figures |= {"score": float(score.mean()), "score_se": float(score.std(ddof=1) / np.sqrt(len(score)))}
-    first = float(rewards.argmax(axis=1)[reached].mean()) if reached.any() else float("nan")
+        score, error = mean_and_error(100 * (returns - low) / (high - low))
+        figures |= {"score": score, "score_se": error}
+    first = float(rewards.argmax(axis=-1)[reached].mean()) if reached.any() else float("nan")
     return figures | {"success": float(reached.mean()), "first_reach": first}

@@ -22,6 +22,7 @@ from interdiff.maze.planner.settings import (
     SamplingSettings,
     SegmentCostSettings,
     SelectorSettings,
+    SequenceDiffusionSettings,
 )
 from interdiff.maze.world.layouts import MAPS, load_layout, number_for
 from interdiff.maze.world.settings import DataSettings, LayoutSettings, RandomMapsSettings
@@ -39,6 +40,9 @@ class MazeSettings(Section):
     keyframes: KeyframesSettings = Field(default_factory=KeyframesSettings, description="phase 1")
     anchors: AnchorsSettings = Field(default_factory=AnchorsSettings, description="cached phase-1 outputs")
     refiner: RefinerSettings = Field(default_factory=RefinerSettings, description="phase 2")
+    sequence_diffusion: SequenceDiffusionSettings = Field(
+        default_factory=SequenceDiffusionSettings, description="the control without phases"
+    )
     sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="plans and metrics")
     window_diffusion: WindowDiffusionSettings = Field(
         default_factory=WindowDiffusionSettings, description="learned baseline over windows of fixed horizon"
@@ -80,7 +84,7 @@ class MazeSettings(Section):
             for steps in horizon.values() if isinstance(horizon, dict) else [horizon]:
                 if steps % interval:
                     raise ValueError(f"window_diffusion.interval: {interval} does not divide data.horizon={steps}")
-        for stage in ("segment_cost", "refiner"):
+        for stage in ("segment_cost", "refiner", "sequence_diffusion"):
             per_token = getattr(self, stage).frames_per_token
             if self.data.frames % per_token:
                 raise ValueError(f"{stage}.frames_per_token={per_token} does not divide data.frames={self.data.frames}")
@@ -95,7 +99,8 @@ MAZE_STAGES = {
     "keyframes": Node("keyframes", ("selector",)),
     "anchors": Node("anchors", ("keyframes",)),
     "refiner": Node("refiner", ("anchors",)),
-    "samples": Node("sampling", ("refiner",)),
+    "sequence_diffusion": Node("sequence_diffusion", ("segment_cost",)),
+    "samples": Node("sampling", ("refiner", "sequence_diffusion")),
     "window_diffusion": Node("window_diffusion", ("prepare",)),
     "segment_fill": Node("segment_fill", ("prepare",)),
 }
@@ -124,6 +129,9 @@ class ReportSettings(Section):
     unseen: UnseenSettings = Field(
         default_factory=UnseenSettings, description="plans in mazes that no network was trained on"
     )
+    controls: list[Name] = Field(
+        [BASE], min_length=1, description="variants of controls.csv, each with all its training seeds"
+    )
     ablations: dict[Name, list[Name]] = Field(
         default_factory=dict, description="variants of ablations.csv, by what they change"
     )
@@ -134,7 +142,7 @@ class ReportSettings(Section):
     diagnostics: DiagnosticsSettings = Field(
         default_factory=DiagnosticsSettings, description="what goes on in the plans of a variant"
     )
-    include: list[Literal["rollouts", "unseen", "ablations", "diagnostics"]] = Field(
+    include: list[Literal["rollouts", "unseen", "controls", "ablations", "diagnostics"]] = Field(
         [], description="what report.html shows beside metrics.csv and selection.csv; it is made if it is not there"
     )
 
@@ -148,7 +156,7 @@ class ReportSettings(Section):
     def driven_variants(self) -> list[tuple[str, str]]:
         """Keys and the variants whose plans are driven."""
         planners = {f"rollouts.planners.{name}": planner for name, planner in self.rollouts.planners.items()}
-        planners["unseen.planner"] = self.unseen.planner
+        planners |= {f"unseen.planners.{name}": planner for name, planner in self.unseen.planners.items()}
         return [(f"{key}.variant", planner.variant) for key, planner in planners.items()]
 
     def named_variants(self) -> list[tuple[str, str]]:
@@ -156,6 +164,7 @@ class ReportSettings(Section):
         return [
             *(("variants", name) for name in self.variants),
             *(("gallery.variants", name) for name in self.gallery.variants),
+            *(("controls", name) for name in self.controls),
             *((f"ablations.{group}", name) for group, names in self.ablations.items() for name in names),
             *self.driven_variants(),
         ]
@@ -187,7 +196,7 @@ class MazeConfig(WithVariants):
     def _check(self) -> MazeConfig:
         for name, layout in self.layouts.items():
             _check_layout(name, layout)
-        self._resolved = resolve(self.base, self.variants, MAZE_STAGES, "maze.variants")
+        self._resolved = resolve(self.base, self.variants, MAZE_STAGES, "maze.variants", self.seeds)
         settings = self._resolved.settings
         for name, merged in settings.items():
             for layout in merged["data"]["layouts"]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from interdiff.maze.evaluation.settings import OURS
+from interdiff.maze.planner.settings import NETWORKS, TwoPhaseSettings
 from interdiff.settings import BASE
 from interdiff.workflow.identity import spec
 from interdiff.workflow.pipelines.maze import MazeConfig
 from interdiff.workflow.pipelines.needs import Need
-from interdiff.workflow.pipelines.pipeline import Pipeline
+from interdiff.workflow.pipelines.pipeline import WEIGHTS, Pipeline
 from interdiff.workflow.variants import difference
 
 NETWORK, SPLITS = ("model.safetensors", "run.json"), ("train.npz", "val.npz", "test.npz")
@@ -59,13 +61,45 @@ class MazePipeline(Pipeline):
         """Stages that compare planners read those of several variants."""
         variants = {
             "drive": [planner.variant for planner in self.reported.rollouts.planners.values()],
-            "unseen": [self.reported.unseen.planner.variant],
+            "unseen": [planner.variant for planner in self.reported.unseen.planners.values()],
             "diagnostics": [getattr(wildcards, "variant", "")],
             "planner": [getattr(wildcards, "variant", "")],
         }
         if stage in variants:
             return [("samples", variant) for variant in variants[stage]]
         return super().uses(stage, wildcards)
+
+    def networks(self, variant: str) -> Sequence[str]:
+        """The stages whose networks a variant plans with."""
+        return NETWORKS[self.section("samples", variant)["planner"]]
+
+    def network(self, stage: str) -> Callable[[Any], list[str]]:
+        """Input function: what it takes to rebuild a stage's network, where the variant plans with it."""
+        return lambda wildcards: (
+            self.files(stage, wildcards.variant, *WEIGHTS) if stage in self.networks(wildcards.variant) else []
+        )
+
+    def folders(self, variant: str) -> list[dict[str, str]]:
+        """The folders, below the results root, of the networks that a variant plans with, by stage: of each of its seeds."""
+        return [
+            {stage: self.folder(stage, name) for stage in self.networks(name)}
+            for name in self.resolved.of_all_seeds(variant)
+        ]
+
+    def planning(self, planners: Mapping[str, TwoPhaseSettings]) -> dict[str, dict[str, Any]]:
+        """How planners sample, and where their networks and the data that these know the sizes of are, by planner."""
+        variants = {name: planner.variant for name, planner in planners.items()}
+        return {
+            "sampling": {name: self.resolved.section("samples", variant) for name, variant in variants.items()},
+            "folders": {name: self.folders(variant) for name, variant in variants.items()},
+            "prepared": {name: self.folder("prepare", variant) for name, variant in variants.items()},
+        }
+
+    def planning_files(self, variants: Iterable[str]) -> list[str]:
+        """What it takes to plan with variants of all seeds beside their data, every file once."""
+        seeded = [name for variant in variants for name in self.resolved.of_all_seeds(variant)]
+        files = [path for name in seeded for stage in self.networks(name) for path in self.files(stage, name, *WEIGHTS)]
+        return list(dict.fromkeys(files))
 
     def implementations(self, stage: str, wildcards: Any) -> list[str]:
         """Also what no setting chooses: what lies between the steps of the learned baselines, and the report's contents."""
@@ -121,28 +155,26 @@ class MazePipeline(Pipeline):
 
     def planner(self, wildcards: Any) -> Mapping[str, Any]:
         """Plans as in mazes that no network was trained on."""
-        planner = self.reported.unseen.planner.model_dump() | {"variant": wildcards.variant}
+        planner = self.reported.unseen.planners[OURS].model_dump() | {"variant": wildcards.variant}
         return {"sampling": self.resolved.section("samples", wildcards.variant), "planner": planner}
 
     def drive(self, wildcards: Any) -> Mapping[str, Any]:
         """One task and map, with the planners' sampling settings and the baselines."""
         rollouts = self.reported.rollouts
-        return rollouts.model_dump(exclude={"tasks", "drawn_task"}) | {
-            "task": wildcards.task,
-            "layout": wildcards.map,
-            "map": self.config.map_of(wildcards.map),
-            "sampling": {
-                name: self.resolved.section("samples", item.variant) for name, item in rollouts.planners.items()
-            },
-            "baselines": self.reported.baselines.model_dump(),
-        }
+        return (
+            rollouts.model_dump(exclude={"tasks", "drawn_task"})
+            | self.planning(rollouts.planners)
+            | {
+                "task": wildcards.task,
+                "layout": wildcards.map,
+                "map": self.config.map_of(wildcards.map),
+                "baselines": self.reported.baselines.model_dump(),
+            }
+        )
 
     def unseen(self, wildcards: Any) -> Mapping[str, Any]:
-        unseen = self.reported.unseen
-        return unseen.model_dump() | {
-            "sampling": self.resolved.section("samples", unseen.planner.variant),
-            "tracker": self.reported.rollouts.tracker.model_dump(),
-        }
+        tracker = self.reported.rollouts.tracker.model_dump()
+        return self.reported.unseen.model_dump() | self.planning(self.reported.unseen.planners) | {"tracker": tracker}
 
     def ablations_of(self, table: str) -> dict[str, list[str]]:
         """The ablations of a table: all, or the quick ones."""
@@ -161,6 +193,16 @@ class MazePipeline(Pipeline):
             "ablations": self.ablations_of(wildcards.table),
             "folders": self.ablation_folders(wildcards.table),
         }
+
+    def control_folders(self) -> dict[str, list[str]]:
+        """Folders, below the results root, of the samples that controls.csv compares, of all their seeds; base's too."""
+        return {
+            name: [self.folder("samples", seed) for seed in self.resolved.of_all_seeds(name)]
+            for name in [BASE, *self.reported.controls]
+        }
+
+    def controls(self, wildcards: Any) -> Mapping[str, Any]:
+        return {"controls": self.reported.controls, "folders": self.control_folders()}
 
     def report(self, wildcards: Any) -> Mapping[str, Any]:
         return {"domain": "maze"}

@@ -129,7 +129,7 @@ class VideoConfig(WithVariants):
 
     @model_validator(mode="after")
     def _check(self) -> VideoConfig:
-        self._resolved = resolve(self.base, self.variants, VIDEO_STAGES, "video.variants")
+        self._resolved = resolve(self.base, self.variants, VIDEO_STAGES, "video.variants", self.seeds)
         if OPTICAL_FLOW in self._resolved.settings:
             raise InputError(f"variants.{OPTICAL_FLOW}: this name is taken by optical flow")
         for key in ("interpolators", "ablations", "methods", "attention", "tunings", "selectors", "segment_costs"):

@@ -64,10 +64,12 @@ MAZE = SHARED | {
     "family": Term("family of random mazes"),
     "mazes": Term("mazes of the family"),
     "crossed": Term("share of plans that leave free space", LESS),
+    "seeds": Term("training seeds that the row is over"),
+    "collision": Term("share of the pieces between points that leave free space", LESS),
     "ablation": Term("what the variants change"),
     "number": Term("of the plan in samples.npz"),
     "pieces": Term("of the refined plan that leave free space", LESS),
-    "mse": Term("squared distance of the refined plan from the demonstration, squared cells", LESS),
+    "mse": Term("mean squared distance of refined plans from the demonstration, squared cells", LESS),
     "reason": Term("why the plan is bad"),
 }
 VIDEO = SHARED | {

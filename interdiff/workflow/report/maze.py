@@ -53,6 +53,13 @@ SECTIONS: Sections = {
             "mazes."
         },
     ),
+    "controls": (
+        "Controls",
+        {
+            "controls.csv": "Variants that do without a part of the method, beside base: means over training seeds and held-out"
+            " sequences with their standard errors, and paired differences from base; from controls.csv."
+        },
+    ),
     "ablations": (
         "One change at a time",
         {
