@@ -1,6 +1,6 @@
 use rule video_network as video_samples with:
     input:
-        index="<results>/video/index/test.npz",
+        index=sampled_index,
         backbone=backbone_files,
         adapted=VIDEO.adapted_files("samples"),
         negative="<results>/video/negative.npz",
@@ -23,7 +23,7 @@ use rule video_network as video_samples with:
 
 use rule video_network as adherence with:
     input:
-        index="<results>/video/index/test.npz",
+        index=sampled_index,
         samples="<results>/video/samples/{variant}/samples.npz",
         codec=codec_files,
     output:
@@ -39,7 +39,7 @@ use rule video_network as adherence with:
 
 use rule video_network as content with:
     input:
-        index="<results>/video/index/test.npz",
+        index=sampled_index,
         samples="<results>/video/samples/{variant}/samples.npz",
         codec=codec_files,
         clip=clip_files,
@@ -68,6 +68,21 @@ use rule video_stage as video_metrics with:
         job="metrics",
     params:
         spec=VIDEO.spec("metrics"),
+
+
+use rule video_stage as tuning with:
+    input:
+        **judged_files("tuning"),
+        samples=method_files("samples.npz", "tuning"),
+        costs=method_files("costs.json", "tuning"),
+        fit="<results>/video/index/val.npz",
+        real="<results>/video/index/val.npz",
+    output:
+        tuning="<results>/video/tuning.csv",
+    pathvars:
+        job="tuning",
+    params:
+        spec=VIDEO.spec("tuning"),
 
 
 use rule video_network as faithfulness with:

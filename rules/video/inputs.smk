@@ -154,6 +154,12 @@ def judged_files(table="methods"):
     }
 
 
+def sampled_index(wildcards):
+    """Input function: the index of the split whose prompts a method samples."""
+    split = VIDEO.section("samples", wildcards.variant)["split"]
+    return [VIDEO.path(f"index/{split}.npz")]
+
+
 def clip_files(wildcards):
     """Input function: the CLIP that looks at clips."""
     names = "config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json"

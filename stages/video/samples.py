@@ -1,4 +1,4 @@
-"""Clips of test prompts by one method, from noise that is the same for all methods, and what they cost."""
+"""Clips of a split's prompts by one method, from noise that is the same for all methods, and what they cost."""
 
 from statistics import median
 
@@ -19,7 +19,7 @@ from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:
-    """Reads the test split's `index`, the `backbone`, the `negative` embedding, and for two phases, or an adapted
+    """Reads the split's `index`, the `backbone`, the `negative` embedding, and for two phases, or an adapted
     backbone, what they are made of.
 
     Writes `samples`: `keys` [N], `indices` [N, K], and `refined` clips [N, 16, T, h, w] float16; and `costs`.
@@ -29,7 +29,9 @@ def main(stage: Stage) -> None:
     data = ShardDataset(stage.path("index"), ["embed", "latent"])
     count = min(sampling.clips, len(data))
     shape = data.shape("latent")
-    noise = torch.stack([clip_noise(f"test/{key}", shape, settings.seed) for key in data.keys[:count]]).float()
+    noise = torch.stack(
+        [clip_noise(f"{sampling.split}/{key}", shape, settings.seed) for key in data.keys[:count]]
+    ).float()
     embed, truth = (data.batch(name, range(count)).float() for name in ("embed", "latent"))
     backbone = load_backbone(stage.inputs["backbone"], stage.device)
     oracle = stage.path("oracle") if "oracle" in stage.inputs else None

@@ -205,6 +205,18 @@ def test_both_phases_are_compared_with_the_backbone(smoke, config):
     assert page.count("<figcaption><b>Figure") == 13
 
 
+def test_settings_are_chosen_on_validation_prompts(smoke):
+    code, text = snakemake(smoke, "--quiet", "rules", "--", RESULTS.parent / "video/tuning.csv")
+    assert code == 0, text
+    _, rows = table(smoke, "../video/tuning.csv")
+    assert [(row["method"], row["changed"]) for row in rows] == [
+        ("tune_teacher", ""),
+        ("teacher_guidance_2", "guidance 2.0"),
+    ]
+    record = json.loads((smoke / RESULTS.parent / "video/samples/tune_teacher/.manifest/samples.npz.json").read_text())
+    assert any(name.endswith("index/val.npz") for name in record["inputs"])
+
+
 def test_kinds_of_attention_are_compared_on_request(smoke):
     code, text = snakemake(smoke, "--quiet", "rules", "--", RESULTS.parent / "video/attention.csv")
     assert code == 0, text

@@ -21,6 +21,18 @@ FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"mine": 2}}}}}
     [
         ({"maze": {"bass": {}}}, r"maze\.bass: unknown key"),
         (
+            {"video": {"variants": {"own": {"sampling": {"split": "val"}}}, "report": {"methods": ["base", "own"]}}},
+            r"report\.methods: 'own' samples the split val; expected test",
+        ),
+        (
+            {"video": {"report": {"tuning": ["base"]}}},
+            r"report\.tuning: 'base' samples the split test; expected val",
+        ),
+        (
+            {"video": {"data": {"source": "hub"}, "base": {"backbone": {"clips": "rendered"}}}},
+            r"base\.backbone\.clips: expected shards with data\.source: hub",
+        ),
+        (
             {"video": {"base": {"refiner": {"tuning": {"kind": "lora"}, "training": {"muon_learning_rate": 0.01}}}}},
             r"video\.base\.refiner\.training\.muon_learning_rate: expected null with tuning\.kind lora",
         ),

@@ -170,7 +170,8 @@ class SamplingSettings(Section):
     selector: Literal["selector", "fixed", "uniform", "random"] = Field("selector", description="who chooses them")
     refiner_steps: int = Field(1, ge=0, description="steps of phase 2; 0: interpolation stands")
     noise: Fraction = Field(1.0, description="share of phase 2's training noise that is added")
-    clips: Count = Field(64, description="test prompts, the first ones")
+    split: Literal["test", "val"] = Field("test", description="prompts: metrics.csv's are of test, tuning.csv's of val")
+    clips: Count = Field(64, description="prompts of the split, the first ones")
     batch: Count = Field(8, description="clips at once")
     compile: CompiledBlocks = "no"
     sage: bool = Field(False, description="sparse attention by the int8 kernels of spas_sage_attn, which cannot train")

@@ -87,6 +87,9 @@ class ReportSettings(Section):
         [],
         description="methods of ladder.csv, in this order: from ground truth to both phases, one loss after the other",
     )
+    tuning: list[Name] = Field(
+        [], description="variants of tuning.csv, all of sampling.split: val; the first is what others are compared with"
+    )
     attention: list[Name] = Field(
         [], description="teachers of attention.csv; the others are compared with the first, whose attention is dense"
     )
@@ -132,7 +135,16 @@ class VideoConfig(WithVariants):
         self._resolved = resolve(self.base, self.variants, VIDEO_STAGES, "video.variants", self.seeds)
         if OPTICAL_FLOW in self._resolved.settings:
             raise InputError(f"variants.{OPTICAL_FLOW}: this name is taken by optical flow")
-        for key in ("interpolators", "ablations", "methods", "attention", "tunings", "selectors", "segment_costs"):
+        for key in (
+            "interpolators",
+            "ablations",
+            "methods",
+            "tuning",
+            "attention",
+            "tunings",
+            "selectors",
+            "segment_costs",
+        ):
             for name in getattr(self.report, key):
                 if name != OPTICAL_FLOW and name not in self._resolved.settings:
                     known = f"expected one of {', '.join(self._resolved.settings)}"
@@ -148,7 +160,11 @@ class VideoConfig(WithVariants):
         for name in self.report.attention:
             if self._resolved.section("samples", name)["method"] != "teacher":
                 raise InputError(f"report.attention: {name!r} is no teacher; expected sampling.method: teacher")
-        for name in dict.fromkeys([BASE, *self.report.methods]):
+        for key, split in (("methods", "test"), ("attention", "test"), ("tuning", "val")):
+            for name in getattr(self.report, key):
+                if (found := self._resolved.section("samples", name)["split"]) != split:
+                    raise InputError(f"report.{key}: {name!r} samples the split {found}; expected {split}")
+        for name in dict.fromkeys([BASE, *self.report.methods, *self.report.tuning]):
             self._check_keyframes(name, VideoSettings(**self._resolved.settings[name]))
         for name, settings in self._resolved.settings.items():
             self._check_tokens(name, VideoSettings(**settings))

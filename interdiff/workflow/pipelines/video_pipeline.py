@@ -188,6 +188,16 @@ class VideoPipeline(VideoAttentionPipeline):
             "reference": self.reported.against,
         }
 
+    def tuning(self, wildcards: Any) -> Mapping[str, Any]:
+        return {"methods": self.reported.tuning, "changed": [self._changed(name) for name in self.reported.tuning]}
+
+    def _changed(self, variant: str) -> str:
+        """What a variant's sampling changes in its parent's, but the split."""
+        own = self.section("samples", variant)
+        parent = self.section("samples", self.resolved.parents.get(variant, BASE))
+        changed = {key: value for key, value in own.items() if value != parent[key] and key not in ("split", "clips")}
+        return ", ".join(f"{key} {value}" for key, value in changed.items())
+
     def selection(self, wildcards: Any) -> Mapping[str, Any]:
         return {
             "k": self.config.base.oracle.k,

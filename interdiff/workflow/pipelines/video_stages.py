@@ -210,6 +210,13 @@ class MetricsStageSettings(Section):
     ladder: list[Name] = Field(description="those of ladder.csv, in this order")
 
 
+class TuningStageSettings(Section):
+    """What the choice of settings is told."""
+
+    methods: list[Name] = Field(description="variants, in this order")
+    changed: list[str] = Field(description="what each changes in sampling, from its parent")
+
+
 class FaithfulnessStageSettings(Section):
     """What the comparison of a teacher's answers with the dense backbone's is told."""
 
