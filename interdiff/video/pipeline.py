@@ -81,7 +81,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         frames, height, width: of a clip in latents. rows: L of embeddings. sentences: each is embedded by itself.
         keyframes, keyframe_steps, refiner_steps, guidance_scale, negative_prompt: what a call takes that names nothing else.
         shift, guided_below: of phase 1's noise levels, and the level above which it is not guided.
-        noise, trained_noise: share of phase 2's training noise that is added, and that noise.
+        noise, trained_noise: share of phase 2's training noise that is added, and that noise; forced: or its levels.
         levels, max_gap_factor: numbers of keyframes of phase 2's masks, coarse to fine, and their longest gap in uniform gaps.
         preview_level: noise level that the preview takes noise for.
     """
@@ -113,6 +113,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         guided_below: float = 1.0,
         noise: float = 1.0,
         trained_noise: float = 0.5,
+        forced: list[float] | None = None,
         levels: list[int] | None = None,
         max_gap_factor: float = 3.0,
         preview_level: float = 0.9,
@@ -144,6 +145,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
             guided_below=guided_below,
             noise=noise,
             trained_noise=trained_noise,
+            forced=forced,
             levels=levels or [keyframes],
             max_gap_factor=max_gap_factor,
             preview_level=preview_level,
@@ -246,6 +248,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
             levels=config.levels,
             max_gap_factor=config.max_gap_factor,
             trained_noise=config.trained_noise,
+            forced=config.forced,
         )
 
     def _after(self, sampling: Sampling, bar: Any, callback: Callback | None) -> After:

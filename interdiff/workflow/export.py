@@ -102,6 +102,7 @@ def pipeline_of(method: Method) -> TwoPhasePipeline:
         guided_below=sampling.guided_below,
         noise=sampling.noise,
         trained_noise=settings.trained_noise,
+        forced=settings.forced and list(settings.forced),
         levels=settings.levels,
         max_gap_factor=settings.max_gap_factor,
         preview_level=preview.level if preview else 1.0,

@@ -8,7 +8,7 @@ from interdiff.video.backbone.tuning import save_tuned, tuned
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.loading import load_interpolator
-from interdiff.video.planner.losses.refiner import FilledClips, nested_masks, refiner_loss
+from interdiff.video.planner.losses.refiner import LOSSES, FilledClips, nested_masks
 from interdiff.workflow.pipelines.video_stages import RefinerStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -32,7 +32,7 @@ def main(stage: Stage) -> None:
     model = tuned(load_start(stage), settings.refiner.tuning)
     masks = nested_masks(cost, settings.refiner.levels, settings.max_gap_factor)
     filled = FilledClips(clips, masks, interpolator, settings.refiner)
-    model, history = train_network(stage, model, Objective(filled.draw, refiner_loss))
+    model, history = train_network(stage, model, Objective(filled.draw, LOSSES[settings.refiner.objective]))
     save_tuned(stage.outputs, "refiner", model, settings.refiner.tuning, history)
 
 

@@ -25,7 +25,7 @@ from interdiff.video.interpolators.losses import WeightedMoments, interpolator_l
 from interdiff.video.interpolators.methods.lerp import lerp
 from interdiff.video.interpolators.settings import LossSettings
 from interdiff.video.planner.losses.keyframes import ChosenFrames
-from interdiff.video.planner.losses.refiner import FilledClips, nested_masks, refiner_loss
+from interdiff.video.planner.losses.refiner import FilledClips, energy_loss, forcing_loss, nested_masks
 from interdiff.video.planner.losses.segment_cost import LatentCosts, segment_cost_loss
 from interdiff.video.planner.losses.selector import Paths, selector_loss
 from interdiff.video.planner.oracle import line_costs
@@ -116,7 +116,16 @@ def test_video_losses_read_nothing(elsewhere, there):
         (
             Objective(
                 FilledClips(elsewhere, nested_masks(cost, (4, 6), 3.0), lerp, RefinerSettings(levels=[4])).draw,
-                refiner_loss,
+                energy_loss,
+            ),
+            model,
+        ),
+        (
+            Objective(
+                FilledClips(
+                    elsewhere, nested_masks(cost, (4, 6), 3.0), lerp, RefinerSettings(levels=[4], objective="forcing")
+                ).draw,
+                forcing_loss,
             ),
             model,
         ),

@@ -33,7 +33,7 @@ from interdiff.video.planner.choosers import by_selector, seen_costs, without_lo
 from interdiff.video.planner.keyframes import keyframes_again, sample_keyframes
 from interdiff.video.planner.losses.keyframes import ChosenFrames
 from interdiff.video.planner.losses.preview import Looks, preview_loss
-from interdiff.video.planner.losses.refiner import FilledClips, nested_masks, refiner_loss, root_mean_square
+from interdiff.video.planner.losses.refiner import FilledClips, energy_loss, nested_masks, root_mean_square
 from interdiff.video.planner.oracle import line_costs
 from interdiff.video.planner.preview import Preview, build_preview, load_preview
 from interdiff.video.planner.refiner import EXACT, INEXACT, filling_with, flat, noise_levels, refined
@@ -217,7 +217,7 @@ def test_the_refiners_loss_is_that_of_what_it_makes(backbone):
 
     def scalars(noise):
         settings = RefinerSettings(levels=[4], replace_probability=1.0, noise=noise)
-        return Objective(FilledClips(clips, masks, lerp, settings).draw, refiner_loss)(Silent(), seeded(), 0.0)
+        return Objective(FilledClips(clips, masks, lerp, settings).draw, energy_loss)(Silent(), seeded(), 0.0)
 
     still, noises = scalars(0.0), scalars(0.5)
     known, _ = place_keyframes(flat(clips.batch(0.0)["keyframes"][:, 0]), FRAMES, T)

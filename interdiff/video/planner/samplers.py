@@ -56,7 +56,8 @@ def load_sampler(
             teacher = copy.deepcopy(backbone)
             set_attention(teacher.transformer, settings.sampling.attention)
         check_sage(settings.sampling, [teacher])
-        for_sampling(backbone, compiled)
+        if teacher is not backbone:
+            for_sampling(backbone, compiled)
         return _teacher(for_sampling(teacher, compiled, sage), guidance, settings)
     used = ["keyframes", *(["refiner"] if settings.sampling.refiner_steps else [])]
     phases = {name: load_tuned(folder(name), name, starts.get(name, backbone)) for name in used}
@@ -71,6 +72,7 @@ def load_sampler(
         levels=settings.levels,
         max_gap_factor=settings.max_gap_factor,
         trained_noise=settings.trained_noise,
+        forced=settings.forced,
     )
     # Last, since the networks of both phases are copies of it.
     for_sampling(backbone, compiled)

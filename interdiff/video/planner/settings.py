@@ -137,6 +137,13 @@ class AnchorsSettings(Section):
 class RefinerSettings(PhaseSettings):
     """Phase 2: the backbone on the whole, filled clip."""
 
+    objective: Literal["energy", "forcing"] = Field(
+        "energy",
+        description="energy score of filled clips; or velocity, with noise that hides the interpolator's expected error",
+    )
+    missing_levels: tuple[Fraction, Fraction] = Field(
+        (0.3, 0.8), strict=False, description="least and largest noise level of missing frames (forcing)"
+    )
     replace_probability: Fraction = Field(0.8, description="share of samples whose anchors are phase 1's")
     jitter: Weight = Field(0.02, description="deviation of errors of exact anchors")
     noise: Weight = Field(0.5, description="on missing frames, in expected errors of the interpolator")
@@ -200,4 +207,7 @@ class SamplesStageSettings(Section):
     max_gap_factor: float = Field(description="longest gap, in uniform gaps")
     levels: list[Count] = Field(description="keyframes of phase 2's nested masks")
     trained_noise: float = Field(description="noise that phase 2 was trained with")
+    forced: tuple[float, float] | None = Field(
+        None, strict=False, description="noise levels of missing frames, where phase 2 learned by forcing"
+    )
     adapted: list[Adapted] = Field([], description="networks that are, or are made of, the adapted backbone")

@@ -19,6 +19,7 @@ from interdiff.two_phase.interpolation import place_keyframes
 from interdiff.two_phase.sampler import refine_over_levels
 from interdiff.video.backbone.flow_matching import After, Guidance, even_levels, take_frames, unchanged
 from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.planner.forcing import denoise_frames, frame_levels, partly_noisy
 from interdiff.video.planner.keyframes import sample_keyframes
 from interdiff.video.planner.refiner import filling_with, flat, refine
 
@@ -68,7 +69,10 @@ class Sampled:
 
 @dataclass(frozen=True)
 class TwoPhase:
-    """The networks of both phases, what fills between them, and how they are sampled; without a refiner, filled clips stand."""
+    """The networks of both phases, what fills between them, and how they are sampled; without a refiner, filled clips stand.
+
+    forced: the noise levels of missing frames that phase 2 starts from, where it learned by forcing.
+    """
 
     choose: Chooser
     keyframes: WanDenoiser
@@ -79,6 +83,7 @@ class TwoPhase:
     levels: Sequence[int]
     max_gap_factor: float
     trained_noise: float
+    forced: tuple[float, float] | None = None
 
     @torch.no_grad()
     def sample(
@@ -114,10 +119,21 @@ class TwoPhase:
         frames, shape = noise.shape[2], (noise.shape[1], *noise.shape[3:])
         anchors, _ = place_keyframes(flat(made), indices, frames)
         fill = filling_with(self.interpolator, shape)
+
+        def project(x: Tensor) -> Tensor:
+            return flat(after(_clips(x, shape)))
+
         if settings.exact == "rest":
             assert truth is not None
             known = masks[0].to(noise.device)[..., None]
             sequences = (torch.where(known, anchors, flat(truth)),) * 2
+        elif self.refiner is not None and self.forced:
+            filled, deviation = fill(anchors, masks[0])
+            inexact = torch.zeros(len(filled), dtype=torch.bool, device=filled.device)
+            level = frame_levels(deviation, masks[0], inexact, self.forced)
+            noisy = partly_noisy(filled, flat(noise), level, masks[0])
+            steps = settings.refiner_steps
+            sequences = filled, denoise_frames(self.refiner, noisy, level, embed, shape, steps, project)
         elif self.refiner is not None:
             sequences = refine_over_levels(
                 refine(self.refiner, embed, shape),
@@ -126,7 +142,7 @@ class TwoPhase:
                 [settings.noise * self.trained_noise] * len(masks),
                 fill,
                 generator,
-                lambda x: flat(after(_clips(x, shape))),
+                project,
                 still=True,
             )
         else:

@@ -184,6 +184,7 @@ def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
         max_gap_factor=variants.section("oracle", variant)["max_gap_factor"],
         levels=refiner["levels"],
         trained_noise=refiner["noise"],
+        forced=refiner["missing_levels"] if refiner["objective"] == "forcing" else None,
         adapted=[name for name, adapted in made.items() if adapted],
     )
 

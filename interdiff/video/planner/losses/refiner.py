@@ -5,7 +5,7 @@ B clips, C channels, T frames of which K are keyframes, H x W latents, R sets of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,8 @@ from interdiff.two_phase.corruption import with_anchor_errors, with_noise
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.interpolators.interpolator import Interpolator
-from interdiff.video.planner.refiner import filling_with, flat, noise_levels, refined
+from interdiff.video.planner.forcing import frame_levels, partly_noisy
+from interdiff.video.planner.refiner import EXACT, filling_with, flat, noise_levels, refined
 from interdiff.video.planner.settings import RefinerSettings
 
 
@@ -49,15 +50,32 @@ def root_mean_square(x_btc: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RefinerBatch:
-    """Filled clips as sequences [2 B, T, C H W], twice with two draws of noise, and what they are told and should become.
+    """Filled clips as sequences [B, T, C H W], and what they are told and should become.
 
-    level [2 B, T, C H W], embed [2 B, L, D], truth [2 B, T, C H W]; shape: of a clip's frame, C, H, W.
+    level [B, T, C H W or 1], embed [B, L, D], truth [B, T, C H W]; shape: of a clip's frame, C, H, W. The energy score
+    takes each clip twice, with two draws of noise.
     """
 
     degraded: Tensor
     level: Tensor
     embed: Tensor
     truth: Tensor
+    shape: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Filled clips as sequences, their expected error `deviation`, and the `truth`, [B, T, C H W].
+
+    mask: anchors [B, T]; exact: whether they are, [B]; embed: prompts [B, L, D]; shape: of a clip's frame, C, H, W.
+    """
+
+    filled: Tensor
+    deviation: Tensor
+    truth: Tensor
+    mask: Tensor
+    exact: Tensor
+    embed: Tensor
     shape: Sequence[int]
 
 
@@ -76,10 +94,14 @@ class FilledClips:
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator, progress: float) -> RefinerBatch:
-        """Clips, which of their anchors, errors, masks and noise."""
-        batch, settings = self.clips.batch(progress), self.settings
-        z, embed = batch["latent"].float(), batch["embed"].float()
+        """Clips, which of their anchors, errors, masks and noise, as the objective takes them."""
         stream = of_batch(generator)
+        filled = self._filled(self.clips.batch(progress), stream)
+        return self._forced(filled, stream) if self.settings.objective == "forcing" else self._twice(filled, stream)
+
+    def _filled(self, batch: Mapping[str, Tensor], stream: Stream) -> Filled:
+        settings = self.settings
+        z, embed = batch["latent"].float(), batch["embed"].float()
         which = draws.integers(batch["frames"].shape[1], (len(z),), stream, "cpu")
         each = torch.arange(len(z), device="cpu")
         indices = batch["frames"][each, which]
@@ -96,13 +118,39 @@ class FilledClips:
         mask = self.rank_masks(batch["row"], indices, stream)
         shape = (z.shape[1], *z.shape[3:])
         filled, deviation = filling_with(self.interpolator, shape)(wrong, mask)
-        level = noise_levels(deviation, mask, exact)
-        filled, deviation, level, embed, truth = (torch.cat([x, x]) for x in (filled, deviation, level, embed, flat(z)))
-        degraded = with_noise(filled, deviation, settings.noise, stream, still=True)
-        return RefinerBatch(degraded, level, embed, truth, shape)
+        return Filled(filled, deviation, flat(z), mask, exact, embed, shape)
+
+    def _twice(self, of: Filled, stream: Stream) -> RefinerBatch:
+        """The energy score's: every clip with two draws of noise."""
+        level = noise_levels(of.deviation, of.mask, of.exact)
+        filled, deviation, level, embed, truth = (
+            torch.cat([x, x]) for x in (of.filled, of.deviation, level, of.embed, of.truth)
+        )
+        degraded = with_noise(filled, deviation, self.settings.noise, stream, still=True)
+        return RefinerBatch(degraded, level, embed, truth, of.shape)
+
+    def _forced(self, of: Filled, stream: Stream) -> RefinerBatch:
+        """Diffusion Forcing's: half of the clips as sampling starts with them, and half as it goes on: nearer to the truth."""
+        batch, device = len(of.filled), of.filled.device
+        level = frame_levels(of.deviation, of.mask, of.exact, self.settings.missing_levels)
+        starts = draws.uniform((batch, 1, 1), stream, device) < 0.5
+        share = torch.where(starts, 1.0, draws.uniform((batch, 1, 1), stream, device))
+        anchors = moved(of.mask, device)[..., None]
+        base = torch.where(starts | anchors, of.filled, of.truth)
+        # At level 0 there is nothing to learn, and an error to divide by it.
+        level = torch.where(anchors, level, (level * share).clamp_min(EXACT))
+        noise = draws.normal(base.shape, stream, device)
+        return RefinerBatch(partly_noisy(base, noise, level, of.mask), level, of.embed, of.truth, of.shape)
 
 
-def refiner_loss(model: WanDenoiser, batch: RefinerBatch) -> dict[str, Tensor]:
+def forcing_loss(model: WanDenoiser, batch: RefinerBatch) -> dict[str, Tensor]:
+    """Mean squared error of the velocity, at levels that differ between frames (Chen et al. 2024, algorithm 1)."""
+    away = refined(model, batch.degraded, batch.level, batch.embed, batch.shape) - batch.truth
+    before = root_mean_square(batch.degraded - batch.truth).mean()
+    return {"loss": (away / batch.level).square().mean(), "error": root_mean_square(away).mean(), "before": before}
+
+
+def energy_loss(model: WanDenoiser, batch: RefinerBatch) -> dict[str, Tensor]:
     """The energy score of refined clips (Gneiting & Raftery 2007, equation 22), with exact anchors and with phase 1's.
 
     What is missing has several answers. Errors alone ask for something in the middle of them, which is blurred; that two
@@ -112,3 +160,7 @@ def refiner_loss(model: WanDenoiser, batch: RefinerBatch) -> dict[str, Tensor]:
     error, before = (root_mean_square(x - batch.truth).mean() for x in (output, batch.degraded))
     spread = root_mean_square(torch.sub(*output.chunk(2))).mean()
     return {"loss": error - spread / 2, "error": error, "spread": spread, "before": before}
+
+
+LOSSES = {"energy": energy_loss, "forcing": forcing_loss}
+"""By objective."""
