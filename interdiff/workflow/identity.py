@@ -97,10 +97,11 @@ class _Parsed:
             tree = ast.parse(path.read_bytes(), filename=str(path))
         except (SyntaxError, ValueError) as error:
             raise InputError(f"{path}: not valid Python ({error})") from error
+        self.imports: list[tuple[int, str]] = []
         for node in ast.walk(tree):
             if isinstance(body := getattr(node, "body", None), list):
                 body[:] = [statement for statement in body if not _is_text(statement)]
-        self.imports = [name for node in ast.walk(tree) for name in _imported(node)]
+            self.imports += _imported(node)
         self.packages = {name.split(".")[0] for level, name in self.imports if not level} & PACKAGES
         self.empty = not tree.body
         self.digest = hashlib.sha256(_dump(tree).encode()).hexdigest()[:12]

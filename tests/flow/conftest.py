@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from forking import SNAKEMAKE, forking
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config.yaml", "rules", "profiles", "envs", "interdiff", "stages")
@@ -26,11 +27,9 @@ def pytest_collection_modifyitems(items):
 
 
 # Jobs run this in place of `python`: outputs that are right in kind, and everything that the runner does around them.
-TOY = """#!{python}
+TOY = """
 import sys
 from pathlib import Path
-
-sys.path.insert(0, ".")
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -47,11 +46,11 @@ def main(stage):
     for path in stage.outputs.values():
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".npz":
-            write_arrays(path, {{"name": np.array(list(str(path)))}})
+            write_arrays(path, {"name": np.array(list(str(path)))})
         elif path.suffix == ".safetensors":
             from safetensors.numpy import save_file
 
-            save_file({{"name": np.frombuffer(str(path).encode(), np.uint8)}}, path)
+            save_file({"name": np.frombuffer(str(path).encode(), np.uint8)}, path)
         elif path.suffix == ".hdf5":
             import h5py
 
@@ -61,12 +60,14 @@ def main(stage):
             path.write_text(str(path))
 
 
-run_stage(main, Settings, sys.argv[3:])
+run_stage(main, Settings)
 """
 
 
 class Repository:
     """The copy: commands in it, and edits that last for one test."""
+
+    python: Path  # of the commands that are waited for
 
     def __init__(self, folder):
         self.folder = folder
@@ -74,15 +75,15 @@ class Repository:
 
     def run(self, *command):
         """Exit code and output of a module of Python's."""
-        with self.start(*command) as process:
+        with self.start(*command, python=self.python) as process:
             text = "".join(process.communicate())
         return process.returncode, text
 
-    def start(self, *command):
+    def start(self, *command, python=sys.executable):
         """The process of a module of Python's, its output in pipes."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
         environment["PATH"] = f"{self.folder / 'bin'}{os.pathsep}{environment['PATH']}"
-        command = [sys.executable, "-m", *map(str, command)]
+        command = [python, "-m", *map(str, command)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
 
@@ -188,10 +189,18 @@ def copy(folder, python):
     return Repository(folder)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_start(tmp_path_factory):
+    """Commands begin without the seconds of processor time that snakemake takes to import."""
+    with forking(tmp_path_factory.mktemp("bin"), SNAKEMAKE) as Repository.python:
+        yield
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repo")
-    repository = copy(folder, TOY.format(python=sys.executable))
+    repository = copy(folder, f'#!/bin/sh\nshift 2\nexec {Repository.python} -m toy "$@"\n')
+    (folder / "toy.py").write_text(TOY)
     # What the repository itself has no instance of: imports inside functions, relative ones, files from outside.
     repository.edit("interdiff/far.py", append("value = 1"))
     repository.edit("interdiff/maze/deep.py", append("from ..far import value"))

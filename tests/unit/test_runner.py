@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forking import forking
 
 from interdiff.errors import InputError
 from interdiff.workflow.runner import parse_paths
@@ -67,15 +68,22 @@ STAGE = """
 """
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    with forking(tmp_path_factory.mktemp("bin"), ["torch", "pydantic", "safetensors.torch"]) as program:
+        yield program
+
+
 @pytest.fixture
-def toy(tmp_path):
+def toy(tmp_path, python):
+    (tmp_path / "python").symlink_to(python)
     (tmp_path / "d").mkdir()
     (tmp_path / "d/a.txt").touch()
     (tmp_path / "toy.py").write_text(textwrap.dedent(STAGE))
     return tmp_path
 
 
-def command(settings, *more):
+def command(python, settings, *more):
     spec = json.dumps({"stage": "toy", "settings": settings, "threads": 1})
     files = [
         "--log",
@@ -87,7 +95,7 @@ def command(settings, *more):
         "run=r/maze/toy/base/run.json",
     ]
     return [
-        sys.executable,
+        python,
         "-m",
         "toy",
         "--spec",
@@ -103,7 +111,8 @@ def environment():
 
 
 def run(folder, settings, *more):
-    return subprocess.run(command(settings, *more), cwd=folder, env=environment(), capture_output=True, text=True)
+    words = command(folder / "python", settings, *more)
+    return subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True)
 
 
 def test_a_stage_writes_its_outputs_and_forgets_its_state(toy):
@@ -153,7 +162,7 @@ def test_a_defect_leaves_its_traceback_in_the_log(toy):
 def test_a_terminated_stage_resumes_and_ends_with_the_same_bytes(toy):
     settings = {"steps": 40, "fail": "slow"}
     process = subprocess.Popen(
-        command(settings),
+        command(toy / "python", settings),
         cwd=toy,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -177,7 +186,7 @@ def test_a_terminated_stage_resumes_and_ends_with_the_same_bytes(toy):
 def test_progress_of_older_settings_goes_when_the_outputs_are_made_and_no_other(toy):
     other = ["--in", "data=d/a.txt", "--out", "number=r/maze/toy/other/n.txt"]
     for settings, more in (({"steps": 400}, []), ({"steps": 401}, []), ({"steps": 400}, other)):
-        words = command(settings | {"fail": "slow"})
+        words = command(toy / "python", settings | {"fail": "slow"})
         words = words[: words.index("--out")] + more[2:] if more else words
         process = subprocess.Popen(words, cwd=toy, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         process.stdout.readline()
@@ -204,7 +213,9 @@ def test_another_setting_input_or_output_has_another_state(tmp_path):
 
 
 def test_outputs_that_another_process_makes_are_left_alone(toy):
-    slow = subprocess.Popen(command({"steps": 400, "fail": "slow"}), cwd=toy, env=environment(), stdout=subprocess.PIPE)
+    # Python itself, for its number is in the message.
+    words = command(sys.executable, {"steps": 400, "fail": "slow"})
+    slow = subprocess.Popen(words, cwd=toy, env=environment(), stdout=subprocess.PIPE)
     slow.stdout.readline()
     done = run(toy, {"steps": 3, "seed": 5})
     assert (done.returncode, done.stderr.count("error: ")) == (2, 1)
@@ -221,15 +232,16 @@ def test_outputs_that_another_process_makes_are_left_alone(toy):
 
 
 def test_help_says_what_the_stage_does(toy):
-    done = subprocess.run(
-        [sys.executable, "-m", "toy", "--help"], cwd=toy, env=environment(), capture_output=True, text=True
-    )
+    words = [toy / "python", "-m", "toy", "--help"]
+    done = subprocess.run(words, cwd=toy, env=environment(), capture_output=True, text=True)
     assert done.stdout.startswith("usage: python -m stages.toy")
     assert "A toy stage that trains" in done.stdout
 
 
-def test_importing_the_runner_does_not_import_torch():
-    code = "import sys, interdiff.workflow.runner, interdiff.workflow.config; sys.exit('torch' in sys.modules)"
+def test_the_runner_and_the_rules_import_neither_torch_nor_pandas():
+    """Every stage waits for the one, and every `snakemake` for the other."""
+    modules = "workflow.runner, interdiff.workflow.config, interdiff.workflow.pipelines.video_pipeline"
+    code = f"import sys, interdiff.{modules}; sys.exit(bool({{'torch', 'pandas'}} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

@@ -14,7 +14,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from interdiff.errors import InputError
-from interdiff.tables import read_table
 from interdiff.video.data.settings import EXTENSIONS, SPLITS, FolderSettings, Split
 
 TABLES = ("metadata.csv", "metadata.jsonl")
@@ -117,6 +116,9 @@ def _of_table(folder: Path, table: Path) -> list[Video]:
 
 def _rows(table: Path) -> list[dict[str, str]]:
     if table.suffix == ".csv":
+        # Here, since pandas takes half a second to import, which every `snakemake` would spend for nothing.
+        from interdiff.tables import read_table
+
         rows: list[dict[str, str]] = read_table(table, text=True).to_dict("records")
         return rows
     try:
