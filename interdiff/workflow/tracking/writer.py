@@ -33,6 +33,8 @@ class Writer:
         events = self._events()
         first = next(events)
         client, run_id = self._open(first)
+        # Until here: a short stage waits for its run's id.
+        os.nice(19)
         status, metrics, written = "KILLED", [], time.monotonic()
         with _system_metrics(run_id):
             for event in events:
@@ -98,7 +100,6 @@ def _system_metrics(run_id: str) -> Iterator[None]:
 
 def main() -> None:
     """Entry of the writing process: spool file, run file, process id of the stage."""
-    os.nice(19)
     spool, run_file, parent = sys.argv[1:]
     Writer(Path(spool), Path(run_file), int(parent)).run()
 
