@@ -75,6 +75,19 @@ use rule video_stage as video_index with:
         spec=VIDEO.spec("index", shared="index"),
 
 
+use rule video_network as contact_sheet with:
+    input:
+        index="<results>/video/index/{split}.npz",
+        codec=codec_files,
+    output:
+        sheet="<results>/video/contact_sheets/{split}.png",
+    pathvars:
+        job="contact_sheet/{split}",
+    threads: 1
+    params:
+        spec=VIDEO.spec("contact_sheet"),
+
+
 use rule video_network as optical_flow with:
     input:
         index="<results>/video/index/{split}.npz",

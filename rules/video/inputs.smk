@@ -1,4 +1,5 @@
 from interdiff.settings import BASE
+from interdiff.video.data.settings import SPLITS
 from interdiff.video.interpolators.settings import OPTICAL_FLOW
 from interdiff.video.planner.settings import SELECTED
 
@@ -189,6 +190,12 @@ def preview_of_base():
     """The preview, where a selector of selection.csv looks: that of the backbone whose clips are looked at."""
     looking = any(VIDEO.looks(name) for name in CONFIG.video.report.selectors)
     return VIDEO.files("preview", BASE, *WEIGHTS) if looking else []
+
+
+def data_report():
+    """Contact sheets of each split of one's own videos."""
+    splits = SPLITS if CONFIG.video.data.source == "folder" else ()
+    return [VIDEO.path(f"contact_sheets/{split}.png") for split in splits]
 
 
 def samples_report():

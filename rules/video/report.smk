@@ -51,6 +51,7 @@ use rule video_network as sample_pictures with:
 
 use rule video_stage as video_report with:
     input:
+        data=data_report(),
         samples=samples_report(),
         selection=["<results>/video/selection.csv", "<results>/video/samples/frames.png"],
         interpolators=interpolator_report(),

@@ -7,14 +7,19 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from forking import SNAKEMAKE, STAGES, forking
+from PIL import Image
 
 from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.figures.pictures import LABEL, write_mp4
 from interdiff.workflow.config import load_config
+from interdiff.workflow.report.video import SECTIONS
 from interdiff.workflow.variants import merge
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +38,9 @@ RECORDS = {"logs", "benchmarks", ".state"}
 
 def run(folder, *command):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    command = [sys.executable, "-m", *map(str, command)]
+    bin = folder / "bin"
+    environment["PATH"] = f"{bin}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    command = [bin / "python", "-m", *map(str, command)]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 
@@ -50,9 +56,10 @@ def smoke(tmp_path_factory):
     for name in listed.stdout.splitlines():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    code, text = snakemake(folder, "--quiet", "rules")
-    assert code == 0, text
-    return folder
+    with forking(folder / "bin", (*SNAKEMAKE, *STAGES)):
+        code, text = snakemake(folder, "--quiet", "rules")
+        assert code == 0, text
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +128,6 @@ def test_pictures_and_tables_are_there(smoke, config):
         "What goes on in the plans",
     ):
         assert heading in page
-    assert (smoke / "results-smoke/mlflow.db").exists()
     # What a stage needs to go on is gone once it has ended.
     assert not list((smoke / "results-smoke/.state").glob("*/*.safetensors"))
 
@@ -227,6 +233,30 @@ def test_kinds_of_attention_are_compared_on_request(smoke):
     assert (dense["kind"], dense["velocity_error"], dense["mass"]) == ("dense", "0.0", "1.0")
     assert (sparse["kind"], sparse["adapted"], sparse["frames"], sparse["n"]) == ("sla", "yes", "8", "4")
     assert 0 < float(sparse["mass"]) < 1
+
+
+def test_a_folder_of_videos_goes_to_a_table_by_one_command(smoke, tmp_path):
+    """And to a contact sheet of what was read."""
+    videos, results = tmp_path / "my videos", tmp_path / "results"
+    videos.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (12, 24, 36, 3), np.uint8).repeat(4, axis=0)
+    for number in range(12):
+        write_mp4(videos / f"Film {number}.mp4", np.roll(pixels, number, axis=2))
+        (videos / f"Film {number}.txt").write_text(f"Number {number}.")
+    folder = {"path": str(videos), "size": [16, 16], "seconds": 2}
+    data = {"source": "folder", "folder": folder, "shards": {"train": 2, "val": 1, "test": 1}}
+    values = {"results": str(results), "video": {"data": data, "report": {"interpolators": ["lerp", "flow"]}}}
+    table, sheet = results / "video/interpolators.csv", results / "video/contact_sheets/train.png"
+    code, text = with_config(smoke, tmp_path, values, table, sheet)
+    assert code == 0, text
+    with table.open(newline="") as stream:
+        methods = [row["method"] for row in csv.DictReader(stream) if row["gap"] == "all"]
+    assert methods == ["lerp", "flow"]
+    with Image.open(sheet) as picture:
+        # Ten clips of eight latents, with a line of text.
+        assert picture.width == 8 * 2 * 16
+        assert picture.height >= 10 * (2 * 16 + LABEL)
+    assert sheet.name in SECTIONS["data"][1]
 
 
 def test_a_clip_of_ones_own_prompt(smoke):
@@ -448,6 +478,14 @@ def test_arrays_are_those_of_the_page_on_formats(smoke):
         (known,) = [arrays for pattern, arrays in patterns.items() if re.fullmatch(pattern, indexed)]
         with np.load(path) as arrays:
             assert not [array for array in arrays.files if not any(re.fullmatch(each, array) for each in known)], name
+
+
+def test_runs_reach_mlflow(smoke):
+    """What writes them gives way to everybody else."""
+    deadline = time.monotonic() + 300
+    while not (smoke / "results-smoke/mlflow.db").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def filled(text):

@@ -93,6 +93,13 @@ class DataNeeds:
     def negative(self) -> Need:
         return Need(host=self._encoder(1), seconds=120)
 
+    def contact_sheet(self) -> Need:
+        return Need(
+            host=video_sizes.SHEET * self._clip.video,
+            gpu=self._codec() + 3 * FP32 * self._clip.video,
+            seconds=video_sizes.SHEET * self._codec_seconds(),
+        )
+
     def optical_flow(self) -> Need:
         masks = len(self.config.masks.counts)
         return Need(

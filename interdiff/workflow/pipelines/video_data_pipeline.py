@@ -11,6 +11,7 @@ from interdiff.files import canonical_json
 from interdiff.video.codec.settings import CodecUse
 from interdiff.video.data.folder import Video, shard_videos, split_videos
 from interdiff.video.data.settings import SPLITS, Split
+from interdiff.workflow.pipelines import video_sizes
 from interdiff.workflow.pipelines.pipeline import Pipeline
 from interdiff.workflow.pipelines.video import VideoConfig
 
@@ -85,6 +86,9 @@ class VideoDataPipeline(Pipeline):
             "shards": self.data.shard_count(wildcards.split),
             "digest": _digest(self.shard_videos_of(wildcards)),
         }
+
+    def contact_sheet(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.codec_use | {"clips": video_sizes.SHEET}
 
     def optical_flow(self, wildcards: Any) -> Mapping[str, Any]:
         return self.codec_use | {

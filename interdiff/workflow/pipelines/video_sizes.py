@@ -14,6 +14,9 @@ from interdiff.video.backbone.wan_config import wan_config
 from interdiff.video.data.settings import DataSettings
 from interdiff.video.data.sizes import MINILM, UMT5_XXL, Clip, clip_of
 
+SHEET = 12
+"""Clips on a contact sheet."""
+
 
 def encoder(data: DataSettings) -> Mapping[str, Any]:
     """The configuration of the text encoder: its folder's, and until that is there Wan's."""

@@ -16,6 +16,13 @@ from interdiff.workflow.report.numbers import number, with_errors
 from interdiff.workflow.report.page import Figures, Sections, section_parts, tables_of
 
 SECTIONS: Sections = {
+    "data": (
+        "What was read",
+        {
+            f"{split}.png": f"Clips of the split {split} with their captions: every fourth frame, encoded and decoded."
+            for split in ("train", "val", "test")
+        },
+    ),
     "samples": (
         "Both phases against the backbone on all frames",
         {
