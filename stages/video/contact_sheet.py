@@ -5,9 +5,9 @@ import torch
 
 from interdiff.video.codec.codec import FRAMES_PER_LATENT
 from interdiff.video.codec.loading import load_codec
+from interdiff.video.data.settings import ContactSheetSettings
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.figures.pictures import contact_sheet, shrunk, write_png
-from interdiff.workflow.pipelines.video_stages import ContactSheetStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 
@@ -15,7 +15,7 @@ from interdiff.workflow.stage import Stage
 @torch.no_grad()
 def main(stage: Stage) -> None:
     """Reads a split's `index` and the codec; writes `sheet`: a row of every fourth frame for each of evenly spaced clips."""
-    settings: ContactSheetStageSettings = stage.settings
+    settings: ContactSheetSettings = stage.settings
     codec = load_codec(settings.codec, stage.folder("codec"), stage.device)
     data = ShardDataset(stage.path("index"), ["latent", "prompt"])
     numbers = np.unique(np.linspace(0, len(data) - 1, settings.clips).round().astype(int))
@@ -28,4 +28,4 @@ def main(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, ContactSheetStageSettings)
+    run_stage(main, ContactSheetSettings)

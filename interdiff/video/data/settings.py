@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from interdiff.settings import Count, Fraction, PathText, Section
-from interdiff.video.codec.settings import CodecSettings
+from interdiff.video.codec.settings import CodecSettings, CodecUse
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -144,3 +144,10 @@ class DataSettings(Section):
         if self.source == "clips" and self.codec.kind == "linear" and self.clips.side % self.codec.factor:
             raise ValueError(f"codec.factor={self.codec.factor} does not divide clips.side={self.clips.side}")
         return self
+
+
+class ContactSheetSettings(Section):
+    """What a contact sheet of a split is told."""
+
+    codec: CodecUse = Field(description="the codec")
+    clips: Count = Field(description="clips shown, at most")

@@ -79,13 +79,6 @@ class VideosStageSettings(Section):
     digest: str = Field(description="of the shard's keys and captions")
 
 
-class ContactSheetStageSettings(Section):
-    """What a contact sheet of a split is told."""
-
-    codec: CodecUse = Field(description="the codec")
-    clips: Count = Field(description="clips shown, at most")
-
-
 class IndexStageSettings(Section):
     """What an index of shards is told."""
 
