@@ -10,7 +10,7 @@ from interdiff.workflow.report.conclusions import Compared, apart
 from interdiff.workflow.report.glossary import LESS, MAZE, MORE, VIDEO
 from interdiff.workflow.report.maze import SUMMARY, changing, driving, in_brief
 from interdiff.workflow.report.numbers import number, with_error, with_errors
-from interdiff.workflow.report.video import conclusions, methods_in_brief, selection_in_brief
+from interdiff.workflow.report.video import ATTRIBUTES, conclusions, methods_in_brief, selection_in_brief
 from interdiff.workflow.report.video import in_brief as interpolators_in_brief
 
 MAZE_TABLES = ("maze.drive", "maze.unseen", "maze.selection")
@@ -106,13 +106,13 @@ def test_planners_are_compared_with_what_could_sink_them_first():
 
 
 def video_tables():
-    figures = ("frechet", "adherence", "clip_score", "smoothness", "sharpness", "distance")
+    figures = ("frechet", "adherence", *ATTRIBUTES, "clip_score", "smoothness", "sharpness", "distance")
     methods = []
     for name, k, units, value in (("teacher_4", 21, 8.0, 2.0), ("unrefined", 6, 2.0, 1.5), ("base", 6, 4.0, 1.0)):
         row = {"method": name, "steps": 4, "k": k, "n": 64, "full_step_units": units, "full_step_seconds": 1.0}
         row |= {"flops": 1e9, "seconds": 0.5}
         for key in figures:
-            missing = key == "clip_score"
+            missing = key in ("clip_score", "hard")
             row |= {key: math.nan if missing else value, f"{key}_se": math.nan if missing else 0.2}
             row[f"{key}_vs_reference"] = math.nan if missing else value - 2.0
             row[f"{key}_vs_reference_se"] = math.nan if missing else 0.0 if name == "teacher_4" else 0.1

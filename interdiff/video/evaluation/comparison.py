@@ -5,6 +5,7 @@ N clips, C channels, T frames, H x W latents.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,7 @@ from interdiff.video.evaluation.quality import (
     statistics,
 )
 
-ADHERENCE = ("adherence", "objects", "shapes", "directions", "speeds", "events", "times")
+ADHERENCE = ("adherence", "objects", "shapes", "directions", "speeds", "events", "times", "easy", "hard")
 CONTENT = ("clip_score", "background_consistency", "temporal_flickering")
 DRAWS = 100
 """Times that prompts are drawn again for standard errors."""
@@ -101,7 +102,12 @@ def quality(own: Measures, away: np.ndarray, judged: Mapping[str, np.ndarray], c
     features = compared.features(own.statistics)
 
     def mean(name: str) -> Callable[[np.ndarray], float]:
-        return lambda rows: float(np.nanmean(judged[name][rows]))
+        def figure(rows: np.ndarray) -> float:
+            there = judged[name][rows]
+            there = there[~np.isnan(there)]
+            return float(there.mean()) if there.size else math.nan
+
+        return figure
 
     figures: dict[str, Callable[[np.ndarray], float]] = {
         "frechet": lambda rows: frechet_distance(features[rows], compared.real_features),

@@ -118,13 +118,14 @@ def adherence(video: np.ndarray, prompt: str) -> dict[str, float]:
 
     objects: described colours that are there; shapes, directions, speeds, events (and where a turn leads) and times: of the
     objects described; `times` of those that do something (nan where none does); adherence: of all that is asked. An
-    object that is not found fulfils nothing.
+    object that is not found fulfils nothing. easy, hard: adherence again, where a prompt is of one object, or of three of
+    which two or more do something; else nan.
     """
-    covers = coverage(video)
+    covers, described = coverage(video), parse_prompt(prompt)
     scores: dict[str, list[float]] = {
         name: [] for name in ("objects", "shapes", "directions", "speeds", "events", "times")
     }
-    for asked in parse_prompt(prompt):
+    for asked in described:
         shown = track(covers[asked.color], asked.color)
         scores["objects"].append(shown is not None)
         for name in ("shape", "direction", "speed"):
@@ -134,7 +135,12 @@ def adherence(video: np.ndarray, prompt: str) -> dict[str, float]:
         if asked.when is not None:
             scores["times"].append(shown is not None and shown.when == asked.when)
     means = {name: float(np.mean(values)) if values else float("nan") for name, values in scores.items()}
-    return {"adherence": float(np.mean(list(itertools.chain(*scores.values())))), **means}
+    whole = float(np.mean(list(itertools.chain(*scores.values()))))
+    tiers = {
+        "easy": len(described) == 1,
+        "hard": len(described) == 3 and sum(asked.event != "nothing" for asked in described) >= 2,
+    }
+    return {"adherence": whole, **means, **{name: whole if of else float("nan") for name, of in tiers.items()}}
 
 
 @cache

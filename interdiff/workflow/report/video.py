@@ -65,6 +65,8 @@ SECTIONS: Sections = {
     ),
 }
 QUALITY = ("frechet", "adherence", "smoothness")
+ATTRIBUTES = ("objects", "shapes", "directions", "speeds", "events", "easy", "hard")
+"""Parts of adherence."""
 SELECTION = ("cost_ratio", "overlap_int")
 UNREFINED, CHOSEN, FIXED = "unrefined", "selector_base", "fixed"
 """The rows of metrics.csv and selection.csv that the conclusions are about, beside those of base."""
@@ -146,7 +148,7 @@ def in_brief(interpolators: pd.DataFrame) -> pd.DataFrame:
 
 def methods_in_brief(metrics: pd.DataFrame) -> pd.DataFrame:
     """metrics.csv with each figure and its standard error in one cell."""
-    judged = [name for name in ("adherence", "clip_score") if metrics[name].notna().any()]
+    judged = [name for name in ("adherence", *ATTRIBUTES, "clip_score") if metrics[name].notna().any()]
     figures = ("frechet", *judged, "smoothness", "sharpness", "distance")
     costs = ("full_step_units", "full_step_seconds", "flops", "seconds")
     return with_errors(metrics, figures)[["method", "steps", "k", "n", *figures, *costs]]
