@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -26,6 +25,7 @@ from interdiff.maze.planner.networks import (
     to_network,
 )
 from interdiff.maze.planner.refiner import OFFSETS
+from interdiff.two_phase.ddim import DDIM
 from interdiff.two_phase.keyframe_diffusion import sample_keyframes
 
 
@@ -79,7 +79,7 @@ class FullSequence(SequencePlanner):
     """Few-step sampling of all T points (DDIM), start and goal held; also other frames where they are given."""
 
     model: SequenceDenoiser
-    scheduler: DDIMScheduler
+    scheduler: DDIM
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 from interdiff.learning.processes import share
@@ -18,6 +17,7 @@ from interdiff.maze.planner.kinds.full_sequence import SequenceDenoiser
 from interdiff.maze.planner.losses.refiner import wall_penetration
 from interdiff.maze.planner.networks import Condition, from_network, to_network
 from interdiff.maze.planner.settings import SequenceDiffusionSettings
+from interdiff.two_phase.ddim import DDIM
 from interdiff.two_phase.keyframe_diffusion import noisy_keyframes
 
 
@@ -40,7 +40,7 @@ class NoisySequences:
 
     data: Prepared
     settings: SequenceDiffusionSettings
-    scheduler: DDIMScheduler
+    scheduler: DDIM
 
     def draw(self, generator: torch.Generator, progress: float) -> SequenceBatch:
         """Rows, noise levels and noise."""
