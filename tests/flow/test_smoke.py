@@ -464,6 +464,37 @@ def test_a_loss_that_is_not_a_number_stops_the_stage(smoke, tmp_path):
     assert not list(folder.rglob("*.*"))
 
 
+KEYFRAMES = """
+
+class Keyframes(nn.Module):
+    def __init__(self, frames, hidden):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, hidden), nn.SiLU(), nn.Linear(hidden, 4))
+
+    def forward(self, z, noise, indices, difficulty, known, condition):
+        return z + self.layers(z)
+"""
+
+
+def test_both_phases_may_be_networks_of_ones_own(smoke, tmp_path):
+    """In the directory where `snakemake` runs, as docs/networks.md has them."""
+    (refiner,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/networks.md").read_text(), re.DOTALL)
+    (smoke / "my_networks.py").write_text(refiner + KEYFRAMES)
+    variant = {
+        stage: {"network": {"class": f"my_networks.{name}", "hidden": 8}}
+        for stage, name in (("keyframes", "Keyframes"), ("refiner", "Mlp"))
+    }
+    metrics = RESULTS / "samples/own/metrics.csv"
+    code, text = with_config(smoke, tmp_path, maze(variants={"own": variant}), metrics)
+    assert code == 0, text
+    assert {row["variant"] for row in table(smoke, "samples/own/metrics.csv")[1]} == {"own"}
+    for stage, name in (("keyframes", "Keyframes"), ("refiner", "Mlp")):
+        described = json.loads((smoke / RESULTS / stage / "own/config.json").read_text())
+        assert f"my_networks.{name}" in json.dumps(described)
+        run = json.loads((smoke / RESULTS / stage / "own/run.json").read_text())
+        assert "my_networks.py" in run["spec"]["code"]
+
+
 def test_arrays_are_those_of_the_page_on_formats(smoke):
     """Names in the row of docs/formats.md whose pattern is the file's; `{k}` is any number, `{policy}` any name."""
     page = (ROOT / "docs/formats.md").read_text()
