@@ -117,6 +117,30 @@ use rule video_stage as attention with:
         spec=VIDEO.spec("attention"),
 
 
+use rule video_stage as attention_costs with:
+    output:
+        costs="<results>/video/attention_costs.csv",
+        picture="<results>/video/attention_costs.png",
+    pathvars:
+        job="attention_costs",
+    params:
+        spec=VIDEO.spec("attention_costs"),
+
+
+use rule video_network as profile with:
+    input:
+        index="<results>/video/index/train.npz",
+        backbone=lambda wildcards: backbone_of(BASE),
+        codec=codec_files,
+    output:
+        profile="<results>/video/profile.csv",
+        picture="<results>/video/profile.png",
+    pathvars:
+        job="profile",
+    params:
+        spec=VIDEO.spec("profile", CONFIG.video.threads),
+
+
 use rule video_network as video_selection with:
     input:
         index=both_kinds("test"),

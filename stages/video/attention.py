@@ -3,7 +3,7 @@
 import torch
 
 from interdiff.files import read_json, write_csv
-from interdiff.workflow.pipelines.video_stages import AttentionStageSettings
+from interdiff.workflow.pipelines.video_attention_stages import AttentionStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 from stages.comparison import ERRORS, FIGURES, compared
@@ -25,7 +25,8 @@ def main(stage: Stage) -> None:
     faithful = dict(zip(settings.methods, map(read_json, stage.inputs["faithfulness"]), strict=True))
     told = dict(zip(settings.methods, settings.attention, strict=True))
     table = [told[name].model_dump() | {"frames": row["k"]} | faithful[name] | row for name, row in rows.items()]
-    write_csv(stage.outputs["attention"], table, COLUMNS)
+    kept = ({column: row.get(column) for column in COLUMNS} for row in table)
+    write_csv(stage.outputs["attention"], kept, COLUMNS)
 
 
 if __name__ == "__main__":

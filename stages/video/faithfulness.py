@@ -8,7 +8,7 @@ from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.data.batches import clip_noise
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.evaluation.attention import faithfulness
-from interdiff.workflow.pipelines.video_stages import FaithfulnessStageSettings
+from interdiff.workflow.pipelines.video_attention_stages import FaithfulnessStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 from stages.start import load_start

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from interdiff.settings import BASE
+from interdiff.workflow.pipelines import video_sizes
 from interdiff.workflow.pipelines.pipeline import WEIGHTS
 from interdiff.workflow.pipelines.video_data_pipeline import VideoDataPipeline
 from interdiff.workflow.pipelines.video_stages import samples_settings
@@ -61,3 +63,18 @@ class VideoAttentionPipeline(VideoDataPipeline):
                 }
             )
         return {"methods": self.reported.attention, "attention": rows}
+
+    def attention_costs(self, wildcards: Any) -> Mapping[str, Any]:
+        clip = video_sizes.clip(self.data)
+        return {
+            "transformer": self.section("backbone", BASE)["transformer"],
+            "block": self.section("adapted", BASE)["tuning"]["attention"]["block"],
+            **{name: getattr(clip, name) for name in ("height", "width", "rows", "text_dim")},
+        }
+
+    def profile(self, wildcards: Any) -> Mapping[str, Any]:
+        return self.codec_use | {
+            "refiner": self.section("refiner", BASE),
+            "attention": self.section("adapted", BASE)["tuning"]["attention"],
+            "k": self.section("samples", BASE)["k"],
+        }

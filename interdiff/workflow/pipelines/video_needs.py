@@ -216,6 +216,14 @@ class VideoNeeds(DataNeeds):
             seconds=clips * 2 * 5 * self._passes(frames, "no", guided=False),
         )
 
+    def profile(self) -> Need:
+        """Some training steps of phase 2, one draw of each clip."""
+        settings, whole = self.own.refiner, self._clip.frames
+        training = settings.training.model_copy(update={"steps": 4 * 6})
+        need = self._tuning(settings.tuning, training, whole, [whole])
+        codec = self._codec() + 3 * FP32 * self._clip.video
+        return replace(need, gpu=max(need.gpu, self._wan.held() + codec), seconds=need.seconds + 600)
+
     def metrics(self) -> Need:
         """Two methods' clips as they are stored, and what is computed of one."""
         return Need(host=self._clip.latents * (2 * 2 * self.own.sampling.clips + 8 * FP32), seconds=600)

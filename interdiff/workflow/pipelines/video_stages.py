@@ -8,7 +8,6 @@ from pydantic import Field
 
 from interdiff.learning.settings import TrainingSettings
 from interdiff.settings import Count, Name, Section
-from interdiff.video.attention.settings import AttentionSettings, FeatureMap, Kind
 from interdiff.video.backbone.settings import BackboneSettings, GeneratedSettings
 from interdiff.video.codec.settings import CodecSettings, CodecUse
 from interdiff.video.data.settings import (
@@ -216,31 +215,6 @@ class TuningStageSettings(Section):
 
     methods: list[Name] = Field(description="variants, in this order")
     changed: list[str] = Field(description="what each changes in sampling, from its parent")
-
-
-class FaithfulnessStageSettings(Section):
-    """What the comparison of a teacher's answers with the dense backbone's is told."""
-
-    attention: AttentionSettings = Field(description="the teacher's, where it is not adapted")
-    clips: Count = Field(description="test clips, the first ones")
-    batch: Count = Field(description="clips at once")
-    seed: int = Field(description="of the noise, together with the key")
-
-
-class AttentionRow(Section):
-    """What attention.csv says of a variant's attention."""
-
-    kind: Kind = Field(description="kind of attention")
-    feature_map: FeatureMap | None = Field(description="features of its linear part")
-    keep: float = Field(description="share of blocks that are kept")
-    adapted: Literal["yes", "no"] = Field(description="whether the backbone was tuned for it")
-
-
-class AttentionStageSettings(Section):
-    """What the comparison of kinds of attention is told."""
-
-    methods: list[Name] = Field(description="variants, in this order; the others are compared with the first")
-    attention: list[AttentionRow] = Field(description="the attention of each")
 
 
 class SamplePicturesStageSettings(Section):

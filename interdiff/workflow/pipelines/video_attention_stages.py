@@ -1,0 +1,58 @@
+"""What the stages of the video's sparse attention are told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from interdiff.settings import Count, Name, Section
+from interdiff.video.attention.settings import AttentionSettings, FeatureMap, Kind
+from interdiff.video.backbone.settings import TransformerSettings
+from interdiff.video.codec.settings import CodecUse
+from interdiff.video.planner.settings import RefinerSettings
+
+
+class FaithfulnessStageSettings(Section):
+    """What the comparison of a teacher's answers with the dense backbone's is told."""
+
+    attention: AttentionSettings = Field(description="the teacher's, where it is not adapted")
+    clips: Count = Field(description="test clips, the first ones")
+    batch: Count = Field(description="clips at once")
+    seed: int = Field(description="of the noise, together with the key")
+
+
+class AttentionRow(Section):
+    """What attention.csv says of a variant's attention."""
+
+    kind: Kind = Field(description="kind of attention")
+    feature_map: FeatureMap | None = Field(description="features of its linear part")
+    keep: float = Field(description="share of blocks that are kept")
+    adapted: Literal["yes", "no"] = Field(description="whether the backbone was tuned for it")
+
+
+class AttentionStageSettings(Section):
+    """What the comparison of kinds of attention is told."""
+
+    methods: list[Name] = Field(description="variants, in this order; the others are compared with the first")
+    attention: list[AttentionRow] = Field(description="the attention of each")
+
+
+class AttentionCostsStageSettings(Section):
+    """What the arithmetic of longer clips is counted from."""
+
+    transformer: TransformerSettings = Field(description="the backbone's size")
+    block: Count = Field(description="tokens of a block")
+    height: Count = Field(description="rows of latents")
+    width: Count = Field(description="columns of latents")
+    rows: Count = Field(description="rows of an embedding")
+    text_dim: Count = Field(description="numbers of a row")
+
+
+class ProfileStageSettings(Section):
+    """What the profile of a training step is told."""
+
+    refiner: RefinerSettings = Field(description="whose training it is: phase 2's")
+    attention: AttentionSettings = Field(description="sparse attention, beside dense")
+    k: Count = Field(description="frames, beside all of them")
+    codec: CodecUse = Field(description="the codec")
