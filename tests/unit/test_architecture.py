@@ -18,7 +18,7 @@ LAYERS = {
     " < maze, video < workflow",
     "interdiff.maze": "world < planner < baselines < evaluation < figures < plan",
     "interdiff.video": (
-        "attention, codec < data < backbone, interpolators < planner, evaluation < figures < show"
+        "attention, codec < data < backbone, interpolators < distillation < planner, evaluation < figures < show"
         " < pipeline_parts < pipeline"
     ),
 }

@@ -1,0 +1,29 @@
+"""Settings of distillation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from interdiff.settings import Weight
+from interdiff.video.backbone.settings import TunedSettings
+
+
+class DistilledSettings(TunedSettings):
+    """A student of the backbone, which makes clips in one to four steps and needs no guidance."""
+
+    consistency: Literal["continuous", "discrete"] = Field(
+        "continuous", description="along the teacher's path; discrete needs no derivatives, nor attention that has them"
+    )
+    discrete_times: int = Field(48, ge=2, description="times of the discrete one")
+    guidance: float = Field(3.0, ge=1, description="of the teacher, which the student learns to do without")
+    warm_steps: int = Field(100, ge=0, description="steps over which the tangent's unstable part comes in")
+    level_mean: float = Field(0.7, description="of the logarithm of tan t in consistency (Zheng et al. 2025)")
+    level_deviation: float = Field(1.6, gt=0, description="of that logarithm")
+    consistency_weight: Weight = Field(100.0, description="of the consistency loss")
+    matching_weight: Weight = Field(
+        1.0, description="of distribution matching, once the tangent is whole; 0: no critic"
+    )
+    matching_shift: float = Field(5.0, ge=1, description="of its noise levels, towards noise")
+    critic_steps: int = Field(4, ge=1, description="steps of the critic to one of the student, from there on")
