@@ -3,6 +3,7 @@ use rule video_network as video_samples with:
         index=sampled_index,
         backbone=backbone_files,
         adapted=VIDEO.adapted_files("samples"),
+        distilled=VIDEO.student_files,
         negative="<results>/video/negative.npz",
         selector=two_phase_files("selector", *WEIGHTS),
         preview=two_phase_files("preview", *WEIGHTS),

@@ -29,6 +29,21 @@ use rule video_network as adapted with:
         spec=VIDEO.spec("adapted", CONFIG.video.threads),
 
 
+use rule video_network as distilled with:
+    input:
+        index="<results>/video/index/train.npz",
+        backbone=backbone_files,
+        negative="<results>/video/negative.npz",
+    output:
+        **checkpoint_in("video/distilled/{variant}"),
+    pathvars:
+        job="distilled/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("distilled"),
+    params:
+        spec=VIDEO.spec("distilled", CONFIG.video.threads),
+
+
 use rule video_stage as video_teacher with:
     input:
         backbone=VIDEO.of("backbone", *CHECKPOINT.values()),

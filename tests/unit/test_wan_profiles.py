@@ -72,12 +72,12 @@ def test_the_state_of_wans_low_rank_changes_is_small(pipelines):
 def test_trainings_and_clips_of_the_14b_fit_four_cards(pipelines):
     """But for samples, which hold three networks."""
     pipeline = pipelines["wan-14b"]
-    gpus = {"adapted": 4} | {f"video_{stage}": 4 for stage in TUNINGS}
+    gpus = {"adapted": 4, "distilled": 4} | {f"video_{stage}": 4 for stage in TUNINGS}
     asked = read("profiles/wan-14b/config.yaml")
     assert {rule: values["gpu"] for rule, values in asked["set-resources"].items()} == gpus
     assert asked["resources"] == ["gpu=4"]
     for stage in set(STAGES) - {"samples"}:
-        assert gpu_mb(pipeline, stage, BASE, 4 if stage in (*TUNINGS, "adapted") else 1) <= CARD, stage
+        assert gpu_mb(pipeline, stage, BASE, 4 if stage in (*TUNINGS, "adapted", "distilled") else 1) <= CARD, stage
     size = video_sizes.backbone(pipeline.config.base.backbone, pipeline.data)
     assert size.parameters == pytest.approx(14.29e9, rel=0.001)
 

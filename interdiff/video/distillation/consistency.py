@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from interdiff.learning.networks import constant
 from interdiff.video.backbone.wan import over_frames
 from interdiff.video.distillation.trigflow import Answer, clean, mixed, moved_to
 
@@ -57,7 +58,7 @@ def discrete_loss(
         place: numbers [B] of the times that clips are at, but the last.
         times: from noise to data, the last is 0.
     """
-    grid = torch.tensor(times, dtype=torch.float64, device=data.device)
+    grid = constant(tuple(times), torch.float64, data.device)
     t, later = grid[place][:, None], grid[place + 1][:, None]
     x = mixed(data, noise, t)
     with torch.no_grad():

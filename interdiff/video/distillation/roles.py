@@ -8,6 +8,7 @@ B clips, C channels, F frames, H x W latents, L rows of text, D features of each
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -133,5 +134,5 @@ class Distillation:
         if self.settings.consistency == "continuous":
             return continuous_loss(student, teacher, batch.data, batch.noise, batch.t, batch.warm)
         levels = even_levels(self.settings.discrete_times, self.settings.matching_shift)
-        times = of_level(torch.tensor(levels, dtype=torch.float64)).clamp_max(TIMES[0]).tolist()
+        times = [min(math.atan2(level, 1 - level), TIMES[0]) for level in levels]
         return discrete_loss(student, teacher, batch.data, batch.noise, batch.place, times)

@@ -16,12 +16,14 @@ from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.learning import draws
 from interdiff.video.attention.sparse_linear import set_attention
-from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels
+from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels, unchanged
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.tuning import attention_weights, load_tuned
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.distillation.sampling import few_steps
+from interdiff.video.distillation.trigflow import answering
 from interdiff.video.interpolators.loading import load_interpolator
 from interdiff.video.planner.choosers import by_selector, load_selector, without_looking
 from interdiff.video.planner.preview import load_preview
@@ -50,6 +52,10 @@ def load_sampler(
     starts: dict[str, WanDenoiser] = {}
     if settings.adapted:
         starts = dict.fromkeys(settings.adapted, load_tuned(folder("adapted"), "adapted", backbone))
+    if settings.sampling.method == "student":
+        student = for_sampling(load_tuned(folder("distilled"), "distilled", backbone), compiled)
+        for_sampling(backbone, compiled)
+        return _student(student, settings)
     if settings.sampling.method == "teacher":
         teacher = starts.get("teacher", backbone)
         if settings.sampling.attention.kind != "dense":
@@ -97,6 +103,21 @@ def _teacher(backbone: WanDenoiser, guidance: Guidance, settings: SamplesStageSe
     def sample(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
         frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
         z = euler(guidance.velocity(backbone, embed, frames), noise, levels)
+        return Sampled(frames, z, z)
+
+    return sample
+
+
+def _student(student: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
+    generator = draws.generator_of(settings.seed)
+
+    def sample(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
+        frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
+
+        def renoise() -> Tensor:
+            return draws.normal(noise.shape, generator, noise.device)
+
+        z = few_steps(answering(student, embed, frames), noise, settings.sampling.steps, renoise, unchanged)
         return Sampled(frames, z, z)
 
     return sample

@@ -159,8 +159,8 @@ class RefinerSettings(PhaseSettings):
 class SamplingSettings(Section):
     """What is sampled for metrics.csv."""
 
-    method: Literal["teacher", "two_phase", "real"] = Field(
-        "two_phase", description="the backbone on all frames, both phases, or the test clips themselves"
+    method: Literal["teacher", "student", "two_phase", "real"] = Field(
+        "two_phase", description="the backbone on all frames, or distilled, both phases, or the test clips themselves"
     )
     adapted: bool = Field(False, description="the teacher is the adapted backbone; of two phases each says so itself")
     attention: AttentionSettings = Field(
@@ -185,6 +185,8 @@ class SamplingSettings(Section):
 
     @model_validator(mode="after")
     def _two_phases(self) -> SamplingSettings:
+        if self.method == "student" and (self.steps > 4 or self.guidance != 1):
+            raise ValueError("method: a student takes 1 to 4 steps and guidance 1, which is part of what it learned")
         if self.adapted and self.method != "teacher":
             raise ValueError(f"adapted: expected false with method {self.method}")
         if self.attention.kind != "dense" and (self.adapted or self.method != "teacher"):

@@ -13,6 +13,7 @@ from interdiff.settings import BASE, RENAMED, Count, Name, Section
 from interdiff.video.backbone.settings import AdaptedSettings, BackboneSettings, GeneratedSettings
 from interdiff.video.data.settings import DataSettings
 from interdiff.video.data.sizes import MINILM, clip_of
+from interdiff.video.distillation.settings import DistilledSettings
 from interdiff.video.evaluation.settings import InterpolationSettings
 from interdiff.video.interpolators.settings import (
     OPTICAL_FLOW,
@@ -40,6 +41,7 @@ class VideoSettings(Section):
     straightener: StraightenerSettings = Field(default_factory=StraightenerSettings, description="straightened space")
     interpolator: InterpolatorSettings = Field(default_factory=InterpolatorSettings, description="interpolator")
     backbone: BackboneSettings = Field(default_factory=BackboneSettings, description="teacher")
+    distilled: DistilledSettings = Field(default_factory=DistilledSettings, description="student of a few steps")
     adapted: AdaptedSettings = Field(default_factory=AdaptedSettings, description="teacher with sparse attention")
     preview: PreviewSettings = Field(default_factory=PreviewSettings, description="a cheap look at the noise")
     generated: GeneratedSettings = Field(default_factory=GeneratedSettings, description="the teacher's clips")
@@ -57,6 +59,7 @@ VIDEO_STAGES = {
     "interpolator": Node("interpolator", ("straightener",)),
     "interpolation": Node("interpolator", ("interpolator",)),
     "backbone": Node("backbone"),
+    "distilled": Node("distilled", ("backbone",)),
     "adapted": Node("adapted", ("backbone",)),
     "preview": Node("preview", ("backbone",)),
     "generated": Node("generated", ("backbone",)),
@@ -66,7 +69,7 @@ VIDEO_STAGES = {
     "keyframes": Node("keyframes", ("oracle", "adapted")),
     "anchors": Node("anchors", ("keyframes",)),
     "refiner": Node("refiner", ("anchors", "interpolator")),
-    "samples": Node("sampling", ("selector", "refiner")),
+    "samples": Node("sampling", ("selector", "refiner", "distilled")),
 }
 """The video's stages: each one's section of the settings, and what it reads."""
 

@@ -7,7 +7,7 @@ from statistics import mean
 
 from interdiff.learning.settings import BlockwiseTrainingSettings, TrainingSettings
 from interdiff.video.backbone.settings import TuningSettings
-from interdiff.video.backbone.sizes import FP32, WanSize
+from interdiff.video.backbone.sizes import FP32, LEARNING, WanSize
 from interdiff.video.interpolators import sizes as interpolators
 from interdiff.video.planner.settings import SELECTED
 from interdiff.workflow.pipelines.needs import Need
@@ -76,6 +76,16 @@ class VideoNeeds(DataNeeds):
         need = self._tuning(settings.tuning, settings.training, whole, [whole], answers=True)
         answering = settings.training.batch_size * self._passes(whole, "no", guided=False) / max(1, self.gpus)
         return replace(need, seconds=need.seconds + settings.training.steps * answering)
+
+    def distilled(self) -> Need:
+        """Student and critic take turns beside the teacher, each with an optimizer; five turns take about three trainings."""
+        settings, whole = self.own.distilled, self._clip.frames
+        need = self._tuning(settings.tuning, settings.training, whole, [whole], answers=True)
+        if settings.matching_weight:
+            shares = max(1, self.gpus) if settings.training.fsdp else 1
+            critic = (self._wan.held() + LEARNING * self._wan.learned(settings.tuning)) / shares
+            need = replace(need, host=2 * need.host, gpu=need.gpu + critic)
+        return replace(need, seconds=3 * need.seconds)
 
     def preview(self) -> Need:
         settings, frames = self.own.preview, self._clip.frames

@@ -43,7 +43,7 @@ class VideoPipeline(VideoAttentionPipeline):
         """The LoRA that a tuned network starts from, and the weights that a backbone starts from."""
         if stage == "backbone" and (start := self.section(stage, wildcards.variant)["start"]):
             return [f"{start}/{WEIGHTS[0]}"]
-        tunes = stage in ("adapted", "keyframes", "refiner")
+        tunes = stage in ("adapted", "distilled", "keyframes", "refiner")
         start = self.section(stage, wildcards.variant)["tuning"]["start"] if tunes else None
         return [start] if start else super().sources(stage, wildcards)
 
@@ -211,6 +211,11 @@ class VideoPipeline(VideoAttentionPipeline):
         methods = self.reported.methods
         return [name for name in methods if self.section("samples", name)["method"] == "two_phase"]
 
+    def student_files(self, wildcards: Any) -> list[str]:
+        """Input function: the distilled backbone, where a method samples with it."""
+        student = self.section("samples", wildcards.variant)["method"] == "student"
+        return self.files("distilled", wildcards.variant, *WEIGHTS) if student else []
+
     def looks(self, variant: str) -> bool:
         """Whether a variant's selector looks at the noise."""
         return self.section("selector", variant)["preview"]
@@ -221,6 +226,8 @@ class VideoPipeline(VideoAttentionPipeline):
         own = [name for name in report.methods if not section("backbone", name)["pretrained"]]
         wanted = [("backbone", "backbone", name) for name in own]
         wanted += [("adapted", "adapted backbone", name) for name in report.methods if self.samples_adapted(name)]
+        students = [name for name in report.methods if section("samples", name)["method"] == "student"]
+        wanted += [("distilled", "student", name) for name in students]
         wanted += [("keyframes", "phase 1", name) for name in report.tunings]
         wanted += [("refiner", "phase 2", name) for name in self.two_phase_methods()]
         wanted += [("segment_cost", "D_phi", name) for name in report.segment_costs]
