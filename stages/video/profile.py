@@ -28,7 +28,7 @@ def main(stage: Stage) -> None:
     settings: ProfileStageSettings = stage.settings
     phase = settings.refiner
     data = ShardDataset(stage.path("index"), ["latent", "embed"])
-    numbers = list(range(min(phase.training.batch_size // phase.training.accumulate, len(data))))
+    numbers = list(range(min(settings.clips, len(data))))
 
     def read(_: int) -> list[torch.Tensor]:
         return [data.batch(name, numbers).float().to(stage.device) for name in ("latent", "embed")]

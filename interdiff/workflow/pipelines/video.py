@@ -53,6 +53,11 @@ class VideoSettings(Section):
     refiner: RefinerSettings = Field(default_factory=RefinerSettings, description="phase 2")
     sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="samples of metrics.csv")
 
+    @property
+    def profiled_clips(self) -> int:
+        """Of a step of phase 2 that is profiled on one device: no more than it learns at once, or samples."""
+        return min(self.refiner.training.batch_size // self.refiner.training.accumulate, self.sampling.batch)
+
 
 VIDEO_STAGES = {
     "straightener": Node("straightener"),

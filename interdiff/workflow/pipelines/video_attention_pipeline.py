@@ -77,4 +77,5 @@ class VideoAttentionPipeline(VideoDataPipeline):
             "refiner": self.section("refiner", BASE),
             "attention": self.section("adapted", BASE)["tuning"]["attention"],
             "k": self.section("samples", BASE)["k"],
+            "clips": self.config.base.profiled_clips,
         }

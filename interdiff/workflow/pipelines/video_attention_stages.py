@@ -55,4 +55,5 @@ class ProfileStageSettings(Section):
     refiner: RefinerSettings = Field(description="whose training it is: phase 2's")
     attention: AttentionSettings = Field(description="sparse attention, beside dense")
     k: Count = Field(description="frames, beside all of them")
+    clips: Count = Field(description="clips of a step")
     codec: CodecUse = Field(description="the codec")

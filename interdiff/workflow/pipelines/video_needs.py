@@ -229,7 +229,8 @@ class VideoNeeds(DataNeeds):
     def profile(self) -> Need:
         """Some training steps of phase 2, one draw of each clip."""
         settings, whole = self.own.refiner, self._clip.frames
-        training = settings.training.model_copy(update={"steps": 4 * 6})
+        clips = self.own.profiled_clips
+        training = settings.training.model_copy(update={"steps": 4 * 6, "batch_size": clips, "accumulate": 1})
         need = self._tuning(settings.tuning, training, whole, [whole])
         codec = self._codec() + 3 * FP32 * self._clip.video
         return replace(need, gpu=max(need.gpu, self._wan.held() + codec), seconds=need.seconds + 600)
