@@ -98,6 +98,20 @@ use rule maze_stage as ablations with:
         spec=MAZE.spec("ablations"),
 
 
+use rule maze_network as budget with:
+    input:
+        test=planner_data(CONFIG.maze.report.budget),
+        masks_test=MAZE.files("masks", budget_variant(), "test.npz"),
+        networks=planner_networks(CONFIG.maze.report.budget),
+    output:
+        budget="<results>/maze/budget.csv",
+        picture="<results>/maze/budget.png",
+    pathvars:
+        job="budget",
+    params:
+        spec=MAZE.spec("budget", CONFIG.maze.threads),
+
+
 use rule maze_stage as controls with:
     input:
         samples=control_samples("samples.npz"),

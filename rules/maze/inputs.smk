@@ -9,8 +9,9 @@ def layout_source(wildcards):
 
 def layout_demonstrations(wildcards):
     """Input function: the demonstrations of a variant's layouts, in their order."""
-    layouts = MAZE.section("prepare", wildcards.variant)["layouts"]
-    return [MAZE.path(f"demonstrations/{layout}.hdf5") for layout in layouts]
+    data = MAZE.section("prepare", wildcards.variant)
+    folder = f"improved/{data['improved_by']}" if data["improved_by"] else "demonstrations"
+    return [MAZE.path(f"{folder}/{layout}.hdf5") for layout in data["layouts"]]
 
 
 def sample_folder(variant):
@@ -62,6 +63,11 @@ def ablation_samples(wildcards):
     """Input function: all samples of a table, every file once."""
     folders = dict.fromkeys(MAZE.ablation_folders(wildcards.table).values())
     return [f"{CONFIG.results}/{folder}/samples.npz" for folder in folders]
+
+
+def budget_variant():
+    """The variant whose keyframes budget.csv varies."""
+    return CONFIG.maze.report.budget.planners["two_phase"].variant
 
 
 def control_samples(name):

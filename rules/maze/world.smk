@@ -11,6 +11,20 @@ use rule maze_stage as demonstrations with:
         spec=MAZE.spec("demonstrations"),
 
 
+use rule maze_network as improved with:
+    input:
+        test=lambda wildcards: MAZE.files("prepare", wildcards.variant, "test.npz"),
+        networks=lambda wildcards: MAZE.planning_files([wildcards.variant]),
+    output:
+        demonstrations="<results>/maze/improved/{variant}/{layout}.hdf5",
+    pathvars:
+        job="improved/{variant}.{layout}",
+    wildcard_constraints:
+        variant="|".join(MAZE.resolved.settings),
+    params:
+        spec=MAZE.spec("improved", CONFIG.maze.threads),
+
+
 use rule maze_stage as prepare with:
     input:
         demonstrations=layout_demonstrations,

@@ -2,7 +2,7 @@
 
 from interdiff.files import load_arrays
 from interdiff.maze.figures.gallery import ARRAYS, gallery, plans_of
-from interdiff.workflow.pipelines.maze import GallerySettings
+from interdiff.workflow.pipelines.maze_report import GallerySettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 

@@ -73,14 +73,13 @@ def _row(
     positions = {kind: arrays[kind][..., :2] for kind in ("interp", "refined", "oracle_interp", "oracle_refined")}
     measured = plan_metrics(positions, truth, arrays["occupancy"][0])
     metrics = {name: None if np.isnan(value) else value for name, value in measured.items()}
-    k = stage.settings.k
     return {
         "variant": stage.variant,
         "layout": str(arrays["layout"][0]),
         "seed": int(arrays["seed"][0]),
         "n": len(truth),
         **{name: value for name, value in metrics.items() if not name.startswith("crossed")},
-        "cost_ratio": cost_ratio(truth, part.cells, arrays["indices"], masks.costs[k]),
+        "cost_ratio": cost_ratio(truth, part.cells, arrays["indices"], masks.costs),
         "nfe": function_evaluations(planner, part, masks, generator),
         "plan_ms": plan_milliseconds(planner, part, masks, generator),
         **{name: value for name, value in metrics.items() if name.startswith("crossed")},

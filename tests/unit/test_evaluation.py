@@ -76,7 +76,10 @@ def test_cost_ratio_is_a_ratio_of_sums():
     indices = np.tile([0, 4, 9], (3, 1))
     cost = all_segment_costs(truth * CELLS)
     total = (cost[:, 0, 4] + cost[:, 4, 9]).sum()
-    assert cost_ratio(truth, CELLS, indices, np.array([1.0, 2.0, 3.0])) == pytest.approx(total / 6, rel=1e-5)
+    best = np.array([1.0, 2.0, 3.0])
+    assert cost_ratio(truth, CELLS, indices, {indices.shape[1]: best}) == pytest.approx(total / 6, rel=1e-5)
+    repeated = np.concatenate([indices, indices[:, -1:]], axis=1)
+    assert cost_ratio(truth, CELLS, repeated, {indices.shape[1]: best}) == pytest.approx(total / 6, rel=1e-5)
 
 
 @pytest.fixture

@@ -12,7 +12,12 @@ import torch
 
 from interdiff.learning.costs import counted_tokens, median_milliseconds
 from interdiff.maze.evaluation.rollouts import controller_policy, shortest_path_policy
-from interdiff.maze.evaluation.settings import DriveSettings, UnseenStageSettings
+from interdiff.maze.evaluation.settings import (
+    BudgetStageSettings,
+    DriveSettings,
+    ImprovedStageSettings,
+    UnseenStageSettings,
+)
 from interdiff.maze.evaluation.unseen import share_through_walls
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.retiming import fastest_clear, timings
@@ -25,6 +30,8 @@ from interdiff.maze.world.tasks import Episodes
 from interdiff.maze.world.tracker import Policy, Reference, tracker
 
 FEEDBACK = {"shortest_path_chase": shortest_path_policy, "controller": controller_policy}
+Compared = DriveSettings | UnseenStageSettings | BudgetStageSettings | ImprovedStageSettings
+"""Settings of stages that plan with the networks of variants."""
 NO_COSTS = {"token_evals": 0.0, "params_m": 0.0}
 """Of policies that make no plan."""
 SDF_RESOLUTION = 8
@@ -99,7 +106,9 @@ class ShortestPathPlanner:
 
 
 def our_planners(
-    settings: DriveSettings | UnseenStageSettings, results: Path, device: torch.device
+    settings: Compared,
+    results: Path,
+    device: torch.device,
 ) -> dict[str, list[TwoPhasePlanner]]:
     """Our planners by name, one for each training seed, from their folders below the results root."""
     prepared = {name: load_prepared(results / name / "test.npz", device) for name in set(settings.prepared.values())}

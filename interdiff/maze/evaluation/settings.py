@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from interdiff.maze.baselines.settings import BaselinesSettings
-from interdiff.maze.planner.settings import RetimingSettings, SamplingSettings, TwoPhaseSettings
-from interdiff.maze.world.settings import RandomMapsSettings, SimulatedMazeSettings, TrackerSettings
+from interdiff.maze.planner.settings import Policy, RetimingSettings, SamplingSettings, TwoPhaseSettings
+from interdiff.maze.world.settings import Map, RandomMapsSettings, SimulatedMazeSettings, TrackerSettings
 from interdiff.settings import Count, Name, Section
 
 OURS = "two_phase"
@@ -148,6 +148,67 @@ class ControlsStageSettings(Section):
     folders: dict[Name, list[str]] = Field(
         description="folders of each variant's samples, of all its seeds; base's too"
     )
+
+
+class ImprovementSettings(Section):
+    """Demonstrations by a planner, improved/{variant}/."""
+
+    planner: TwoPhaseSettings = Field(
+        default_factory=lambda: TwoPhaseSettings(candidates=8),
+        description="how it plans; the fastest of its candidates in the simulator becomes a demonstration",
+    )
+    rows: Count = Field(
+        200_000, description="rows (steps of 0.01 s) in each single maze; of a family as many as simulated"
+    )
+    reach: float = Field(0.1, gt=0, description="units from the goal within which a plan has arrived")
+    steps: Count = Field(1500, description="steps within which it must")
+    seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
+
+
+class ImprovedStageSettings(ImprovementSettings):
+    """What the stage of one variant and layout is told."""
+
+    map: Map = Field(description="as in layouts")
+    planners: dict[Name, TwoPhaseSettings] = Field(description="the planner")
+    sampling: dict[Name, SamplingSettings] = Field(description="how it samples")
+    folders: dict[Name, list[dict[Name, str]]] = Field(description="folders of its networks by stage")
+    prepared: dict[Name, str] = Field(description="folder of its prepared data")
+    tracker: TrackerSettings = Field(description="what follows plans")
+
+
+class BudgetSettings(Section):
+    """Quality against compute, budget.csv."""
+
+    planners: dict[Name, TwoPhaseSettings] = Field(
+        default_factory=lambda: {OURS: TwoPhaseSettings()},
+        description=f"planners by name; the keyframes of {OURS}, whose networks know all counts, are varied",
+    )
+    counts: list[Annotated[int, Field(ge=2)]] = Field([4, 8], min_length=1, description="numbers of keyframes K")
+    policies: list[Policy] = Field(
+        ["selector", "uniform", "random", "dp"], min_length=1, description="who chooses them; dp sees the ground truth"
+    )
+    tolerances: list[Annotated[float, Field(ge=0)]] = Field(
+        [0.1, 0.03, 0.01, 0.003, 0.001], description="of k: auto, a row each"
+    )
+    n_per_layout: Count = Field(128, description="held-out sequences per layout, of a family one per maze")
+    episodes: int = Field(100, ge=2, description="driven episodes of the task multi, on D4RL's maps")
+    seed: int = Field(0, ge=0, description="seed of plans, starts and goals")
+
+    @model_validator(mode="after")
+    def _ours_is_there(self) -> Self:
+        if OURS not in self.planners:
+            raise ValueError(f"planners: expected {OURS} among {', '.join(self.planners)}")
+        return self
+
+
+class BudgetStageSettings(BudgetSettings):
+    """What the stage is told: also how planners sample, where their networks are, the maps, and what follows plans."""
+
+    sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
+    folders: dict[Name, list[dict[Name, str]]] = Field(description="folders of networks by planner, seed and stage")
+    prepared: dict[Name, str] = Field(description="folder of the prepared data by planner")
+    maps: dict[Name, str | None] = Field(description="map of each layout; null for a family")
+    tracker: TrackerSettings = Field(description="what follows all plans")
 
 
 class DiagnosticsSettings(Section):

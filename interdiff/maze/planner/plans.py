@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from interdiff.maze.planner.refiner import OwnRefiner, Refiner, project_out_of_w
 from interdiff.maze.planner.settings import SamplingSettings
 from interdiff.two_phase.interpolation import filling, place_keyframes
 from interdiff.two_phase.sampler import Refine, refine_over_levels
+
+VARYING = 16
+"""Plans whose compute is averaged where each has its own."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ class Planner(AnyPlanner):
 
     def levels(self) -> list[int]:
         """The keyframe counts of the levels that phase 2 runs over: K, and others spread over the finer ones."""
-        return levels_of_steps(self.phase1.selector.nested_levels, self.settings.k, self.settings.refiner_steps)
+        (k,) = self.settings.counts
+        return levels_of_steps(self.phase1.selector.nested_levels, k, self.settings.refiner_steps)
 
     def _noise(self) -> float:
         return {"none": 0.0, "constant": self.settings.noise_scale, "level": self.refiner.noise}[self.settings.noise]
@@ -152,11 +157,16 @@ def _keeps_ends(condition: Condition) -> Callable[[Tensor], Tensor]:
 
 
 def function_evaluations(planner: AnyPlanner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:
-    """FLOPs of one plan - map encoders, D_phi, selector, every step of both phases - over those of one refiner pass."""
-    one, one_masks = _single(data, masks, 0)
+    """FLOPs of one plan - map encoders, D_phi, selector, every step of both phases - over those of one refiner pass.
+
+    Where plans have different numbers of keyframes, the mean of a few.
+    """
+    one, _ = _single(data, masks, 0)
+    few = range(min(VARYING, len(data.states))) if len(planner.settings.counts) > 1 else range(1)
     mask = torch.ones(1, data.frames, dtype=torch.bool, device=data.device)
     refiner_pass = counted_flops(lambda: planner.refiner(one.states, mask, mask[:, 0], one.condition(one.all_rows)))
-    return counted_flops(lambda: planner.plan_all(one, one_masks, generator)) / refiner_pass
+    plans = [counted_flops(partial(planner.plan_all, *_single(data, masks, row), generator)) for row in few]
+    return sum(plans) / len(plans) / refiner_pass
 
 
 def plan_milliseconds(planner: AnyPlanner, data: Prepared, masks: Masks, generator: torch.Generator) -> float:

@@ -88,6 +88,9 @@ class DataSettings(Section):
         min_length=1,
         description="layouts to take, in this order",
     )
+    improved_by: Name | None = Field(
+        None, description="variant whose planner made the demonstrations (improved/VARIANT/); null: the simulated ones"
+    )
     frames: int = Field(128, ge=2, description="T, points per sequence")
     mode: Literal["segments", "windows"] = Field(
         "segments", description="goal-to-goal segments resampled to T, or windows of fixed horizon"

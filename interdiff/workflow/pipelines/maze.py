@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from interdiff.errors import InputError
 from interdiff.keyframes.gaps import nests
-from interdiff.maze.baselines.settings import BaselinesSettings, SegmentFillSettings, WindowDiffusionSettings
-from interdiff.maze.evaluation.settings import DiagnosticsSettings, RolloutsSettings, SelectionSettings, UnseenSettings
+from interdiff.keyframes.nested_masks import levels_of_steps
+from interdiff.maze.baselines.settings import SegmentFillSettings, WindowDiffusionSettings
+from interdiff.maze.evaluation.settings import (
+    OURS,
+)
 from interdiff.maze.planner.masks import RANKED
 from interdiff.maze.planner.settings import (
     AnchorsSettings,
@@ -27,6 +30,7 @@ from interdiff.maze.planner.settings import (
 from interdiff.maze.world.layouts import MAPS, load_layout, number_for
 from interdiff.maze.world.settings import DataSettings, LayoutSettings, RandomMapsSettings
 from interdiff.settings import BASE, Count, Name, Section
+from interdiff.workflow.pipelines.maze_report import ReportSettings
 from interdiff.workflow.variants import Node, WithVariants, resolve
 
 
@@ -57,13 +61,15 @@ class MazeSettings(Section):
             largest = getattr(self.masks, key)[-1]
             if largest > self.data.frames:
                 raise ValueError(f"masks.{key}: K={largest} exceeds T, data.frames={self.data.frames}")
+        auto = self.sampling.k == "auto"
+        counted = "sampling.auto_counts" if auto else "sampling.k"
         for key, counts, allowed in (
             ("keyframes.counts", self.keyframes.counts, "masks.levels"),
             ("anchors.counts", self.anchors.counts, "masks.nested_levels"),
             ("anchors.counts", self.anchors.counts, "keyframes.counts"),
-            ("sampling.k", [self.sampling.k], "masks.levels"),
-            ("sampling.k", [self.sampling.k], "masks.nested_levels"),
-            ("sampling.k", [self.sampling.k], "keyframes.counts"),
+            (counted, self.sampling.counts, "masks.levels"),
+            (counted, self.sampling.counts, "keyframes.counts"),
+            ("sampling.k", [] if auto else self.sampling.counts, "masks.nested_levels"),
         ):
             section, name = allowed.split(".")
             known = getattr(getattr(self, section), name)
@@ -76,6 +82,11 @@ class MazeSettings(Section):
                     f"masks.nested_levels: {fine} follows {coarse} too closely for the largest gaps of its masks,"
                     f" masks.max_gap_factor={self.masks.max_gap_factor}; about double each time"
                 )
+        for k in self.sampling.counts:
+            levels = levels_of_steps(self.masks.nested_levels, k, self.sampling.refiner_steps)
+            for coarse, fine in pairwise(levels):
+                if not nests(self.data.frames, coarse, fine, self.masks.max_gap_factor):
+                    raise ValueError(f"{counted}: phase 2's level of {fine} keyframes follows {coarse} too closely")
         for policy in self.refiner.mix:
             if RANKED[policy] not in self.anchors.policies:
                 raise ValueError(f"refiner.mix: {policy} needs {RANKED[policy]!r} among anchors.policies")
@@ -105,69 +116,6 @@ MAZE_STAGES = {
     "segment_fill": Node("segment_fill", ("prepare",)),
 }
 """The maze's stages: each one's section of the settings, and what it reads."""
-
-
-class GallerySettings(Section):
-    """The pictures of sampled plans."""
-
-    variants: list[Name] = Field([BASE], description="reported variants to draw")
-    samples_drawn: Count = Field(6, description="plans drawn per layout")
-
-
-class ReportSettings(Section):
-    """What metrics.csv, selection.csv and the figures cover."""
-
-    variants: list[Name] = Field([BASE], min_length=1, description="variants, in this order")
-    selection: SelectionSettings = Field(
-        default_factory=SelectionSettings, description="comparison of ways to choose keyframes"
-    )
-    gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
-    baselines: BaselinesSettings = Field(
-        default_factory=BaselinesSettings, description="learned planners to compare with"
-    )
-    rollouts: RolloutsSettings = Field(default_factory=RolloutsSettings, description="planners in the simulator")
-    unseen: UnseenSettings = Field(
-        default_factory=UnseenSettings, description="plans in mazes that no network was trained on"
-    )
-    controls: list[Name] = Field(
-        [BASE], min_length=1, description="variants of controls.csv, each with all its training seeds"
-    )
-    ablations: dict[Name, list[Name]] = Field(
-        default_factory=dict, description="variants of ablations.csv, by what they change"
-    )
-    quick_ablations: list[Name] = Field(
-        [],
-        description="those of them that report.html always shows, from quick_ablations.csv: best such as train nothing",
-    )
-    diagnostics: DiagnosticsSettings = Field(
-        default_factory=DiagnosticsSettings, description="what goes on in the plans of a variant"
-    )
-    include: list[Literal["rollouts", "unseen", "controls", "ablations", "diagnostics"]] = Field(
-        [], description="what report.html shows beside metrics.csv and selection.csv; it is made if it is not there"
-    )
-
-    @model_validator(mode="after")
-    def _quick_among_all(self) -> ReportSettings:
-        for name in self.quick_ablations:
-            if name not in self.ablations:
-                raise ValueError(f"quick_ablations: {name!r} is not among ablations: {', '.join(self.ablations)}")
-        return self
-
-    def driven_variants(self) -> list[tuple[str, str]]:
-        """Keys and the variants whose plans are driven."""
-        planners = {f"rollouts.planners.{name}": planner for name, planner in self.rollouts.planners.items()}
-        planners |= {f"unseen.planners.{name}": planner for name, planner in self.unseen.planners.items()}
-        return [(f"{key}.variant", planner.variant) for key, planner in planners.items()]
-
-    def named_variants(self) -> list[tuple[str, str]]:
-        """Keys and the variants that they name, but for the baselines': a configuration may do without."""
-        return [
-            *(("variants", name) for name in self.variants),
-            *(("gallery.variants", name) for name in self.gallery.variants),
-            *(("controls", name) for name in self.controls),
-            *((f"ablations.{group}", name) for group, names in self.ablations.items() for name in names),
-            *self.driven_variants(),
-        ]
 
 
 class VariantsStageSettings(Section):
@@ -206,12 +154,17 @@ class MazeConfig(WithVariants):
                     raise InputError(f"{key}.data.layouts: unknown layout {layout!r}; expected one of {known}")
                 if merged["data"]["mode"] == "windows" and not isinstance(self.layouts[layout].map, str):
                     raise InputError(f"{name}.data.mode: windows are of single mazes, {layout!r} is a family")
+        self._check_improvement(settings)
         for key, name in self.report.named_variants():
             if name not in settings:
                 raise InputError(f"report.{key}: unknown variant {name!r}; expected one of {', '.join(settings)}")
         for key, name in self.report.driven_variants():
             if settings[name]["sampling"]["policy"] == "dp":
                 raise InputError(f"report.{key}: {name} takes keyframes from the ground truth (policy dp)")
+        ours = self.report.budget.planners[OURS].variant
+        for k in self.report.budget.counts:
+            if k not in settings[ours]["keyframes"]["counts"]:
+                raise InputError(f"report.budget.counts: K={k} is not among keyframes.counts of {ours}")
         self._check_baselines(settings)
         for task, names in self.report.rollouts.tasks.items():
             for name in names:
@@ -224,6 +177,18 @@ class MazeConfig(WithVariants):
     def map_of(self, name: str) -> str | RandomMapsSettings:
         """The map of a task: that of a layout of this name, else D4RL's."""
         return self.layouts[name].map if name in self.layouts else name
+
+    def _check_improvement(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """That the demonstrations of every variant begin with simulated ones."""
+        for variant in settings:
+            seen = [variant]
+            while (teacher := settings[seen[-1]]["data"]["improved_by"]) is not None:
+                key = f"variants.{variant}.data.improved_by"
+                if teacher not in settings:
+                    raise InputError(f"{key}: unknown variant {teacher!r}; expected one of {', '.join(settings)}")
+                if teacher in seen:
+                    raise InputError(f"{key}: a cycle, {' -> '.join([*seen, teacher])}")
+                seen.append(teacher)
 
     def _check_baselines(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
         """Where their variants are there: a configuration may do without."""

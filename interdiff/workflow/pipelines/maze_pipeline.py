@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from interdiff.maze.evaluation.settings import OURS
-from interdiff.maze.planner.settings import NETWORKS, TwoPhaseSettings
+from interdiff.maze.planner.settings import NETWORKS, SamplingSettings, TwoPhaseSettings
 from interdiff.settings import BASE
 from interdiff.workflow.identity import spec
 from interdiff.workflow.pipelines.maze import MazeConfig
@@ -61,9 +61,11 @@ class MazePipeline(Pipeline):
         """Stages that compare planners read those of several variants."""
         variants = {
             "drive": [planner.variant for planner in self.reported.rollouts.planners.values()],
+            "budget": [planner.variant for planner in self.reported.budget.planners.values()],
             "unseen": [planner.variant for planner in self.reported.unseen.planners.values()],
             "diagnostics": [getattr(wildcards, "variant", "")],
             "planner": [getattr(wildcards, "variant", "")],
+            "improved": [getattr(wildcards, "variant", "")],
         }
         if stage in variants:
             return [("samples", variant) for variant in variants[stage]]
@@ -194,6 +196,23 @@ class MazePipeline(Pipeline):
             "folders": self.ablation_folders(wildcards.table),
         }
 
+    def improved(self, wildcards: Any) -> Mapping[str, Any]:
+        """One layout by a variant's planner."""
+        told, layout = self.reported.improvement, self.config.layouts[wildcards.layout]
+        planners = {OURS: told.planner.model_copy(update={"variant": wildcards.variant})}
+        settings = told.model_dump() | self.planning(planners) | {"map": layout.model_dump()["map"]}
+        settings["planners"] = {OURS: planners[OURS].model_dump()}
+        if not isinstance(layout.map, str):
+            settings["rows"] = layout.rows
+        return settings | {"tracker": self.reported.rollouts.tracker.model_dump()}
+
+    def budget(self, wildcards: Any) -> Mapping[str, Any]:
+        budget, tracker = self.reported.budget, self.reported.rollouts.tracker.model_dump()
+        layouts = self.section("prepare", budget.planners[OURS].variant)["layouts"]
+        drawn = {name: self.config.layouts[name].map for name in layouts}
+        maps = {name: map_ if isinstance(map_, str) else None for name, map_ in drawn.items()}
+        return budget.model_dump() | self.planning(budget.planners) | {"maps": maps, "tracker": tracker}
+
     def control_folders(self) -> dict[str, list[str]]:
         """Folders, below the results root, of the samples that controls.csv compares, of all their seeds; base's too."""
         return {
@@ -208,5 +227,6 @@ class MazePipeline(Pipeline):
         return {"domain": "maze"}
 
     def diagnostics(self, wildcards: Any) -> Mapping[str, Any]:
-        sampling = self.resolved.section("samples", wildcards.variant)
-        return self.reported.diagnostics.model_dump() | {key: sampling[key] for key in ("k", "keyframe_steps")}
+        sampling = SamplingSettings.model_validate(self.section("samples", wildcards.variant))
+        own = {"k": sampling.counts[-1], "keyframe_steps": sampling.keyframe_steps}
+        return self.reported.diagnostics.model_dump() | own

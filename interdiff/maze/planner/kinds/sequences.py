@@ -31,7 +31,9 @@ class SequencePlanner(AnyPlanner):
     def keyframes(self, data: Prepared, masks: Masks | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Equally spaced ones [N, K]; all ranks [N, T] are the coarsest."""
         count = len(data.states)
-        spaced = torch.as_tensor(uniform_indices(data.frames, self.settings.k).astype(np.int64), device=data.device)
+        spaced = torch.as_tensor(
+            uniform_indices(data.frames, self.settings.counts[-1]).astype(np.int64), device=data.device
+        )
         return spaced.expand(count, -1), torch.zeros(count, data.frames, dtype=torch.uint8, device=data.device)
 
     @torch.no_grad()
