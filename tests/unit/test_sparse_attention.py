@@ -8,6 +8,7 @@ from diffusers import WanTransformer3DModel
 from torch.func import jvp
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from interdiff.errors import InputError
 from interdiff.files import read_json, write_json
@@ -15,7 +16,15 @@ from interdiff.learning.checkpoints import CONFIG, MODEL
 from interdiff.learning.costs import forward_flops
 from interdiff.settings import validated
 from interdiff.video.attention import kernels, sparse_linear
-from interdiff.video.attention.blocks import attention_mass, block_map, block_scores, chosen_blocks, kept_count
+from interdiff.video.attention.blocks import (
+    attention_mass,
+    block_map,
+    block_means,
+    block_scores,
+    chosen_blocks,
+    kept_count,
+    mean_of_blocks,
+)
 from interdiff.video.attention.kernels import flexible, gathered, sage
 from interdiff.video.attention.linear_branch import features, to_all, to_complement
 from interdiff.video.attention.settings import AttentionSettings
@@ -200,6 +209,36 @@ def test_linear_attention_is_the_sum_it_says(feature_map):
     expected = weights @ value / (weights.sum(-1, keepdim=True) + 1e-5)
     found = to_complement(query, key, value, index, BLOCK, feature_map)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+class Padded(TorchDispatchMode):
+    """Whether tokens were copied into whole blocks."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(function._overloadpacket.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_choice_is_exact_and_copies_no_tokens(length, dtype):
+    query, key, _ = (part.detach() for part in tokens(length, dtype=dtype))
+    with Padded() as operations:
+        means, scores = block_means(query, BLOCK), block_scores(query, key, BLOCK)
+    assert "constant_pad_nd" not in operations.names
+    exact = [torch.stack([x.float().mean(2) for x in part.split(BLOCK, 2)], 2) for part in (query, key)]
+    torch.testing.assert_close(means, exact[0], rtol=1e-5, atol=1e-6)
+    overall = key.float().mean(2, keepdim=True)
+    torch.testing.assert_close(mean_of_blocks(exact[1], length, BLOCK), overall, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(scores, exact[0] @ (exact[1] - overall).mT, rtol=1e-5, atol=1e-6)
+    ordered = chosen_blocks(scores, 0.3, ordered=True)
+    assert (scores.gather(-1, ordered).diff(dim=-1) <= 0).all()
+    blocks = scores.shape[-1]
+    assert torch.equal(block_map(chosen_blocks(scores, 0.3), blocks), block_map(ordered, blocks))
 
 
 def test_at_least_one_block_is_kept():

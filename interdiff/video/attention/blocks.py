@@ -19,11 +19,19 @@ def blocked(x_bhld: Tensor, block: int) -> Tensor:
 
 
 def block_means(x_bhld: Tensor, block: int) -> Tensor:
-    """Means of blocks, the last by its true length: [B, H, N, D] in fp32."""
-    length = x_bhld.shape[2]
-    starts = torch.arange(0, length, block, device=x_bhld.device)
-    sizes = (length - starts).clamp_max(block)
-    return blocked(x_bhld, block).sum(3, dtype=torch.float32) / sizes[:, None]
+    """Means of blocks, the last by its true length: [B, H, N, D] in fp32; tokens are read once, and not copied."""
+    whole = x_bhld.shape[2] // block * block
+    means = x_bhld[:, :, :whole].unflatten(2, (-1, block)).mean(3, dtype=torch.float32)
+    if whole == x_bhld.shape[2]:
+        return means
+    return torch.cat([means, x_bhld[:, :, whole:].mean(2, keepdim=True, dtype=torch.float32)], 2)
+
+
+def mean_of_blocks(means_bhnd: Tensor, length: int, block: int) -> Tensor:
+    """The mean of all L tokens, [B, H, 1, D], from those of their blocks."""
+    last = means_bhnd.shape[2] - 1
+    summed = block * means_bhnd[:, :, :last].sum(2) + (length - last * block) * means_bhnd[:, :, last]
+    return summed.unsqueeze(2) / length
 
 
 def kept_count(blocks: int, keep: float) -> int:
@@ -38,12 +46,12 @@ def block_scores(query_bhld: Tensor, key_bhld: Tensor, block: int) -> Tensor:
     what is left of large keys in 16 bits is exact.
     """
     query, key = block_means(query_bhld, block), block_means(key_bhld, block)
-    return query @ (key - key_bhld.mean(2, keepdim=True, dtype=torch.float32)).mT
+    return query @ (key - mean_of_blocks(key, key_bhld.shape[2], block)).mT
 
 
-def chosen_blocks(scores_bhnn: Tensor, keep: float) -> Tensor:
-    """The J blocks of keys with the highest scores, for each block of queries: [B, H, N, J] int64, best first."""
-    return scores_bhnn.topk(kept_count(scores_bhnn.shape[-1], keep), dim=-1).indices
+def chosen_blocks(scores_bhnn: Tensor, keep: float, ordered: bool = False) -> Tensor:
+    """The J blocks of keys with the highest scores, for each block of queries: [B, H, N, J] int64, best first if `ordered`."""
+    return scores_bhnn.topk(kept_count(scores_bhnn.shape[-1], keep), dim=-1, sorted=ordered).indices
 
 
 def block_map(index_bhnj: Tensor, blocks: int) -> Tensor:

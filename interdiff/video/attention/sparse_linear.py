@@ -100,7 +100,7 @@ class SparseLinear(nn.Module):
         block, keep = self.settings.block, self.settings.keep
         scores = self._scores(query, key)
         soft = self.training and self.settings.router_temperature > 0
-        index = chosen_blocks(scores, min(1.0, 2 * keep) if soft else keep)
+        index = chosen_blocks(scores, min(1.0, 2 * keep) if soft else keep, ordered=soft)
         bias = self._softly(scores, index) if soft else None
         exact = self._exact(query, key, value, index, bias)
         linear = to_complement(query, key, value, index, block, self.settings.feature_map)
