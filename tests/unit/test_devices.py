@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from forking import forking
 
 from interdiff.errors import InputError
 from interdiff.learning.devices import VISIBLE, devices, launcher, lease, spread
@@ -109,12 +110,18 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    with forking(tmp_path_factory.mktemp("bin"), ["torch", "pydantic"]) as program:
+        yield program
+
+
 @pytest.mark.parametrize(("gpus", "said"), [(1, "cuda ['5'] False"), (0, "cpu [] True")])
-def test_a_job_looks_for_devices_after_its_lease_and_a_cpu_job_not_at_all(tmp_path, gpus, said):
+def test_a_job_looks_for_devices_after_its_lease_and_a_cpu_job_not_at_all(tmp_path, python, gpus, said):
     (tmp_path / "looks.py").write_text(LOOKS)
     spec = '{"settings": {}, "threads": 1}'
     command = [
-        sys.executable,
+        python,
         "-m",
         "looks",
         "--spec",
