@@ -1,9 +1,9 @@
 """results/maze/metrics.csv: the reported variants' figures in one table."""
 
 import pandas as pd
-from interdiff.workflow.pipelines.maze_report import ReportSettings
 
 from interdiff.tables import read_table, write_table
+from interdiff.workflow.pipelines.maze_report import ReportSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 

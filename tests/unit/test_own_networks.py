@@ -182,7 +182,7 @@ def test_weights_start_from_phase_1s_where_names_and_shapes_are_the_same(package
     (package / "my_package/refined.py").write_text(
         "from interdiff.maze.planner.refiner import Refiner\n\n\n"
         "class Mine(Refiner):\n    def __init__(self, frames):\n"
-        "        super().__init__(frames, 2, 'linear', 0.01, 16, 1, 2)\n"
+        "        super().__init__(frames, 2, 'linear', 0.01, d_model=16, depth=1, heads=2)\n"
     )
     ours, theirs = KeyframeDenoiser(T, **SIZE), own_refiner(**{"class": "my_package.refined.Mine"})
     assert initialise_from(theirs.backbone, ours.backbone) == len(ours.backbone.state_dict())

@@ -50,7 +50,13 @@ def folder(tmp_path_factory):
         save_checkpoint(
             files | {"history": folder / name / "history.csv"}, network(**config), {"kind": name, "model": config}, []
         )
-    settings = {"frames": 32, "cells": 16, "sdf_resolution": 8, "sampling": {"k": 4}, "planner": {"candidates": 2, "redraws": 1}}
+    settings = {
+        "frames": 32,
+        "cells": 16,
+        "sdf_resolution": 8,
+        "sampling": {"k": 4},
+        "planner": {"candidates": 2, "redraws": 1},
+    }
     (folder / "planner.json").write_text(json.dumps(settings))
     return folder
 

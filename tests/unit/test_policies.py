@@ -28,7 +28,7 @@ def masks(data):
 @pytest.fixture(scope="module")
 def selector():
     torch.manual_seed(0)
-    return KeyframeSelector(T, 4, 3, "encoder", LEVELS, FACTOR, 16, 1, 2)
+    return KeyframeSelector(T, 4, 3, "encoder", LEVELS, FACTOR, d_model=16, depth=1, heads=2)
 
 
 POLICIES = ["selector", "uniform", "dp", "random"]
