@@ -114,7 +114,8 @@ def test_pictures_and_tables_are_there(smoke, config):
     assert table(smoke, "selection.csv")[1]
     assert {row["variant"] for row in table(smoke, "ablations.csv")[1]} == {"k4", "identity"}
     unseen = [(row["planner"], row["family"]) for row in table(smoke, "unseen.csv")[1]]
-    planners = ("shortest_path_chase", "controller", "shortest_path_planned", "two_phase")
+    ours = sorted(config.maze.report.unseen.planners)
+    planners = ("shortest_path_chase", "controller", "shortest_path_planned", *ours)
     assert unseen == [(name, family) for family in sorted(config.maze.report.unseen.families) for name in planners]
     for name in ("levels", "indices", "failures"):
         assert table(smoke, f"diagnostics/base/{name}.csv")[1]

@@ -101,6 +101,7 @@ def test_waypoints_stand_in_for_phase_1(prepared_data):
     assert sum(p.numel() for p in planner.networks[-2].parameters()) == 18  # sharpness and times
     again = planner.plan_all(part, NO_MASKS, torch.Generator().manual_seed(9))
     torch.testing.assert_close(plans.refined, again.refined)
+    assert not planner.varies  # so that no further candidates are drawn
 
 
 def test_the_searchs_path_goes_around_walls(prepared_data):

@@ -50,6 +50,11 @@ class AnyPlanner(ABC):
     def networks(self) -> tuple[nn.Module, ...]:
         """Those that run."""
 
+    @property
+    def varies(self) -> bool:
+        """Whether another draw makes another plan."""
+        return True
+
     def seen(self, data: Prepared) -> Prepared:
         """What the planner makes of the maps of data itself, before all else."""
         return data if self.settings.steps == "given" else data.with_iterated_steps()

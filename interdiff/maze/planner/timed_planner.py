@@ -71,7 +71,7 @@ class TwoPhasePlanner:
         indices, ranks = self.planner.keyframes(one, None, generator)
         traced: dict[int, TracedPlan] = {}
         asked = list(range(len(states)))
-        for _ in range(1 + self.settings.redraws):
+        for _ in range(1 + self.settings.redraws * self.planner.varies):
             rows = moved(torch.tensor(asked, device="cpu"), device)
             drawn = self._drawn(one.subset(rows), states[asked], indices[rows], ranks[rows], generator)
             for n, plan in zip(asked, drawn, strict=True):
@@ -86,7 +86,7 @@ class TwoPhasePlanner:
         self, one: Prepared, states: np.ndarray, indices: Tensor, ranks: Tensor, generator: torch.Generator
     ) -> list[TracedPlan]:
         """The best of a few candidates for each row, at keyframes [N, K] with masks nested as ranks [N, T] say."""
-        count, cells = self.settings.candidates, one.cells
+        count, cells = self.settings.candidates if self.planner.varies else 1, one.cells
         copies = one.all_rows.repeat_interleave(count)
         many = one.subset(copies)
         plans = self.planner.plan(many, many.all_rows, indices[copies], ranks[copies], generator, oracle=False)

@@ -21,6 +21,10 @@ class WaypointsPlanner(Planner):
         chooser = [self.phase1.selector] if self.settings.policy == "selector" else []
         return (*chooser, self.phase1.segment_cost.queries.backbone.waypoints, self.refiner)
 
+    @property
+    def varies(self) -> bool:
+        return self.settings.noise != "none"
+
     @torch.no_grad()
     def drawn(self, data: Prepared, rows: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Keyframes [B, K, 4] at frames [B, K]; nothing is drawn."""
