@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -20,7 +20,7 @@ from interdiff.maze.planner.networks import Condition
 from interdiff.maze.planner.phase1 import Phase1
 from interdiff.maze.planner.policies import first_keyframes, level_ranks, rank_indices
 from interdiff.maze.planner.refiner import OwnRefiner, Refiner, project_out_of_walls
-from interdiff.maze.planner.settings import SamplingSettings
+from interdiff.maze.planner.settings import Policy, SamplingSettings
 from interdiff.two_phase.interpolation import filling, place_keyframes
 from interdiff.two_phase.sampler import Refine, refine_over_levels
 
@@ -49,6 +49,10 @@ class AnyPlanner(ABC):
     @abstractmethod
     def networks(self) -> tuple[nn.Module, ...]:
         """Those that run."""
+
+    @abstractmethod
+    def by(self, policy: Policy) -> AnyPlanner:
+        """The same with keyframes from elsewhere, where it has any."""
 
     @property
     def varies(self) -> bool:
@@ -127,6 +131,9 @@ class Planner(AnyPlanner):
             _keeps_ends(condition),
         )
         return Plans(indices, ranks, keyframes, interpolated, refined)
+
+    def by(self, policy: Policy) -> Planner:
+        return replace(self, settings=self.settings.model_copy(update={"policy": policy}))
 
     def drawn(self, data: Prepared, rows: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Phase 1's keyframes [B, K, 4] at frames [B, K]."""

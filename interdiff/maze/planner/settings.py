@@ -237,7 +237,9 @@ class TwoPhaseSettings(Section):
     variant: Name = Field(BASE, description="variant whose networks plan")
     candidates: Count = Field(3, description="plans to choose from, by time and clearance")
     redraws: int = Field(
-        8, ge=0, description="times at most that as many candidates are drawn anew for a plan that leaves free space"
+        8,
+        ge=0,
+        description="times at most that as many are drawn anew, at other keyframes, for a plan that leaves free space",
     )
     retiming: RetimingSettings | None = Field(
         default_factory=RetimingSettings,

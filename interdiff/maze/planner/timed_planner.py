@@ -17,10 +17,13 @@ from interdiff.maze.planner.kinds.loading import load_planner
 from interdiff.maze.planner.networks import Condition
 from interdiff.maze.planner.plans import AnyPlanner
 from interdiff.maze.planner.retiming import fastest_clear, timings
-from interdiff.maze.planner.settings import SamplingSettings, TwoPhaseSettings
+from interdiff.maze.planner.settings import Policy, SamplingSettings, TwoPhaseSettings
 from interdiff.maze.world.layouts import OFFSET, Layout
 from interdiff.maze.world.simulator import BALL_RADIUS, MAX_SPEED, TIMESTEP
 from interdiff.maze.world.tracker import Reference
+
+OTHER_POLICIES: tuple[Policy, ...] = ("uniform", "random")
+"""Where the keyframes of a plan that is drawn anew come from: first the one, then always the other."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class TracedPlan:
 class TwoPhasePlanner:
     """Phase 1, interpolation and phase 2 for a few draws of noise; of these the fastest one that keeps clear of walls.
 
-    Where none stays in free space, as many are drawn anew, up to the bound that the settings give.
+    Where none stays in free space, as many are drawn anew, up to the bound that the settings give: at other keyframes, since
+    draws at the same ones fail alike.
 
     prepared: data that the networks were trained on, for the size of its sequences and maps.
     """
@@ -68,12 +72,14 @@ class TwoPhasePlanner:
         cells, device = self.prepared.cells, self.prepared.device
         condition = condition_of(layout, states, goals, cells, self.prepared.sdf.shape[-1] // cells, device)
         one = self.planner.seen(self._at(condition, layout))
-        indices, ranks = self.planner.keyframes(one, None, generator)
+        policies: list[Policy] = [self.planner.settings.policy, *OTHER_POLICIES]
         traced: dict[int, TracedPlan] = {}
         asked = list(range(len(states)))
-        for _ in range(1 + self.settings.redraws * self.planner.varies):
-            rows = moved(torch.tensor(asked, device="cpu"), device)
-            drawn = self._drawn(one.subset(rows), states[asked], indices[rows], ranks[rows], generator)
+        for number in range(1 + self.settings.redraws * self.planner.varies):
+            part = one.subset(moved(torch.tensor(asked, device="cpu"), device))
+            chooser = self.planner.by(policies[min(number, len(policies) - 1)])
+            keyframes = chooser.keyframes(part, None, generator)
+            drawn = self._drawn(part, states[asked], *keyframes, generator)
             for n, plan in zip(asked, drawn, strict=True):
                 if plan.free or n not in traced:
                     traced[n] = plan

@@ -14,7 +14,7 @@ from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.masks import Masks
 from interdiff.maze.planner.plans import AnyPlanner, Plans
 from interdiff.maze.planner.refiner import OwnRefiner, Refiner
-from interdiff.maze.planner.settings import SamplingSettings
+from interdiff.maze.planner.settings import Policy, SamplingSettings
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class SequencePlanner(AnyPlanner):
 
     refiner: Refiner | OwnRefiner
     settings: SamplingSettings
+
+    def by(self, policy: Policy) -> AnyPlanner:
+        return self
 
     @abstractmethod
     def sequences(self, data: Prepared, rows: Tensor, held: Tensor | None, generator: torch.Generator) -> Tensor:
