@@ -8,7 +8,9 @@ from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 from stages.comparison import ERRORS, FIGURES, compared
 
-COLUMNS = ("method", "changed", "n", *FIGURES, "full_step_units", *ERRORS)
+COLUMNS = (
+    "method", "changed", "k", "n", *FIGURES, "flops", "seconds", "full_step_units", "full_step_seconds", *ERRORS
+)  # fmt: skip
 
 
 def main(stage: Stage) -> None:
