@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from interdiff.errors import InputError
-from interdiff.maze.planner.retiming import fastest_clear, retimed, timings
+from interdiff.maze.planner import retiming
+from interdiff.maze.planner.retiming import KNOTS, LONGEST, fastest_clear, retimed, timings
 from interdiff.maze.planner.settings import RetimingSettings
 from interdiff.maze.world.layouts import load_layout, occupancy, signed_distance
 from interdiff.maze.world.simulator import DAMPING, MASS, MAX_FORCE, MAX_SPEED, TIMESTEP, PointMaze
@@ -104,3 +105,11 @@ def test_a_path_is_timed_with_every_smoothing():
     settings = RetimingSettings(effort=0.9, smoothings=[0.01, 0.2])
     sharp, round_ = timings(corner, REST, settings)
     assert len(round_.positions) < len(sharp.positions)
+
+
+def test_a_path_of_kinks_takes_no_longer_than_its_knots(monkeypatch):
+    """As an untrained network draws them: such a path once took three million seconds, and twenty gigabytes."""
+    monkeypatch.setattr(retiming, "_squared_rates", lambda first, *rest: np.zeros(len(first)))
+    path = np.stack([np.linspace(0, 1, 8), np.zeros(8)], axis=1)
+    reference = retimed(path, np.zeros(2), 0.9, 0.01)
+    assert len(reference.positions) <= 1 + KNOTS * LONGEST / TIMESTEP

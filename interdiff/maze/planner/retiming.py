@@ -22,6 +22,8 @@ from interdiff.maze.world.simulator import DAMPING, MASS, MAX_FORCE, MAX_SPEED, 
 from interdiff.maze.world.tracker import Reference
 
 KNOTS = 400
+LONGEST = 1.0
+"""Seconds between two knots at most: at a kink the ball stands, and without a bound for weeks."""
 
 
 def retimed(path: np.ndarray, velocity: np.ndarray, effort: float, smoothing: float) -> Reference:
@@ -50,7 +52,7 @@ def retimed(path: np.ndarray, velocity: np.ndarray, effort: float, smoothing: fl
     # Damping takes its share of the force at full speed.
     acceleration = (effort * MAX_FORCE - DAMPING * speed) / MASS
     rate = np.sqrt(_squared_rates(first, second, along**2, speed, acceleration, u[1]))
-    times = np.concatenate([[0.0], np.cumsum(2 * u[1] / (rate[1:] + rate[:-1]).clip(1e-9))])
+    times = np.concatenate([[0.0], np.cumsum(2 * u[1] / (rate[1:] + rate[:-1]).clip(2 * u[1] / LONGEST))])
     at, rate_at = _at_steps(u, rate, times)
     positions, slopes = (np.stack(splev(at, spline, der=order), axis=1) for order in (0, 1))
     return Reference(positions, slopes * rate_at[:, None])
