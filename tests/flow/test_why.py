@@ -50,7 +50,8 @@ def test_a_setting_is_named_with_its_values_and_what_follows_with_its_cost(repos
     setting("base", "refiner", "collision_weight", to=5.0)(repository)
     benchmark(repository, "refiner/base", 100.0, 190.5)
     seconds = {"base": 10, "uniform": 20, "k4": 30, "one_pass": "NA", "identity": 2, "projection": 3}
-    for name, cpu in (seconds | {"all_levels": 1, "exact_cost": 4}).items():
+    seconds |= dict.fromkeys(("all_levels", "waypoints", "map_only", "shortest_path_planned"), 1) | {"exact_cost": 4}
+    for name, cpu in seconds.items():
         benchmark(repository, f"samples/{name}", 7, cpu)
     benchmark(repository, "metrics", "NA", "NA")
     text = why(repository)
@@ -60,14 +61,17 @@ def test_a_setting_is_named_with_its_values_and_what_follows_with_its_cost(repos
     assert found == {
         "refiner base": ["refiner.collision_weight: 50.0 -> 5.0"],
         "curves base, uniform": ["follows refiner base"],
-        "samples all_levels, base, exact_cost, identity, k4, one_pass, projection, uniform": ["follows refiner base"],
+        "samples all_levels, base, exact_cost, identity, k4, map_only, one_pass, projection, shortest_path_planned, uniform,"
+        " waypoints": ["follows refiner base"],
         "gallery base large, base medium, base umaze": ["follows samples base"],
         "gallery uniform large, uniform medium, uniform umaze": ["follows samples uniform"],
-        "metrics": ["follows samples base, uniform, k4, one_pass, identity, projection"],
+        "metrics": [
+            "follows samples base, uniform, k4, one_pass, identity, projection, waypoints, map_only, shortest_path_planned"
+        ],
         "ablations quick_ablations": ["follows samples base, identity, one_pass, all_levels, exact_cost, uniform"],
     }
     assert cost(text, "refiner") == ["1", "3 min 10 s", "-", "1 min 40 s"]
-    assert cost(text, "samples") == ["8", "over 1 min 10 s", "-", "over 49 s"]
+    assert cost(text, "samples") == ["11", "over 1 min 13 s", "-", "over 1 min 10 s"]
     assert cost(text, "metrics") == ["1", "not known", "-", "not known"]
 
 
