@@ -87,9 +87,10 @@ def test_metrics_have_their_columns_and_rows(smoke, config):
     assert len(expected) >= 12
     for row in rows:
         assert row["n"] == "4"
-        assert 0 < float(row["nfe"]) < 100
+        searched = row["variant"] == "shortest_path_planned"  # by no network, and through no keyframes
+        assert float(row["nfe"]) == 0 if searched else 0 < float(row["nfe"]) < 100
         assert float(row["plan_ms"]) > 0
-        assert float(row["mse_oracle_interp"]) < float(row["mse_interp"])
+        assert searched or float(row["mse_oracle_interp"]) < float(row["mse_interp"])
         assert all(0 <= float(row[name]) <= 1 for name in columns if name.startswith(("coll", "cross")))
         # Of plans that were free there may be none.
         assert row["broken"] == "" if float(row["crossed_interp"]) == 1 else 0 <= float(row["broken"]) <= 1
@@ -244,7 +245,9 @@ def test_a_folder_of_videos_goes_to_a_table_by_one_command(smoke, tmp_path):
         (videos / f"Film {number}.txt").write_text(f"Number {number}.")
     folder = {"path": str(videos), "size": [16, 16], "seconds": 2}
     data = {"source": "folder", "folder": folder, "shards": {"train": 2, "val": 1, "test": 1}}
-    values = {"results": str(results), "video": {"data": data, "report": {"interpolators": ["lerp", "flow"]}}}
+    base = {"backbone": {"clips": "shards"}}  # the smoke run's renders its own
+    values = {"results": str(results), "video": {"data": data, "base": base}}
+    values["video"]["report"] = {"interpolators": ["lerp", "flow"]}
     table, sheet = results / "video/interpolators.csv", results / "video/contact_sheets/train.png"
     code, text = with_config(smoke, tmp_path, values, table, sheet)
     assert code == 0, text

@@ -154,6 +154,12 @@ class SequenceDiffusionSettings(Section):
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
+CountOrAuto = Annotated[
+    Annotated[int, Field(ge=2), Tag("[count]")] | Annotated[Literal["auto"], Tag("[auto]")],
+    Discriminator(lambda value: "[auto]" if isinstance(value, str) else "[count]"),
+]
+
+
 class SamplingSettings(Section):
     """Plans for the held-out split, both phases."""
 
@@ -168,7 +174,7 @@ class SamplingSettings(Section):
     )
     sequence_steps: Count = Field(8, description="denoising steps of planner full_sequence")
     policy: Policy = Field("selector", description="where phase 1's indices come from")
-    k: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
+    k: CountOrAuto = Field(
         8,
         description="K, keyframes of a plan; auto: for each plan the least of auto_counts whose predicted cost is tolerable",
     )
