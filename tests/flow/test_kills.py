@@ -149,7 +149,7 @@ def runs(tmp_path_factory):
 
     def small(maze):
         maze["base"] |= {name: maze["base"][name] | values for name, values in SETTINGS.items()}
-        maze |= {"variants": {}, "seeds": {}, "report": {"variants": ["base"]}}
+        maze |= {"variants": {}, "seeds": {}, "report": {"variants": ["base"], "budget": {"counts": [4]}}}
 
     repository.edit("config.yaml", config(small))
     repository.edit("config.yaml", lambda text: text.replace("enabled: true", "enabled: false"))
