@@ -14,12 +14,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from benchmarks.wan import Unsaved
 from interdiff.learning import draws
-from interdiff.learning.optimizers import build_optimizers, schedule
-from interdiff.learning.settings import TrainingSettings
+from interdiff.learning.settings import BlockwiseTrainingSettings
+from interdiff.learning.training import Objective, train
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.flow_matching import drop_prompts, noisy, shifted, take_frames
-from interdiff.video.backbone.losses import random_frames
+from interdiff.video.backbone.losses import FlowBatch, flow_matching_loss, random_frames
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.codec.linear import LinearCodec, fit_linear_codec
@@ -72,28 +73,24 @@ def errors(model: WanDenoiser, z: Tensor, level: float, embed: Tensor) -> Tensor
 
 def trained(coordinates: bool, codec: LinearCodec, steps: int) -> WanDenoiser:
     """A backbone after so many steps."""
-    encoder, generator = load_text_encoder(TextSettings(sentences=True), CPU), draws.generator_of(0)
+    encoder, negative = load_text_encoder(TextSettings(sentences=True), CPU), torch.zeros(64, 384)
     torch.manual_seed(0)
     model = build_backbone(**transformer_config(TransformerSettings(coordinates=coordinates), 384))
-    settings = TrainingSettings(steps=steps, learning_rate=0.002, muon_learning_rate=0.01, warmup_steps=50)
-    optimizers = build_optimizers(dict(model.named_parameters()), settings)
-    peaks = [optimizer.defaults["lr"] for optimizer in optimizers]
-    negative = torch.zeros(64, 384)
-    for step in range(steps):
-        scenes = [one_object("train", step * BATCH + n) for n in range(BATCH)]
+    settings = BlockwiseTrainingSettings(
+        steps=steps, batch_size=BATCH, learning_rate=0.002, muon_learning_rate=0.01, warmup_steps=50, ema_decay=0.0
+    )
+
+    def draw(generator: torch.Generator, done: float) -> FlowBatch:
+        first = round(done * steps) * BATCH
+        scenes = [one_object("train", first + n) for n in range(BATCH)]
         z = encoded(codec, scenes)
         frames = random_frames(BATCH, z.shape[2], SEEN, generator, CPU)
         z, sigma = take_frames(z, frames), shifted(draws.uniform((BATCH, 1), generator, CPU), SHIFT)
         noise = draws.normal(z.shape, generator, CPU)
         embed = drop_prompts(encoder([scene.prompt for scene in scenes]), negative, 0.1, generator)
-        (model(noisy(z, noise, sigma), sigma, embed, frames) - (noise - z)).square().mean().backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer, peak in zip(optimizers, peaks, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = peak * schedule(settings, step)
-            optimizer.step()
-            optimizer.zero_grad()
-    return model.eval()
+        return FlowBatch(z, noise, sigma, embed, frames)
+
+    return train(model, Objective(draw, flow_matching_loss), settings, Unsaved(), CPU, lambda row: None, iter)[0]
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ def main(count: int | None) -> None:
         for layout in map(load_layout, layouts):
             cases = episodes(layout, task, count or settings.episodes, settings.seed)
             plans = search.plan(layout, cases.states, cases.goals, torch.Generator())
-            policies = tracked(plans, {search.name: settings.tracker})
+            policies = {search.name: tracked(plans, settings.tracker)}
             policies |= feedback_policies(layout, cases, lambda: np.random.default_rng([settings.seed, 1]))
             for name in ("shortest_path_planned", "shortest_path_chase"):
                 reached = at_goal(roll(layout, cases, policies[name], STEPS[layout.name]), cases.goals)

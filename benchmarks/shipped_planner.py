@@ -30,7 +30,7 @@ def main(mazes: int) -> None:
             cases = episodes(layout, "multi", EPISODES, SEED + index)
             plans = planner.plan(layout, cases.states, cases.goals, torch.Generator().manual_seed(SEED))
             crossed.append(share_through_walls(layout, plans))
-            ((_, policies),) = tracked(plans, {"planner": TrackerSettings()}).items()
+            policies = tracked(plans, TrackerSettings())
             driven.append([drive(layout, cases, policies, STEPS)])
         figures = summary(driven)
         print(

@@ -30,7 +30,10 @@ class Muon(torch.optim.Muon):
 
     def _update(self, matrix: Tensor, gradient: Tensor, group: Mapping[str, Any]) -> None:
         """Nesterov's momentum, made orthogonal and as long as AdamW's updates (Liu et al. 2025, equation 4)."""
-        momentum = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
+        state = self.state[matrix]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        momentum = state["momentum_buffer"]
         momentum.lerp_(gradient, 1 - group["momentum"])
         update = gradient.lerp(momentum, group["momentum"])
         update = orthogonal(update, group["ns_coefficients"], group["ns_steps"])

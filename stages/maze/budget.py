@@ -56,7 +56,7 @@ def _score(stage: Stage, seeds: list[TwoPhasePlanner], way: Way, drawn: str | No
     cases, rewards = episodes(layout, "multi", settings.episodes, stage.seed), []
     for planner in seeds:
         references = planner.plan(layout, cases.states, cases.goals, draws.generator_of(stage.seed))
-        (policies,) = tracked(references, {OURS: settings.tracker}).values()
+        policies = tracked(references, settings.tracker)
         rewards.append(at_goal(roll(layout, cases, policies, STEPS[known]), cases.goals))
     figures = scores(np.stack(rewards), known)
     return {key: figures[key] for key in ("score", "score_se")}

@@ -17,6 +17,7 @@ from interdiff.maze.evaluation.contenders import (
     our_planners,
     planned,
     searches,
+    tracked,
 )
 from interdiff.maze.evaluation.rollouts import roll
 from interdiff.maze.evaluation.settings import DriveSettings
@@ -24,7 +25,7 @@ from interdiff.maze.evaluation.unseen import mean_figures, share_through_walls
 from interdiff.maze.planner.timed_planner import TwoPhasePlanner
 from interdiff.maze.world.layouts import Layout, load_layout
 from interdiff.maze.world.tasks import STEPS, Episodes, at_goal, d4rl_name, episodes, scores
-from interdiff.maze.world.tracker import Policy, tracker
+from interdiff.maze.world.tracker import Policy
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 
@@ -89,20 +90,20 @@ def _contenders(
         trackers = {planner.name: settings.tracker}
         trackers |= {f"{planner.name}/{name}": gains for name, gains in settings.other_trackers.items()}
         for name, gains in trackers.items():
-            yield name, [[tracker(reference, gains) for reference in references] for references, _ in plans], cost
+            yield name, [tracked(references, gains) for references, _ in plans], cost
         if planner in baselines and settings.baselines_retiming:
             references, _ = plans[0]
             fast = driven_fast(references, layout, cases, settings.baselines_retiming)
             known = {key: value for key, value in cost.items() if key != "plan_ms"}
             known["crossed"] = share_through_walls(layout, fast)
-            yield f"{planner.name}_retimed", [[tracker(reference, settings.tracker) for reference in fast]], known
+            yield f"{planner.name}_retimed", [tracked(fast, settings.tracker)], known
 
 
 def _one_plan(stage: Stage, planner: TwoPhasePlanner, layout: Layout, cases: Episodes) -> dict[str, np.ndarray]:
     """The first episode from keyframes [K, 2] over interpolated and refined paths [T, 2] to what was driven [steps, 2]."""
     first = Episodes(cases.states[:1], cases.goals[:1])
     (traced,) = planner.traced(layout, first.states, first.goals, stage.generator(4))
-    policies = [tracker(traced.reference, stage.settings.tracker)]
+    policies = tracked([traced.reference], stage.settings.tracker)
     return {
         "keyframes": traced.keyframes,
         "interpolated": traced.interpolated,

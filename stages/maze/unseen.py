@@ -48,7 +48,7 @@ def main(stage: Stage) -> None:
                 plans = [planned(planner, layout, cases, stage.generator(2)) for planner in seeds]
                 name = seeds[0].name
                 made[name].append(mean_figures([figures for _, figures in plans]))
-                followed = [tracked(references, {name: settings.tracker})[name] for references, _ in plans]
+                followed = [tracked(references, settings.tracker) for references, _ in plans]
                 driven[name].append([drive(layout, cases, each, settings.steps) for each in followed])
         spent = {seeds[0].name: costs(seeds[0], *mazes[0], stage.generator(3)) for seeds in planners}
         for name, own in driven.items():

@@ -12,16 +12,10 @@ from interdiff.keyframes.budget import groups, least_counts, padded, predicted_c
 from interdiff.maze.evaluation.budget import layout_rows, ways
 from interdiff.maze.evaluation.settings import BudgetSettings
 from interdiff.maze.figures.budget import budget_picture
-from interdiff.maze.planner.keyframes import KeyframeDenoiser
 from interdiff.maze.planner.kinds.auto import AutoPlanner
 from interdiff.maze.planner.masks import Masks
-from interdiff.maze.planner.phase1 import Phase1
 from interdiff.maze.planner.plans import Planner, function_evaluations
-from interdiff.maze.planner.refiner import Refiner
-from interdiff.maze.planner.segment_cost import SegmentCostModel
-from interdiff.maze.planner.selector import KeyframeSelector
 from interdiff.maze.planner.settings import SamplingSettings
-from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 from interdiff.workflow.config import load_config
 
 FRAMES = 32
@@ -50,15 +44,8 @@ def test_numbers_are_made_together_and_short_ones_repeat_their_last():
 
 
 @pytest.fixture
-def auto():
-    torch.manual_seed(0)
-    phase1 = Phase1(
-        SegmentCostModel(FRAMES, 8, 4, **SIZE),
-        KeyframeSelector(FRAMES, 8, 4, "none", (4, 8, 16), 2.5, **SIZE),
-        KeyframeDenoiser(FRAMES, **SIZE),
-        keyframe_scheduler(),
-    )
-    refiner = Refiner(FRAMES, 2, "linear", 0.0, **SIZE).eval()
+def auto(untrained_phases):
+    phase1, refiner = untrained_phases(FRAMES)
 
     def planner(kind=AutoPlanner, **settings):
         how = SamplingSettings(keyframe_steps=2, refiner_steps=2, noise="none", **settings)

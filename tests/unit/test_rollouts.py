@@ -93,7 +93,7 @@ def test_the_searchs_path_driven_as_ours_scores_as_measured_elsewhere():
     planner, layout = ShortestPathPlanner(128, RetimingSettings()), load_layout("large")
     cases = episodes(layout, "multi", 30, 0)
     plans = planner.plan(layout, cases.states, cases.goals, None)
-    (policies,) = tracked(plans, {"planner": TrackerSettings()}).values()
+    policies = tracked(plans, TrackerSettings())
     figures = scores(at_goal(roll(layout, cases, policies, STEPS["large"]), cases.goals)[None], "large")
     assert figures["success"] == 1
     assert abs(figures["score"] - 242.8) < 3 * figures["score_se"]

@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
+from test_flops import Operations
 from torch.func import jvp
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from interdiff.errors import InputError
 from interdiff.files import read_json, write_json
@@ -211,23 +211,11 @@ def test_linear_attention_is_the_sum_it_says(feature_map):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-class Padded(TorchDispatchMode):
-    """Whether tokens were copied into whole blocks."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.names.append(function._overloadpacket.__name__)
-        return function(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_choice_is_exact_and_copies_no_tokens(length, dtype):
     query, key, _ = (part.detach() for part in tokens(length, dtype=dtype))
-    with Padded() as operations:
+    with Operations() as operations:
         means, scores = block_means(query, BLOCK), block_scores(query, key, BLOCK)
     assert "constant_pad_nd" not in operations.names
     exact = [torch.stack([x.float().mean(2) for x in part.split(BLOCK, 2)], 2) for part in (query, key)]

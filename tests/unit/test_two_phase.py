@@ -6,19 +6,13 @@ import pytest
 import torch
 
 from interdiff.maze.evaluation.contenders import planned
-from interdiff.maze.planner.keyframes import KeyframeDenoiser
-from interdiff.maze.planner.phase1 import Phase1
 from interdiff.maze.planner.plans import Planner
-from interdiff.maze.planner.refiner import Refiner
-from interdiff.maze.planner.segment_cost import SegmentCostModel
-from interdiff.maze.planner.selector import KeyframeSelector
 from interdiff.maze.planner.settings import RetimingSettings, SamplingSettings, TwoPhaseSettings
 from interdiff.maze.planner.timed_planner import TwoPhasePlanner
 from interdiff.maze.world.layouts import OFFSET, load_layout
 from interdiff.maze.world.paths import shortest_path
 from interdiff.maze.world.simulator import MAX_SPEED
 from interdiff.maze.world.tasks import Episodes, episodes
-from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 
 FRAMES = 32
 SIZE = {"d_model": 16, "depth": 1, "heads": 2}
@@ -27,15 +21,8 @@ CASES = episodes(LAYOUT, "multi", 3, 1)
 
 
 @pytest.fixture(scope="module")
-def make(prepared_data):
-    torch.manual_seed(0)
-    phase1 = Phase1(
-        SegmentCostModel(FRAMES, 8, 4, **SIZE),
-        KeyframeSelector(FRAMES, 8, 4, "none", (4, 8, 16), 2.5, **SIZE),
-        KeyframeDenoiser(FRAMES, **SIZE),
-        keyframe_scheduler(),
-    )
-    refiner = Refiner(FRAMES, 2, "linear", 0.0, **SIZE).eval()
+def make(prepared_data, untrained_phases):
+    phase1, refiner = untrained_phases(FRAMES)
 
     def planner(policy="selector", drawer=Planner, **settings):
         sampling = SamplingSettings(policy=policy, k=4, keyframe_steps=3, refiner_steps=2, noise="none")

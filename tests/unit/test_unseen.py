@@ -52,7 +52,7 @@ def test_plans_through_walls_are_counted_and_do_not_arrive():
     along, across = line(cells[0], cells[1]), line(cells[0], cells[2])
     assert share_through_walls(layout, [along, across]) == 0.5
     cases = type(episodes(layout, "multi", 2, 0))(np.array([[1.0, 1.0, 0, 0]] * 2), np.array(cells[1:]))
-    policies = tracked([along, across], {"pd": TrackerSettings(p_gain=10, d_gain=1)})["pd"]
+    policies = tracked([along, across], TrackerSettings(p_gain=10, d_gain=1))
     driven = drive(layout, cases, policies, 400)
     assert driven.success.tolist() == [True, False]
     assert 0 < driven.first_reach[0] < 200

@@ -8,8 +8,8 @@ from test_video_two_phase import ALL, CLIPS, EMBED, NOISE, B, backbone, seeded  
 
 from interdiff.video.backbone.flow_matching import noisy
 from interdiff.video.distillation.consistency import continuous_loss, discrete_loss
-from interdiff.video.distillation.matching import critic_loss, matching_loss, rollout
-from interdiff.video.distillation.sampling import TIMES, few_steps
+from interdiff.video.distillation.matching import critic_loss, matching_loss
+from interdiff.video.distillation.sampling import TIMES, few_steps, rollout
 from interdiff.video.distillation.trigflow import END, answering, clean, guided, mixed, moved_to, of_level
 
 MEANS, SPREAD = (-1.0, 0.6), 0.3
@@ -180,5 +180,5 @@ def test_a_rollout_learns_from_its_last_step_and_steps_are_those_of_sampling():
     made.sum().backward()
     assert weight.grad != 0
     fresh = iter(noises[1:])
-    sampled = few_steps(student, NOISE, 3, lambda: next(fresh), lambda x: x)
+    sampled = few_steps(student, NOISE, 3, lambda: next(fresh))
     torch.testing.assert_close(sampled, made.detach())

@@ -12,12 +12,7 @@ import torch
 
 from interdiff.learning.costs import counted_tokens, median_milliseconds
 from interdiff.maze.evaluation.rollouts import controller_policy, shortest_path_policy
-from interdiff.maze.evaluation.settings import (
-    BudgetStageSettings,
-    DriveSettings,
-    ImprovedStageSettings,
-    UnseenStageSettings,
-)
+from interdiff.maze.evaluation.settings import PlanningSettings
 from interdiff.maze.evaluation.unseen import share_through_walls
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.retiming import fastest_clear, timings
@@ -30,8 +25,6 @@ from interdiff.maze.world.tasks import Episodes
 from interdiff.maze.world.tracker import Policy, Reference, tracker
 
 FEEDBACK = {"shortest_path_chase": shortest_path_policy, "controller": controller_policy}
-Compared = DriveSettings | UnseenStageSettings | BudgetStageSettings | ImprovedStageSettings
-"""Settings of stages that plan with the networks of variants."""
 NO_COSTS = {"token_evals": 0.0, "params_m": 0.0}
 """Of policies that make no plan."""
 SDF_RESOLUTION = 8
@@ -65,9 +58,9 @@ def feedback_policies(
     return policies
 
 
-def tracked(references: Sequence[Reference], trackers: Mapping[str, TrackerSettings]) -> dict[str, list[Policy]]:
-    """Plans followed by each tracker, by its name."""
-    return {name: [tracker(reference, gains) for reference in references] for name, gains in trackers.items()}
+def tracked(references: Sequence[Reference], gains: TrackerSettings) -> list[Policy]:
+    """Plans followed by a tracker."""
+    return [tracker(reference, gains) for reference in references]
 
 
 def driven_fast(
@@ -106,7 +99,7 @@ class ShortestPathPlanner:
 
 
 def our_planners(
-    settings: Compared,
+    settings: PlanningSettings,
     results: Path,
     device: torch.device,
 ) -> dict[str, list[TwoPhasePlanner]]:

@@ -42,6 +42,29 @@ class DrawnSettings(Section):
     episodes: Count = Field(4, description="episodes per layout")
 
 
+class PlanningSettings(Section):
+    """Stages that plan with the networks of variants are told: how planners sample, and where their networks are."""
+
+    planners: dict[Name, TwoPhaseSettings] = Field(description="our planners by name")
+    sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
+    folders: dict[Name, list[dict[Name, str]]] = Field(description="folders of networks by planner, seed and stage")
+    prepared: dict[Name, str] = Field(description="folder of the prepared data by planner")
+
+
+class OursSettings(Section):
+    """Our planners, one of which is compared with all others."""
+
+    planners: dict[Name, TwoPhaseSettings] = Field(
+        default_factory=lambda: {OURS: TwoPhaseSettings()}, description="our planners by name"
+    )
+
+    @model_validator(mode="after")
+    def _ours_is_there(self) -> Self:
+        if OURS not in self.planners:
+            raise ValueError(f"planners: expected {OURS} among {', '.join(self.planners)}")
+        return self
+
+
 class DrivingSettings(Section):
     """Planners that drive the ball, all from the same starts to the same goals."""
 
@@ -51,7 +74,7 @@ class DrivingSettings(Section):
     )
     seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
     planners: dict[Name, TwoPhaseSettings] = Field(
-        default_factory=lambda: {"two_phase": TwoPhaseSettings()}, description="our planners by name"
+        default_factory=lambda: {OURS: TwoPhaseSettings()}, description="our planners by name"
     )
     tracker: TrackerSettings = Field(default_factory=TrackerSettings, description="what follows all plans")
     other_trackers: dict[Name, TrackerSettings] = Field(
@@ -91,19 +114,16 @@ class RolloutsSettings(DrivingSettings):
         return self
 
 
-class DriveSettings(DrivingSettings):
+class DriveSettings(DrivingSettings, PlanningSettings):
     """What the stage of one task and map is told: also how each of our planners samples, and the baselines."""
 
     task: Task = Field(description="what the goals are")
     layout: Name = Field(description="name of the map")
     map: str = Field(description="as in layouts")
-    sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
-    folders: dict[Name, list[dict[Name, str]]] = Field(description="folders of networks by planner, seed and stage")
-    prepared: dict[Name, str] = Field(description="folder of the prepared data by planner")
     baselines: BaselinesSettings = Field(description="learned planners to compare with")
 
 
-class UnseenSettings(Section):
+class UnseenSettings(OursSettings):
     """Plans in random mazes that no network was trained on, unseen.csv."""
 
     planners: dict[Name, TwoPhaseSettings] = Field(
@@ -118,19 +138,10 @@ class UnseenSettings(Section):
     steps: Count = Field(1500, description="steps of 0.01 s per episode")
     seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
 
-    @model_validator(mode="after")
-    def _ours_is_there(self) -> Self:
-        if OURS not in self.planners:
-            raise ValueError(f"planners: expected {OURS} among {', '.join(self.planners)}")
-        return self
 
-
-class UnseenStageSettings(UnseenSettings):
+class UnseenStageSettings(UnseenSettings, PlanningSettings):
     """What the stage is told: also how the planners sample, where their networks are, and what follows their plans."""
 
-    sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
-    folders: dict[Name, list[dict[Name, str]]] = Field(description="folders of networks by planner, seed and stage")
-    prepared: dict[Name, str] = Field(description="folder of the prepared data by planner")
     tracker: TrackerSettings = Field(description="what follows all plans")
 
 
@@ -165,18 +176,14 @@ class ImprovementSettings(Section):
     seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
 
 
-class ImprovedStageSettings(ImprovementSettings):
+class ImprovedStageSettings(ImprovementSettings, PlanningSettings):
     """What the stage of one variant and layout is told."""
 
     map: Map = Field(description="as in layouts")
-    planners: dict[Name, TwoPhaseSettings] = Field(description="the planner")
-    sampling: dict[Name, SamplingSettings] = Field(description="how it samples")
-    folders: dict[Name, list[dict[Name, str]]] = Field(description="folders of its networks by stage")
-    prepared: dict[Name, str] = Field(description="folder of its prepared data")
     tracker: TrackerSettings = Field(description="what follows plans")
 
 
-class BudgetSettings(Section):
+class BudgetSettings(OursSettings):
     """Quality against compute, budget.csv."""
 
     planners: dict[Name, TwoPhaseSettings] = Field(
@@ -194,19 +201,10 @@ class BudgetSettings(Section):
     episodes: int = Field(100, ge=2, description="driven episodes of the task multi, on D4RL's maps")
     seed: int = Field(0, ge=0, description="seed of plans, starts and goals")
 
-    @model_validator(mode="after")
-    def _ours_is_there(self) -> Self:
-        if OURS not in self.planners:
-            raise ValueError(f"planners: expected {OURS} among {', '.join(self.planners)}")
-        return self
 
-
-class BudgetStageSettings(BudgetSettings):
+class BudgetStageSettings(BudgetSettings, PlanningSettings):
     """What the stage is told: also how planners sample, where their networks are, the maps, and what follows plans."""
 
-    sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
-    folders: dict[Name, list[dict[Name, str]]] = Field(description="folders of networks by planner, seed and stage")
-    prepared: dict[Name, str] = Field(description="folder of the prepared data by planner")
     maps: dict[Name, str | None] = Field(description="map of each layout; null for a family")
     tracker: TrackerSettings = Field(description="what follows all plans")
 

@@ -11,6 +11,9 @@ from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlock
 from interdiff.settings import Count, Fraction, PathText, Section
 from interdiff.video.attention.settings import AttentionSettings
 
+FrameCounts = list[Annotated[int, Field(ge=2)]]
+"""Numbers of frames of a clip, both ends among them."""
+
 
 class TransformerSettings(Section):
     """A Wan transformer that is trained here."""
@@ -49,7 +52,7 @@ class BackboneSettings(Section):
     )
     shift: float = Field(3.0, ge=1, description="of noise levels in training, towards noise")
     drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
-    frames: list[Annotated[int, Field(ge=2)]] = Field(
+    frames: FrameCounts = Field(
         [5, 9],
         description="numbers of frames that batches have in the first part of training: both ends and random ones",
     )
@@ -113,16 +116,22 @@ def _sparse() -> TuningSettings:
     return TuningSettings(attention=AttentionSettings(kind="sla"))
 
 
-class AdaptedSettings(TunedSettings):
+class FramesFirstSettings(TunedSettings):
+    """A network made of the backbone that may learn from a few frames of clips first, as the backbone does."""
+
+    frames: FrameCounts = Field(
+        [],
+        description="numbers of frames that batches have in the first part of training, beside all: both ends and random ones",
+    )
+    frames_until: Fraction = Field(0.0, description="where that part ends; from there on all frames")
+
+
+class AdaptedSettings(FramesFirstSettings):
     """The backbone with sparse attention, which learns to answer as the dense backbone does."""
 
     tuning: TuningSettings = Field(default_factory=_sparse, description="what is trained")
     shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
     drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
-    frames: list[Count] = Field(
-        [], description="numbers of random frames that batches have, beside all, in the first part of training"
-    )
-    frames_until: Fraction = Field(0.0, description="where that part ends; from there on all frames")
 
     @model_validator(mode="after")
     def _to_sparse_attention(self) -> AdaptedSettings:

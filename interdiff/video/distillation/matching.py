@@ -6,8 +6,6 @@ teacher.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -15,23 +13,6 @@ from interdiff.video.backbone.wan import over_frames
 from interdiff.video.distillation.trigflow import Answer, clean, mixed
 
 LEAST = 1e-5
-
-
-def rollout(student: Answer, noises: Sequence[Tensor], times: Sequence[Tensor]) -> Tensor:
-    """Clips by a student in as many steps as there are times; only the last step has a gradient.
-
-    Args:
-        noises: [B, C, F, H, W], what each step's frames are mixed with; the first is where it starts.
-        times: [B, 1], decreasing, fp64.
-    """
-    x = noises[0]
-    for number, t in enumerate(times):
-        last = number + 1 == len(times)
-        with torch.set_grad_enabled(last and torch.is_grad_enabled()):
-            x = clean(x, student(x, t), t)
-            if not last:
-                x = mixed(x, noises[number + 1], times[number + 1])
-    return x
 
 
 def matching_loss(made: Tensor, teacher: Answer, critic: Answer, noise: Tensor, t: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ from interdiff.video.backbone.losses import FlowBatch
 from interdiff.video.backbone.tuning import tuned
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.distillation.consistency import continuous_loss, discrete_loss
-from interdiff.video.distillation.matching import critic_loss, matching_loss, rollout
-from interdiff.video.distillation.sampling import TIMES
+from interdiff.video.distillation.matching import critic_loss, matching_loss
+from interdiff.video.distillation.sampling import TIMES, rollout
 from interdiff.video.distillation.settings import DistilledSettings
 from interdiff.video.distillation.trigflow import Answer, answering, guided, of_level
 

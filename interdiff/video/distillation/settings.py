@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from interdiff.settings import Count, Fraction, Weight
-from interdiff.video.backbone.settings import TunedSettings
+from interdiff.settings import Weight
+from interdiff.video.backbone.settings import FramesFirstSettings
 
 
-class DistilledSettings(TunedSettings):
+class DistilledSettings(FramesFirstSettings):
     """A student of the backbone, which makes clips in one to four steps and needs no guidance."""
 
     consistency: Literal["continuous", "discrete"] = Field(
@@ -26,10 +26,6 @@ class DistilledSettings(TunedSettings):
         1.0, description="of distribution matching, once the tangent is whole; 0: no critic"
     )
     matching_shift: float = Field(5.0, ge=1, description="of its noise levels, towards noise")
-    frames: list[Count] = Field(
-        [], description="numbers of random frames that batches have, beside all, in the first part of training"
-    )
-    frames_until: Fraction = Field(0.0, description="where that part ends; from there on all frames")
     critic_steps: int = Field(4, ge=1, description="steps of the critic to one of the student, from there on")
 
     @property

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from interdiff.learning.draws import moved
 from interdiff.video.backbone.wan import WanDenoiser
-from interdiff.video.planner.refiner import EXACT, INEXACT, refined
+from interdiff.video.planner.refiner import anchored, refined
 
 HIDES = 0.5
 """The deviation of noise, beside an error of 1, that hides it."""
@@ -30,9 +30,7 @@ def frame_levels(deviation_btc: Tensor, mask_bt: Tensor, exact_b: Tensor, bounds
         mask_bt: anchors, which count as what their kind is trusted with: exact ones, or phase 1's.
     """
     error = deviation_btc.square().mean(-1, keepdim=True).sqrt()
-    missing = (error / (error + HIDES)).clamp(*bounds)
-    anchors = torch.where(exact_b, EXACT, INEXACT)[:, None, None]
-    return torch.where(moved(mask_bt, missing.device)[..., None], anchors, missing)
+    return anchored((error / (error + HIDES)).clamp(*bounds), mask_bt, exact_b)
 
 
 def partly_noisy(filled_btc: Tensor, noise_btc: Tensor, level_bt1: Tensor, mask_bt: Tensor) -> Tensor:

@@ -41,8 +41,18 @@ def filling_with(interpolator: Interpolator, shape: Sequence[int]) -> Fill:
 
 def noise_levels(deviation_btc: Tensor, mask_bt: Tensor, exact_b: Tensor) -> Tensor:
     """What noise level each place counts as, [B, T, C]: its expected error, or what its kind of anchor is trusted with."""
+    return anchored(deviation_btc.clamp(EXACT, LARGEST), mask_bt, exact_b)
+
+
+def anchored(level_btc: Tensor, mask_bt: Tensor, exact_b: Tensor) -> Tensor:
+    """Levels of missing frames, and of anchors what their kind is trusted with: exact ones [B], or phase 1's."""
     anchors = torch.where(exact_b, EXACT, INEXACT)[:, None, None]
-    return torch.where(moved(mask_bt, anchors.device)[..., None], anchors, deviation_btc.clamp(EXACT, LARGEST))
+    return torch.where(moved(mask_bt, anchors.device)[..., None], anchors, level_btc)
+
+
+def none_exact(embed_bld: Tensor) -> Tensor:
+    """That the anchors of no prompt are exact, [B]: in sampling they are phase 1's."""
+    return torch.zeros(len(embed_bld), dtype=torch.bool, device=embed_bld.device)
 
 
 def refined(
@@ -62,7 +72,7 @@ def refined(
 
 def refine(model: WanDenoiser, embed_bld: Tensor, shape: Sequence[int]) -> Refine:
     """Phase 2 as the sampler over nested levels takes it; its anchors are phase 1's."""
-    inexact = torch.zeros(len(embed_bld), dtype=torch.bool, device=embed_bld.device)
+    inexact = none_exact(embed_bld)
 
     def pass_over(degraded: Tensor, mask: Tensor, deviation: Tensor) -> Tensor:
         return refined(model, degraded, noise_levels(deviation, mask, inexact), embed_bld, shape)

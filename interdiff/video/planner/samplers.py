@@ -16,7 +16,7 @@ from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.learning import draws
 from interdiff.video.attention.sparse_linear import set_attention
-from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels, unchanged
+from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.tuning import attention_weights, load_tuned
 from interdiff.video.backbone.wan import WanDenoiser
@@ -117,7 +117,7 @@ def _student(student: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
         def renoise() -> Tensor:
             return draws.normal(noise.shape, generator, noise.device)
 
-        z = few_steps(answering(student, embed, frames), noise, settings.sampling.steps, renoise, unchanged)
+        z = few_steps(answering(student, embed, frames), noise, settings.sampling.steps, renoise)
         return Sampled(frames, z, z)
 
     return sample

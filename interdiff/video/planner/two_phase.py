@@ -21,7 +21,7 @@ from interdiff.video.backbone.flow_matching import After, Guidance, even_levels,
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.planner.forcing import denoise_frames, frame_levels, partly_noisy
 from interdiff.video.planner.keyframes import sample_keyframes
-from interdiff.video.planner.refiner import filling_with, flat, refine
+from interdiff.video.planner.refiner import filling_with, flat, none_exact, refine
 
 
 class Sampling(Protocol):
@@ -129,8 +129,7 @@ class TwoPhase:
             sequences = (torch.where(known, anchors, flat(truth)),) * 2
         elif self.refiner is not None and self.forced:
             filled, deviation = fill(anchors, masks[0])
-            inexact = torch.zeros(len(filled), dtype=torch.bool, device=filled.device)
-            level = frame_levels(deviation, masks[0], inexact, self.forced)
+            level = frame_levels(deviation, masks[0], none_exact(embed), self.forced)
             noisy = partly_noisy(filled, flat(noise), level, masks[0])
             steps = settings.refiner_steps
             sequences = filled, denoise_frames(self.refiner, noisy, level, embed, shape, steps, project)

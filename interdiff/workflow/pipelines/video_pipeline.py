@@ -206,10 +206,9 @@ class VideoPipeline(VideoAttentionPipeline):
             "cost_levels": [self.cost_levels(name) for name in self.reported.segment_costs],
         }
 
-    def two_phase_methods(self) -> list[str]:
-        """The methods of metrics.csv that have two phases."""
-        methods = self.reported.methods
-        return [name for name in methods if self.section("samples", name)["method"] == "two_phase"]
+    def methods_of(self, kind: str) -> list[str]:
+        """The methods of metrics.csv of a kind: teacher, student, two_phase or real."""
+        return [name for name in self.reported.methods if self.section("samples", name)["method"] == kind]
 
     def student_files(self, wildcards: Any) -> list[str]:
         """Input function: the distilled backbone, where a method samples with it."""
@@ -226,10 +225,9 @@ class VideoPipeline(VideoAttentionPipeline):
         own = [name for name in report.methods if not section("backbone", name)["pretrained"]]
         wanted = [("backbone", "backbone", name) for name in own]
         wanted += [("adapted", "adapted backbone", name) for name in report.methods if self.samples_adapted(name)]
-        students = [name for name in report.methods if section("samples", name)["method"] == "student"]
-        wanted += [("distilled", "student", name) for name in students]
+        wanted += [("distilled", "student", name) for name in self.methods_of("student")]
         wanted += [("keyframes", "phase 1", name) for name in report.tunings]
-        wanted += [("refiner", "phase 2", name) for name in self.two_phase_methods()]
+        wanted += [("refiner", "phase 2", name) for name in self.methods_of("two_phase")]
         wanted += [("segment_cost", "D_phi", name) for name in report.segment_costs]
         wanted += [("preview", "preview", name) for name in report.selectors if self.looks(name)]
         wanted += [("selector", "selector", name) for name in report.selectors]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -112,7 +113,28 @@ def refiner_loss(model: Refiner | OwnRefiner, batch: RefinerBatch) -> dict[str, 
     """Weighted squared error to the clean sequence (Bansal et al. 2022, equation 1) plus a penalty on points near walls."""
     refined = model(batch.degraded, batch.mask, batch.exact, batch.condition)
     error = batch.weights * (to_network(refined) - to_network(batch.clean)).square()
-    penetration = wall_penetration(refined, batch.condition.sdf, batch.collision_margin)
+    return with_penetration(error, refined, batch)
+
+
+class NearWalls(Protocol):
+    """What a batch says of walls."""
+
+    @property
+    def condition(self) -> Condition: ...
+
+    @property
+    def collision_weight(self) -> float: ...
+
+    @property
+    def collision_margin(self) -> float: ...
+
+
+def with_penetration(error: Tensor, states: Tensor, batch: NearWalls) -> dict[str, Tensor]:
+    """Squared errors [B, T, 4] of states in network units, positions ten times as much, and the penalty on points near walls.
+
+    states: [B, T, 4], in normalised units.
+    """
+    penetration = wall_penetration(states, batch.condition.sdf, batch.collision_margin)
     position, velocity = error[..., :2].mean(), error[..., 2:].mean()
     total = 10 * position + velocity + batch.collision_weight * penetration
     return {"loss": total, "position": position, "velocity": velocity, "penetration": penetration}

@@ -14,7 +14,7 @@ from interdiff.learning.processes import share
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.keyframes import known_entries
 from interdiff.maze.planner.kinds.full_sequence import SequenceDenoiser
-from interdiff.maze.planner.losses.refiner import wall_penetration
+from interdiff.maze.planner.losses.refiner import with_penetration
 from interdiff.maze.planner.networks import Condition, from_network, to_network
 from interdiff.maze.planner.settings import SequenceDiffusionSettings
 from interdiff.two_phase.ddim import DDIM
@@ -60,7 +60,4 @@ def sequence_loss(model: SequenceDenoiser, batch: SequenceBatch) -> dict[str, Te
     points near walls, weighed as there."""
     predicted = model(batch.noisy, batch.level, batch.known, batch.condition)
     error = torch.where(batch.known, 0.0, (predicted - batch.clean) ** 2)
-    penetration = wall_penetration(from_network(predicted), batch.condition.sdf, batch.collision_margin)
-    position, velocity = error[..., :2].mean(), error[..., 2:].mean()
-    total = 10 * position + velocity + batch.collision_weight * penetration
-    return {"loss": total, "position": position, "velocity": velocity, "penetration": penetration}
+    return with_penetration(error, from_network(predicted), batch)
