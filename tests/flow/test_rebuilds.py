@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT, SOURCE, append, config
 
-VARIANTS = ("base", "uniform", "k4", "one_pass", "identity", "projection")
+VARIANTS = tuple(yaml.safe_load((ROOT / "config.yaml").read_text())["maze"]["report"]["variants"])
 ABLATED = ("all_levels", "exact_cost")
 LAYOUTS = ("umaze", "medium", "large")
 JOBS = {

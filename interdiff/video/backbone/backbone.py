@@ -18,8 +18,8 @@ from interdiff.learning.networks import zero
 from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.attention.sparse_linear import set_attention
 from interdiff.video.backbone.lora import add_lora, read_lora
-from interdiff.video.backbone.settings import TransformerSettings
-from interdiff.video.backbone.wan import COORDINATES, FewTokens, WanDenoiser
+from interdiff.video.backbone.settings import COORDINATES, TransformerSettings
+from interdiff.video.backbone.wan import FewTokens, WanDenoiser
 from interdiff.video.backbone.wan_folder import load_wan
 from interdiff.video.codec.codec import CHANNELS
 

@@ -11,6 +11,8 @@ from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlock
 from interdiff.settings import Count, Fraction, PathText, Section
 from interdiff.video.attention.settings import AttentionSettings
 
+COORDINATES = 9
+"""Input channels beyond the latents' that say where a latent lies, in networks that have them."""
 FrameCounts = list[Annotated[int, Field(ge=2)]]
 """Numbers of frames of a clip, both ends among them."""
 

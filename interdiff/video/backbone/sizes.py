@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from interdiff.video.backbone.settings import TransformerSettings, TuningSettings
-from interdiff.video.backbone.wan import COORDINATES
+from interdiff.video.backbone.settings import COORDINATES, TransformerSettings, TuningSettings
 from interdiff.video.data.sizes import Clip
 
 BF16, FP32 = 2, 4

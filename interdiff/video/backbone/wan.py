@@ -22,11 +22,10 @@ from torch.nn import functional as F
 from interdiff.axes import rearrange
 from interdiff.errors import InputError
 from interdiff.learning.precision import without_autocast
+from interdiff.video.backbone.settings import COORDINATES
 
 WAN_1_3B = {"num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960, "num_layers": 30}
 """What Wan2.1-T2V-1.3B changes in diffusers' defaults."""
-COORDINATES = 9
-"""Input channels beyond the latents' that say where a latent lies, in networks that have them."""
 TIMESTEPS = 1000
 """Wan's network is told the noise level times this."""
 
