@@ -118,7 +118,8 @@ def run(connection: socket.socket) -> int:
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["env"])
-    sys.path[0] = job["cwd"]
+    own = (folder for folder in job["env"].get("PYTHONPATH", "").split(os.pathsep) if folder)
+    sys.path[:1] = [job["cwd"], *own]
     sys.argv[:] = job["argv"]
     try:
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

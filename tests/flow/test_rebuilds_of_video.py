@@ -1,5 +1,7 @@
 """The rebuild matrix of the video pipeline, from shards to metrics.csv and selection.csv."""
 
+import shutil
+
 import pytest
 from conftest import append, config
 
@@ -44,6 +46,7 @@ def with_video(built):
     built.snakemake("--quiet", "all", "--", *TARGETS)
     yield built
     (built.folder / "config.yaml").write_text(original)
+    shutil.rmtree(built.folder / "results/video")
 
 
 def code(name):
