@@ -73,7 +73,6 @@ def costs(planner: TwoPhasePlanner, layout: Layout, steps: int) -> tuple[tuple[s
     levels, k = len(networks.levels()), networks.settings.k
     coarse = frames // networks.phase1.segment_cost.size["frames_per_token"]
     fine = frames // networks.refiner.frames_per_token
-    assert planner.evaluations(layout) == (1 + levels) * coarse + k * steps + levels * fine
     return (
         (f"D_phi, selector: {k} of {frames} frames", f"{coarse} tokens × {1 + levels} passes"),
         ("phase 1: diffusion", f"{k} tokens × {steps} steps"),
