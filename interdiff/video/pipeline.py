@@ -78,7 +78,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         interpolator: what fills.
         selector: who chooses keyframes; preview: by which it looks at the noise, if it does.
         preconditioned: the transformers were trained here, and scale their input and output; Wan's do not.
-        frames, height, width: of a clip in latents. rows: L of embeddings. sentences: each is embedded by itself.
+        frames, height, width: of a clip in latents. rows: L of embeddings. sentences: one for each.
         keyframes, keyframe_steps, refiner_steps, guidance_scale, negative_prompt: what a call takes that names nothing else.
         shift, guided_below: of phase 1's noise levels, and the level above which it is not guided.
         noise, trained_noise: share of phase 2's training noise that is added, and that noise; forced: or its levels.

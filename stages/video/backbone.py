@@ -6,7 +6,7 @@ import torch
 
 from interdiff.learning.checkpoints import MODEL, check_sums, load_weights, save_checkpoint
 from interdiff.learning.training import Objective
-from interdiff.video.backbone.backbone import build_backbone, transformer_config
+from interdiff.video.backbone.backbone import build_backbone, transformer_config, whiten_text
 from interdiff.video.backbone.losses import RandomFrames, flow_matching_loss
 from interdiff.video.backbone.settings import BackboneSettings
 from interdiff.video.codec.loading import load_codec
@@ -17,6 +17,9 @@ from interdiff.workflow.pipelines.video_stages import BackboneStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 from stages.training import train_network
+
+PROMPTS = 1000
+"""By which the projection of text starts."""
 
 
 def _clips(stage: Stage, data: ShardDataset) -> TrainingBatches:
@@ -40,6 +43,9 @@ def main(stage: Stage) -> None:
     config = transformer_config(settings.transformer, negative.shape[-1])
     torch.manual_seed(settings.training.seed)
     network = build_backbone(**config)
+    if settings.transformer.text_components:
+        rows = data.batch("embed", range(min(len(data), PROMPTS))).flatten(0, 1)
+        whiten_text(network, rows[rows.any(1)].float(), settings.transformer.text_components)
     if settings.start:
         check_sums(Path(settings.start))
         load_weights(Path(settings.start) / MODEL, network)

@@ -7,6 +7,7 @@ from diffusers import WanTransformer3DModel
 from interdiff.errors import InputError
 from interdiff.learning.checkpoints import CONFIG, MODEL
 from interdiff.learning.costs import counted_flops
+from interdiff.video.backbone.backbone import build_backbone, whiten_text
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.tuning import learned, load_tuned, save_tuned, tuned
@@ -264,3 +265,23 @@ def test_coordinates_are_shares_of_clip_and_picture():
     even = coordinates(torch.arange(1000)[None], 100, 100)[0]
     torch.testing.assert_close(even.mean((1, 2, 3)), torch.zeros(9), atol=1e-2, rtol=0)
     torch.testing.assert_close(even.square().mean((1, 2, 3)), torch.ones(9), atol=1e-2, rtol=0)
+
+
+@torch.no_grad()
+def test_text_begins_with_what_tells_prompts_apart():
+    torch.manual_seed(0)
+    colour, direction, rest = torch.randn(500, 3), torch.randn(500, 1), torch.randn(500, 28)
+    embed = 4 + torch.cat([3 * colour, 0.3 * direction, 0.01 * rest], 1) @ torch.linalg.qr(torch.randn(32, 32))[0]
+    sizes = {"num_layers": 1, "num_attention_heads": 4, "attention_head_dim": 16, "ffn_dim": 64}
+    model = build_backbone(16, [1, 2, 2], text_dim=32, **sizes)
+    project = model.transformer.condition_embedder.text_embedder.linear_1
+
+    def share(hidden):
+        told = torch.linalg.lstsq(direction, hidden - hidden.mean(0)).solution
+        return ((direction @ told).var() / hidden.var(0).mean()).item()
+
+    assert share(project(embed)) < 0.02
+    whiten_text(model, embed, 4)
+    torch.testing.assert_close(project(embed).mean(0), torch.zeros(64), atol=1e-3, rtol=0)
+    assert 0.8 < project(embed).var(0).mean() < 1.2
+    assert 0.2 < share(project(embed)) < 0.3

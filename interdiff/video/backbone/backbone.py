@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
+from torch import Tensor
 
 from interdiff.files import read_json
 from interdiff.learning.checkpoints import CONFIG, load_checkpoint
@@ -32,7 +33,7 @@ NEARBY, FASTEST = 2.0, 3
 def transformer_config(settings: TransformerSettings, text_dim: int) -> dict[str, Any]:
     """What `build_backbone` takes."""
     dense = settings.attention.kind == "dense"
-    size = settings.model_dump(exclude={"patch", *(["attention"] if dense else [])})
+    size = settings.model_dump(exclude={"patch", "text_components", *(["attention"] if dense else [])})
     patch_size = [1, settings.patch, settings.patch]
     return size | {"patch_size": patch_size, "text_dim": text_dim, "channels": CHANNELS}
 
@@ -75,6 +76,26 @@ def _attend_nearby(transformer: WanTransformer3DModel) -> None:
     for block in transformer.blocks:
         for project in (block.attn1.to_q, block.attn1.to_k):
             project.bias += NEARBY * fastest.repeat(heads)
+
+
+@torch.no_grad()
+def whiten_text(model: WanDenoiser, embed_nd: Tensor, components: int) -> None:
+    """Start the first projection of text as random mixtures of the leading principal components, each of unit variance.
+
+    A start that follows the data (Krähenbühl et al. 2016, Data-dependent initializations of convolutional neural networks).
+    An object's direction is 4 % of the variance of MiniLM's sentences about it, and 8 % of that of their 32 components
+    (colour 43 %, then 15 %): from a random start a network of this size learns colours early and directions very late.
+
+    Args:
+        embed_nd: rows of prompts.
+    """
+    linear = model.transformer.condition_embedder.text_embedder.linear_1
+    mean = embed_nd.mean(0)
+    _, scale, axes = torch.linalg.svd(embed_nd - mean, full_matrices=False)
+    whiten = axes[:components] / scale[:components, None] * len(embed_nd) ** 0.5
+    mixture = torch.randn(linear.out_features, len(whiten)) / len(whiten) ** 0.5
+    linear.weight.copy_(mixture @ whiten)
+    linear.bias.copy_(-linear.weight @ mean)
 
 
 def load_backbone(files: Sequence[Path], device: torch.device) -> WanDenoiser:

@@ -29,6 +29,11 @@ class TransformerSettings(Section):
         False,
         description="tell the network where a latent lies, in 9 more input channels; Wan has rotary positions alone",
     )
+    text_components: Count | None = Field(
+        None,
+        description="begin with a projection of text that gives so many principal components of prompts one variance;"
+        " null: with a random one",
+    )
     attention: AttentionSettings = Field(default_factory=AttentionSettings, description="among a clip's tokens")
 
 

