@@ -29,7 +29,8 @@ def _clips(stage: Stage, data: ShardDataset) -> TrainingBatches:
     # On the CPU, where they are rendered while a GPU learns.
     cpu = torch.device("cpu")
     codec = load_codec(rendered.codec, stage.folder("codec"), cpu)
-    return RenderedClips(rendered.clips, codec, load_text_encoder(rendered.text, cpu), training, stage.device)
+    encoder, lengths = load_text_encoder(rendered.text, cpu), stage.settings.backbone.lengths
+    return RenderedClips(rendered.clips, codec, encoder, training, stage.device, lengths)
 
 
 def main(stage: Stage) -> None:

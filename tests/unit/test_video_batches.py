@@ -64,6 +64,19 @@ def test_rendered_clips_go_on_too_and_never_come_twice():
     assert split_scene(0, "training 3", 2).prompt == prompts[0][2]
 
 
+def test_rendered_clips_have_lengths_in_turn_whoever_reads_them_from_where():
+    clips, settings = ClipsSettings(side=16, frames=5), TrainingSettings(steps=20, batch_size=2)
+    video = torch.from_numpy(render(split_scene(0, "train", 0), clips.frames, clips.side))[None]
+    codec = fit_linear_codec([video], 4)
+
+    def lengths(first):
+        made = RenderedClips(clips, codec, lambda texts: torch.zeros(len(texts), 2, 8), settings, CPU, (5, 9, 17))
+        return [made.batch(step / 20)["latent"].shape[2] for step in range(first, 5)]
+
+    assert lengths(0) == [2, 3, 5, 2, 3]
+    assert lengths(2) == [5, 2, 3]
+
+
 def test_other_shards_are_joined_by_key_whatever_their_order(data):
     batch = TrainingClips(data, TrainingSettings(steps=20, batch_size=4), CPU).batch(0.0)
     assert batch["mask"].shape == (4, 1, 3)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks
 from interdiff.settings import Count, Fraction, PathText, Section
 from interdiff.video.attention.settings import AttentionSettings
+from interdiff.video.data.settings import VideoFrames
 
 COORDINATES = 9
 """Input channels beyond the latents' that say where a latent lies, in networks that have them."""
@@ -57,6 +58,9 @@ class BackboneSettings(Section):
         "shards",
         description="what it learns from: the training shards, or a new scene for every sample (source: clips)",
     )
+    lengths: list[VideoFrames] = Field(
+        [], description="frames of rendered videos, 1 + 4 k, batch by batch in turn; empty: as many as shards have"
+    )
     shift: float = Field(3.0, ge=1, description="of noise levels in training, towards noise")
     drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
     frames: FrameCounts = Field(
@@ -67,9 +71,11 @@ class BackboneSettings(Section):
     training: BlockwiseTrainingSettings = Field(default_factory=BlockwiseTrainingSettings, description="its training")
 
     @model_validator(mode="after")
-    def _lora_of_one_that_is_loaded(self) -> BackboneSettings:
+    def _of_what_is_trained_or_loaded(self) -> BackboneSettings:
         if self.lora and not self.pretrained:
             raise ValueError("lora: expected null without pretrained, to which it is added")
+        if self.lengths and self.clips != "rendered":
+            raise ValueError("lengths: expected none with clips: shards, which have their own")
         if self.start and self.pretrained:
             raise ValueError("start: expected null with pretrained, which is not trained")
         if self.lora and self.pretrained and Path(self.lora).parent == Path(self.pretrained):

@@ -111,7 +111,11 @@ class TrainingClips(TrainingBatches):
 
 
 class RenderedClips(TrainingBatches):
-    """Batches of scenes that are rendered and encoded as they are needed: a new one for every sample."""
+    """Batches of scenes that are rendered and encoded as they are needed: a new one for every sample.
+
+    Args:
+        lengths: numbers of frames that batches have in turn; none: that of `clips`.
+    """
 
     def __init__(
         self,
@@ -120,9 +124,10 @@ class RenderedClips(TrainingBatches):
         encoder: TextEncoder,
         settings: TrainingSettings,
         device: torch.device,
+        lengths: Sequence[int] = (),
     ) -> None:
         super().__init__(settings, device)
-        self._clips, self._codec, self._encoder = clips, codec, encoder
+        self._clips, self._codec, self._encoder, self._lengths = clips, codec, encoder, lengths or (clips.frames,)
 
     def _numbers(self, first: int) -> Iterator[np.ndarray]:
         size = self._settings.batch_size
@@ -132,7 +137,8 @@ class RenderedClips(TrainingBatches):
     def _read(self, numbers: Tensor) -> dict[str, Tensor]:
         clips, split = self._clips, f"training {self._settings.seed}"
         scenes = [split_scene(clips.seed, split, number) for number in numbers.tolist()]
-        videos = torch.from_numpy(np.stack([render(scene, clips.frames, clips.side) for scene in scenes]))
+        frames = self._lengths[int(numbers[0]) // self._settings.batch_size % len(self._lengths)]
+        videos = torch.from_numpy(np.stack([render(scene, frames, clips.side) for scene in scenes]))
         embed = self._encoder([scene.prompt for scene in scenes])
         # In bf16, as shards have them.
         return {"latent": self._codec.encode(videos).bfloat16(), "embed": embed.bfloat16()}

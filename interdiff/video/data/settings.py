@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from glob import glob
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from interdiff.settings import Count, Fraction, PathText, Section
 from interdiff.video.codec.settings import CodecSettings, CodecUse
@@ -17,11 +17,21 @@ EXTENSIONS = (".avi", ".mp4", ".mkv", ".webm", ".mov")
 Source = Literal["clips", "hub", "lsmdc", "folder", "shards"]
 
 
+def _whole_latents(frames: int) -> int:
+    if frames % 4 != 1:
+        raise ValueError(f"{frames} frames; expected 1 + 4 k")
+    return frames
+
+
+VideoFrames = Annotated[Count, AfterValidator(_whole_latents)]
+"""Frames of a video that Wan's VAE makes whole latent frames of."""
+
+
 class ClipsSettings(Section):
     """Videos rendered here."""
 
     side: Count = Field(32, description="pixels per side")
-    frames: Count = Field(81, description="frames, 1 + 4 k")
+    frames: VideoFrames = Field(81, description="frames, 1 + 4 k")
     per_shard: Count = Field(200, description="clips per shard")
     seed: int = Field(0, ge=0, description="seed of the scenes")
 
@@ -29,13 +39,6 @@ class ClipsSettings(Section):
     def latent_frames(self) -> int:
         """T, frames of latents."""
         return 1 + (self.frames - 1) // 4
-
-    @field_validator("frames")
-    @classmethod
-    def _whole_latents(cls, frames: int) -> int:
-        if frames % 4 != 1:
-            raise ValueError(f"{frames} frames; expected 1 + 4 k")
-        return frames
 
 
 class HubSettings(Section):
