@@ -60,6 +60,8 @@ import signal
 import socket
 import sys
 
+if sys.argv[1:2] == ["-u"]:  # as torch's launcher starts its processes
+    del sys.argv[1]
 if sys.argv[1:2] != ["-m"]:
     os.execv("{python}", ["{python}", *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as connection:

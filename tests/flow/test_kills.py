@@ -7,15 +7,16 @@ import random
 import re
 import signal
 import socket
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import config, copy, equally_spaced, smooth_sequences
+from forking import forking
 
 SEED = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))
+LIBRARIES = ("accelerate", "numba", "pandas", "pydantic", "torch._dynamo")
 STAGES = ("segment_cost", "selector", "keyframes", "refiner")
 WALL_TIME = ("steps_per_s", "samples_per_s", "peak_memory_mb")
 NETWORK = {"d_model": 16, "depth": 1, "heads": 2}
@@ -31,9 +32,9 @@ SETTINGS = {
     "sampling": {"k": 4, "n_per_layout": 4},
 }
 
-# Jobs run this in place of `python`. It counts the lines that a stage executes in the modules that keep progress and
+# Jobs run this in place of the stage's module. It counts the lines that a stage executes in the modules that keep progress and
 # write files; at the line that `point.json` names it sends itself a signal, or (0) waits for the file `go`.
-SHIM = """#!{python}
+SHIM = """
 import json
 import os
 import runpy
@@ -42,7 +43,6 @@ import time
 from pathlib import Path
 
 ROOT = os.getcwd()
-sys.path.insert(0, ROOT)
 
 import interdiff.workflow.runner
 
@@ -52,7 +52,7 @@ places = []
 
 
 def act():
-    Path("acted").write_text(f"{{os.getpid()}} {{places[-1]}}")
+    Path("acted").write_text(f"{os.getpid()} {places[-1]}")
     if POINT["signal"]:
         os.kill(os.getpid(), POINT["signal"])
     while not POINT["signal"] and not Path("go").exists():
@@ -61,7 +61,7 @@ def act():
 
 def line(frame, event, argument):
     if event == "line":
-        places.append(f"{{Path(frame.f_code.co_filename).stem}}:{{frame.f_lineno}}")
+        places.append(f"{Path(frame.f_code.co_filename).stem}:{frame.f_lineno}")
         if len(places) == POINT["line"]:
             act()
     return line
@@ -82,13 +82,13 @@ def traced(*arguments, run=interdiff.workflow.runner.run_stage):
         run(*arguments)
     except SystemExit as end:
         sys.settrace(None)
-        Path("ended.json").write_text(json.dumps({{"code": end.code, "places": places}}))
+        Path("ended.json").write_text(json.dumps({"code": end.code, "places": places}))
         raise
 
 
 interdiff.workflow.runner.run_stage = traced
-module, sys.argv = sys.argv[2], sys.argv[2:]
-runpy.run_module(module, run_name="__main__", alter_sys=True)
+sys.argv = sys.argv[2:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
 
@@ -142,10 +142,23 @@ class Runs:
         return files | {"history.csv": rows} | dict.fromkeys(timed & files.keys())
 
 
+def traced(folder, python):
+    """A copy of the repository whose jobs are traced."""
+    repository = copy(folder, f'#!/bin/sh\nexec {python} -m traced "$@"\n')
+    (folder / "traced.py").write_text(SHIM)
+    return repository
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def python(tmp_path_factory):
+    with forking(tmp_path_factory.mktemp("bin"), LIBRARIES) as program:
+        yield program
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, python):
     print(f"KILL_SEED={SEED}")
-    repository = copy(tmp_path_factory.mktemp("repo"), SHIM.format(python=sys.executable))
+    repository = traced(tmp_path_factory.mktemp("repo"), python)
 
     def small(maze):
         maze["base"] |= {name: maze["base"][name] | values for name, values in SETTINGS.items()}
@@ -228,7 +241,7 @@ def wait_for(condition, seconds=60):
 
 
 @pytest.mark.parametrize("end", ["is stopped", pytest.param("finishes", marks=pytest.mark.full)])
-def test_a_killed_snakemake_leaves_a_job_that_holds_its_lock(runs, end, tmp_path):
+def test_a_killed_snakemake_leaves_a_job_that_holds_its_lock(runs, end, tmp_path, python):
     stage = "segment_cost"
     expected, places = runs.uninterrupted(stage)
     here = socket.gethostname()
@@ -240,7 +253,7 @@ def test_a_killed_snakemake_leaves_a_job_that_holds_its_lock(runs, end, tmp_path
     job = int(acted.read_text().split()[0])
     try:
         # From another clone, on the same results.
-        other, results = copy(tmp_path / "clone", SHIM.format(python=sys.executable)), runs.folder / "results"
+        other, results = traced(tmp_path / "clone", python), runs.folder / "results"
         code, text = other.run(*runs.command(stage, "--config", f"results={results}", results=results))
         assert code != 0
         assert f"another snakemake works here: process {first.pid} on {here}. Wait for it, or stop it" in text

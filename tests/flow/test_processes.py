@@ -12,16 +12,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import equally_spaced, smooth_sequences
+from forking import forking
 from safetensors.numpy import load_file
 
 from interdiff.learning.devices import launcher
 
+LIBRARIES = (
+    "accelerate",
+    "diffusers.models.transformers.transformer_wan",
+    "numba",
+    "pandas",
+    "peft",
+    "pydantic",
+    "torch._dynamo",
+    "torch.distributed.run",
+)
 ROOT = Path(__file__).parents[2]
 NETWORK = {"d_model": 16, "depth": 1, "heads": 2}
 TRAINING = {"steps": 12, "batch_size": 8, "warmup_steps": 3, "save_every": 4, "log_every": 1, "ema_decay": 0.5}
 FILES = {
     name.split(".")[0]: name for name in ("model.safetensors", "config.json", "history.csv", "metrics.json", "run.json")
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def python(tmp_path_factory):
+    """Processes begin without the ten seconds that torch and diffusers take to import."""
+    with forking(tmp_path_factory.mktemp("bin"), LIBRARIES) as program, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(program))
+        yield
 
 
 @pytest.fixture(scope="module")
