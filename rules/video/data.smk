@@ -93,10 +93,11 @@ use rule video_network as optical_flow with:
         index="<results>/video/index/{split}.npz",
         codec=codec_files,
     output:
-        shard="<results>/video/optical_flow/{split}/{number}.tar",
+        shard="<results>/video/{pixels}/{split}/{number}.tar",
     pathvars:
-        job="optical_flow/{split}.{number}",
+        job="{pixels}/{split}.{number}",
     wildcard_constraints:
+        pixels="|".join(IN_PIXELS),
         number=r"\d{5}",
     threads: 1
     params:
@@ -105,11 +106,13 @@ use rule video_network as optical_flow with:
 
 use rule video_stage as optical_flow_index with:
     input:
-        shards=lambda wildcards: shards("optical_flow", wildcards.split),
+        shards=lambda wildcards: shards(wildcards.pixels, wildcards.split),
     output:
-        index="<results>/video/optical_flow/{split}.npz",
+        index="<results>/video/{pixels}/{split}.npz",
     pathvars:
-        job="optical_flow_index/{split}",
+        job="{pixels}_index/{split}",
+    wildcard_constraints:
+        pixels="|".join(IN_PIXELS),
     params:
         spec=VIDEO.spec("optical_flow_index", shared="index"),
 

@@ -1,6 +1,6 @@
 from interdiff.settings import BASE
 from interdiff.video.data.settings import SPLITS
-from interdiff.video.interpolators.settings import OPTICAL_FLOW
+from interdiff.video.interpolators.settings import IN_PIXELS
 from interdiff.video.planner.settings import SELECTED
 
 
@@ -65,11 +65,11 @@ def compared_interpolations(name):
 
 
 def interpolation_files(methods, name):
-    """A file of each method's figures: those of variants, and optical flow's."""
+    """A file of each method's figures: those of variants, and of what fills in pixels."""
     return [
         (
-            VIDEO.path(f"interpolation/optical_flow/{name}")
-            if method == OPTICAL_FLOW
+            VIDEO.path(f"interpolation/{method}/{name}")
+            if method in IN_PIXELS
             else VIDEO.files("interpolation", method, name)[0]
         )
         for method in methods
@@ -212,7 +212,7 @@ def histories(networks):
 
 def reported_interpolators(*names):
     """Files of the compared interpolators' checkpoints, in their order."""
-    methods = [name for name in CONFIG.video.report.interpolators if name != OPTICAL_FLOW]
+    methods = [name for name in CONFIG.video.report.interpolators if name not in IN_PIXELS]
     return [path for method in methods for path in VIDEO.files("interpolator", method, *names)]
 
 

@@ -46,12 +46,14 @@ use rule video_network as optical_flow_interpolation with:
     input:
         index=held_out_index(),
         codec=codec_files,
-        optical_flow=held_out_index("optical_flow"),
+        optical_flow=held_out_index("{pixels}"),
     output:
-        figures="<results>/video/interpolation/optical_flow/figures.npz",
-        costs="<results>/video/interpolation/optical_flow/costs.json",
+        figures="<results>/video/interpolation/{pixels}/figures.npz",
+        costs="<results>/video/interpolation/{pixels}/costs.json",
     pathvars:
-        job="interpolation/optical_flow",
+        job="interpolation/{pixels}",
+    wildcard_constraints:
+        pixels="|".join(IN_PIXELS),
     params:
         spec=VIDEO.spec("interpolation", CONFIG.video.threads),
 

@@ -15,7 +15,7 @@ from interdiff.video.figures.interpolation import errors_by_gap, field_picture, 
 from interdiff.video.figures.pictures import contact_sheet, write_png
 from interdiff.video.interpolators.interpolator import Interpolator, fill
 from interdiff.video.interpolators.loading import load_interpolator
-from interdiff.video.interpolators.settings import OPTICAL_FLOW
+from interdiff.video.interpolators.settings import IN_PIXELS
 from interdiff.workflow.pipelines.video_stages import InterpolationPicturesStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -27,7 +27,7 @@ def main(stage: Stage) -> None:
     settings: InterpolationPicturesStageSettings = stage.settings
     figures = dict(zip(settings.methods, map(load_arrays, stage.inputs["figures"]), strict=True))
     folders = [path.parent for path in stage.inputs["interpolators"] if path.suffix == ".safetensors"]
-    names = [name for name in settings.methods if name != OPTICAL_FLOW]
+    names = [name for name in settings.methods if name not in IN_PIXELS]
     models: dict[str, Interpolator] = {
         name: load_interpolator(folder, stage.device) for name, folder in zip(names, folders, strict=True)
     }

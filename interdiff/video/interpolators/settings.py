@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from interdiff.learning.settings import TrainingSettings
 from interdiff.settings import Count, OneOfModules, PathText, Section, Weight
 
-OPTICAL_FLOW = "optical_flow"
-"""Whose frames are compared with the variants' under this name."""
+IN_PIXELS = ("optical_flow", "rife")
+"""Whose frames are compared with the variants' under these names."""
 
 
 Method = Annotated[str, OneOfModules("interdiff.video.interpolators.methods")]
@@ -28,7 +28,9 @@ class MasksSettings(Section):
 class OpticalFlowSettings(Section):
     """Frames in between by pixels, to learn from and to compare with."""
 
-    kind: Literal["dis", "ldmvfi"] = Field("dis", description="dense optical flow, or LDMVFI")
+    kind: Literal["dis", "ldmvfi", "rife"] = Field(
+        "dis", description="dense optical flow, LDMVFI, or RIFE, which the extra `rife` installs"
+    )
     folder: PathText | None = Field(None, description="LDMVFI's checkout (ldmvfi)")
     checkpoint: PathText | None = Field(None, description="LDMVFI's weights (ldmvfi)")
     partial: bool = Field(False, description="leave out samples that lack a column, and learn the others")

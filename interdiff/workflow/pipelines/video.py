@@ -16,7 +16,7 @@ from interdiff.video.data.sizes import MINILM, clip_of
 from interdiff.video.distillation.settings import DistilledSettings
 from interdiff.video.evaluation.settings import InterpolationSettings
 from interdiff.video.interpolators.settings import (
-    OPTICAL_FLOW,
+    IN_PIXELS,
     InterpolatorSettings,
     MasksSettings,
     OpticalFlowSettings,
@@ -112,7 +112,7 @@ class ReportSettings(Section):
     @model_validator(mode="after")
     def _compared(self) -> ReportSettings:
         for key in ("reference", "drawn"):
-            if getattr(self, key) not in self.interpolators or getattr(self, key) == OPTICAL_FLOW:
+            if getattr(self, key) not in self.interpolators or getattr(self, key) in IN_PIXELS:
                 raise ValueError(f"{key}: {getattr(self, key)!r} is not a variant among interpolators")
         compared = [("exact", self.exact), ("against", self.against), *(("ladder", name) for name in self.ladder)]
         for key, name in compared:
@@ -138,11 +138,16 @@ class VideoConfig(WithVariants):
     base: VideoSettings = Field(default_factory=VideoSettings, description="the settings that variants start from")
     report: ReportSettings = Field(default_factory=ReportSettings, description="what the report covers")
 
+    def in_pixels(self, name: str) -> OpticalFlowSettings:
+        """What fills in pixels under a name of `IN_PIXELS`."""
+        return self.optical_flow if name == "optical_flow" else OpticalFlowSettings(kind="rife")
+
     @model_validator(mode="after")
     def _check(self) -> VideoConfig:
         self._resolved = resolve(self.base, self.variants, VIDEO_STAGES, "video.variants", self.seeds)
-        if OPTICAL_FLOW in self._resolved.settings:
-            raise InputError(f"variants.{OPTICAL_FLOW}: this name is taken by optical flow")
+        for name in IN_PIXELS:
+            if name in self._resolved.settings:
+                raise InputError(f"variants.{name}: this name is taken by what fills in pixels")
         for key in (
             "interpolators",
             "ablations",
@@ -154,7 +159,7 @@ class VideoConfig(WithVariants):
             "segment_costs",
         ):
             for name in getattr(self.report, key):
-                if name != OPTICAL_FLOW and name not in self._resolved.settings:
+                if name not in IN_PIXELS and name not in self._resolved.settings:
                     known = f"expected one of {', '.join(self._resolved.settings)}"
                     hint = f"renamed to {RENAMED[name]!r}" if name in RENAMED else known
                     raise InputError(f"report.{key}: unknown variant {name!r}; {hint}")

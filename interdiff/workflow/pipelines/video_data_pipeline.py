@@ -92,13 +92,13 @@ class VideoDataPipeline(Pipeline):
 
     def optical_flow(self, wildcards: Any) -> Mapping[str, Any]:
         return self.codec_use | {
-            "optical_flow": self.config.optical_flow.model_dump(),
+            "optical_flow": self.config.in_pixels(wildcards.pixels).model_dump(),
             "masks": self.config.masks.model_dump(),
             "number": int(wildcards.number),
         }
 
     def optical_flow_index(self, wildcards: Any) -> Mapping[str, Any]:
-        return {"kind": "optical_flow", "partial": self.config.optical_flow.partial}
+        return {"kind": "optical_flow", "partial": self.config.in_pixels(wildcards.pixels).partial}
 
     def index(self, wildcards: Any) -> Mapping[str, Any]:
         return {"kind": "clips", "partial": False}

@@ -8,7 +8,7 @@ from typing import Any
 
 from interdiff.keyframes.gaps import max_gap
 from interdiff.settings import BASE
-from interdiff.video.interpolators.settings import OPTICAL_FLOW
+from interdiff.video.interpolators.settings import IN_PIXELS
 from interdiff.video.planner.settings import SegmentCostSettings
 from interdiff.workflow.pipelines.needs import Need
 from interdiff.workflow.pipelines.pipeline import WEIGHTS
@@ -35,7 +35,7 @@ class VideoPipeline(VideoAttentionPipeline):
     def uses(self, stage: str, wildcards: Any) -> Sequence[tuple[str, str]]:
         """Pictures of interpolators read those of several variants, and an oracle that of the variant it names."""
         if stage == "interpolation_pictures":
-            return [("interpolator", name) for name in self.reported.interpolators if name != OPTICAL_FLOW]
+            return [("interpolator", name) for name in self.reported.interpolators if name not in IN_PIXELS]
         of = self.section("oracle", wildcards.variant)["of"] if stage == "oracle" else None
         return [*super().uses(stage, wildcards), *([("interpolator", of)] if of else [])]
 
@@ -265,7 +265,7 @@ class VideoPipeline(VideoAttentionPipeline):
         """The networks behind the compared interpolators: stage and owner by name; some share one, and some have none."""
         found: dict[tuple[str, str], str] = {}
         for name in self.reported.interpolators:
-            if name == OPTICAL_FLOW:
+            if name in IN_PIXELS:
                 continue
             settings = self.section("interpolator", name)
             if settings["straightened"]:

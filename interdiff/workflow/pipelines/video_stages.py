@@ -257,7 +257,7 @@ class InterpolationStageSettings(Section):
 class InterpolatorsStageSettings(Section):
     """What the comparison of interpolators is told."""
 
-    methods: list[Name] = Field(description="variants, and optical_flow, in this order")
+    methods: list[Name] = Field(description="variants, and what fills in pixels, in this order")
     reference: Name = Field(description="the one that the others are compared with")
     split: Split = Field(description="split of the clips")
 
@@ -265,7 +265,7 @@ class InterpolatorsStageSettings(Section):
 class InterpolationPicturesStageSettings(Section):
     """What the pictures of interpolators are told."""
 
-    methods: list[Name] = Field(description="variants, and optical_flow, in this order")
+    methods: list[Name] = Field(description="variants, and what fills in pixels, in this order")
     reference: Name = Field(description="the one that the others are compared with")
     drawn: Name = Field(description="the one whose best, median and worst clips are drawn")
     networks: list[str] = Field(description="what was trained for them")
