@@ -1,10 +1,11 @@
-"""One maze's demonstrations, or a random family's: generated, or taken from a real D4RL file and given its map."""
+"""One maze's demonstrations, or a random family's: generated, or taken from a file from outside and given its map."""
 
 from pathlib import Path
 
 from interdiff.maze.world.controller import generate
-from interdiff.maze.world.d4rl import in_map, read_stream, write_family, write_stream
+from interdiff.maze.world.d4rl import write_family, write_stream
 from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.packages.sources import read_source
 from interdiff.maze.world.random_layouts import random_layouts
 from interdiff.maze.world.settings import LayoutSettings
 from interdiff.workflow.runner import run_stage
@@ -12,7 +13,7 @@ from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:
-    """Writes output `demonstrations`, named after the layout; `settings.source` is a D4RL file to take."""
+    """Writes output `demonstrations`, named after the layout; `settings.source` is a file to take."""
     settings: LayoutSettings = stage.settings
     path = stage.outputs["demonstrations"]
     if not isinstance(settings.map, str):
@@ -23,7 +24,7 @@ def main(stage: Stage) -> None:
     layout = load_layout(settings.map, name=path.stem)
     if settings.source is not None:
         source = Path(settings.source)
-        stream = in_map(source, read_stream(source), layout, settings.origin, settings.dt)
+        stream = read_source(source, layout, settings.origin, settings.dt)
         if stream.hindsight:
             print(f"{source}: no goals; where an episode ends is its goal", flush=True)
         print(f"{source}: {int(stream.resets.sum())} resets, rows of {stream.dt} s", flush=True)

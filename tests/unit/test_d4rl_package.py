@@ -11,8 +11,8 @@ import pytest
 
 from interdiff.errors import InputError
 from interdiff.maze.world.controller import WaypointController
-from interdiff.maze.world.d4rl_package import ENVIRONMENTS, dataset_path
 from interdiff.maze.world.layouts import MAPS, load_layout
+from interdiff.maze.world.packages.d4rl import ENVIRONMENTS, dataset_path
 from interdiff.maze.world.tasks import GOAL_RADIUS, REFERENCE_SCORES, reference_scores
 from interdiff.workflow.config import load_config
 

@@ -107,28 +107,33 @@ def read_stream(path: Path) -> Stream:
     Raises InputError naming the file for one that is missing, no HDF5 or truncated, lacks a dataset, or
     disagrees with itself.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         return _read(path, file)
 
 
 def read_streams(path: Path) -> list[Stream]:
     """The streams of a family's file, or the one stream of a D4RL file; raises as `read_stream` does."""
-    with _opened(path) as file:
+    with opened(path) as file:
         groups = [group for group in file.values() if "map" in group.attrs]
         return [_read(path, group) for group in groups or [file]]
 
 
 def _read(path: Path, group: h5py.Group) -> Stream:
-    _check_keys(path, group)
+    check_keys(path, group)
     arrays = {name: group[name][()] for name in (*_WIDTHS, *_FLAGS) if name in group}
     name, ascii_map = group.attrs.get("layout"), group.attrs.get("map")
+    layout = parse_layout(str(name), str(ascii_map)) if name and ascii_map else None
+    return stream_of(path, arrays, layout, float(group.attrs.get("dt", TIMESTEP)))
+
+
+def stream_of(path: Path, arrays: dict[str, np.ndarray], layout: Layout | None = None, dt: float = TIMESTEP) -> Stream:
+    """The stream of arrays under D4RL's names, of which `observations` are enough; raises as `read_stream` does."""
     _check_arrays(path, arrays)
     for key in arrays.keys() & _WIDTHS.keys():
         arrays[key] = arrays[key].astype(np.float32)
     if _STATES[0] not in arrays:
         arrays |= dict(zip(_STATES, np.split(arrays["observations"], 2, axis=1), strict=True))
-    layout = parse_layout(str(name), str(ascii_map)) if name and ascii_map else None
-    stream = Stream(arrays, layout, float(group.attrs.get("dt", TIMESTEP)), "infos/goal" not in arrays)
+    stream = Stream(arrays, layout, dt, "infos/goal" not in arrays)
     if stream.hindsight:
         arrays["infos/goal"] = _last_positions(stream)
     arrays.setdefault("timeouts", _target_ends(arrays["infos/goal"]))
@@ -173,14 +178,9 @@ def in_map(path: Path, stream: Stream, layout: Layout, origin: tuple[float, floa
     return moved
 
 
-def check_file(path: Path) -> None:
-    """What can be told of a D4RL file without reading its data: InputError as of `read_stream`."""
-    with _opened(path) as file:
-        _check_keys(path, file)
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def opened(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file to read; InputError where it is missing, none or truncated."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -190,7 +190,8 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         raise InputError(f"{path}: not an HDF5 file, or a truncated one ({error})") from error
 
 
-def _check_keys(path: Path, file: h5py.Group) -> None:
+def check_keys(path: Path, file: h5py.Group) -> None:
+    """InputError where a group lacks what a D4RL file has; its data are not read."""
     missing = [name for name in ("observations",) if not isinstance(file.get(name), h5py.Dataset)]
     missing += [b for a, b in (_STATES, _STATES[::-1]) if a in file and b not in file]
     if missing:

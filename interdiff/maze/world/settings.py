@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from interdiff.maze.world.d4rl_package import PREFIX, dataset_path
 from interdiff.maze.world.layouts import OFFSET
+from interdiff.maze.world.packages.names import source_path
 from interdiff.maze.world.splits import held_out
 from interdiff.settings import Count, Fraction, Name, PathText, Section
 
@@ -56,20 +56,22 @@ class LayoutSettings(Section):
     noise: float = Field(0.5, ge=0, description="standard deviation of the action noise (0.5 is D4RL's)")
     source: PathText | None = Field(
         None,
-        description="path of a real D4RL HDF5 file to use instead of simulating, or the name of a data set of the package"
-        " d4rl, such as maze2d-large-v1",
+        description="file to use instead of simulating: D4RL's or Minari's HDF5, or OGBench's npz; or with the package d4rl,"
+        " minari or ogbench the name of a data set: maze2d-large-v1, D4RL/pointmaze/large-v2, pointmaze-giant-navigate-v0",
     )
     dt: float | None = Field(
-        None, gt=0, description="seconds between rows of source; null takes the file's attribute dt, else 0.01"
+        None,
+        gt=0,
+        description="seconds between rows of source; null takes the file's attribute dt, else 0.01 (OGBench: 0.1)",
     )
     origin: tuple[float, float] = Field(
-        (-OFFSET, -OFFSET), strict=False, description="where the corner of the map lies in source's coordinates"
+        (-OFFSET, -OFFSET), strict=False, description="where the corner of the map lies in a D4RL file's coordinates"
     )
 
     @field_validator("source")
     @classmethod
     def _named(cls, source: str | None) -> str | None:
-        return str(dataset_path(source)) if source and source.startswith(PREFIX) else source
+        return source_path(source) if source else source
 
     @model_validator(mode="after")
     def _about_source(self) -> LayoutSettings:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from interdiff.errors import InputError
-from interdiff.maze.world import d4rl_package
 from interdiff.maze.world.layouts import MAPS, Layout
+from interdiff.maze.world.packages import d4rl
 
 GOAL_RADIUS = 0.5
 STEPS = {"umaze": 300, "medium": 600, "large": 800, "umaze_eval": 300, "medium_eval": 600, "large_eval": 800}
@@ -60,7 +60,7 @@ def d4rl_name(layout: Layout) -> str | None:
 
 def reference_scores(name: str) -> tuple[float, float]:
     """The returns between which D4RL normalises a map's: of its random policy and of its reference controller."""
-    return d4rl_package.reference_scores(name) or REFERENCE_SCORES[name]
+    return d4rl.reference_scores(name) or REFERENCE_SCORES[name]
 
 
 def mean_and_error(values_sn: np.ndarray) -> tuple[float, float]:

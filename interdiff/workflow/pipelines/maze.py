@@ -236,9 +236,9 @@ def _check_layout(name: str, layout: LayoutSettings) -> None:
             raise InputError("a family of mazes has no source")
         if layout.source is not None:
             # Before any job: Snakemake removes what a job made earlier as soon as the job begins.
-            from interdiff.maze.world.d4rl import check_file
+            from interdiff.maze.world.packages.sources import check_source
 
             key = "source"
-            check_file(Path(layout.source))
+            check_source(Path(layout.source))
     except InputError as error:
         raise InputError(f"layouts.{name}.{key}: {error}") from error
