@@ -60,3 +60,8 @@ def from_outside(paths):
 def checkpoint_in(folder):
     """The files of a checkpoint by name, in a folder below the results root."""
     return {name: f"<results>/{folder}/{file}" for name, file in CHECKPOINT.items()}
+
+
+def included(pipeline, part, *names):
+    """Files of a part that a domain's report.html shows on request, below its results."""
+    return [pipeline.path(name) for name in names if part in pipeline.reported.include]

@@ -87,9 +87,4 @@ def report_pictures():
 
 def report_ablations():
     """The table of ablations that the report shows: all that there are, where they are asked for."""
-    return included("ablations", "ablations.csv") or [MAZE.path("quick_ablations.csv")]
-
-
-def included(part, *names):
-    """Files of a part that report.html shows on request, below the maze's results."""
-    return [MAZE.path(f"{name}") for name in names if part in CONFIG.maze.report.include]
+    return included(MAZE, "ablations", "ablations.csv") or [MAZE.path("quick_ablations.csv")]

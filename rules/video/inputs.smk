@@ -221,8 +221,3 @@ def interpolator_report():
     pictures = ("errors", "best", "median", "worst", "fields", "curves")
     folder = f"{CONFIG.results}/video"
     return [f"{folder}/interpolators.csv", *(f"{folder}/interpolation/{name}.png" for name in pictures)]
-
-
-def interpolator_ablations_report():
-    """The ablations of interpolators, where the report shows them."""
-    return [VIDEO.path("interpolator_ablations.csv")] if CONFIG.video.report.include else []

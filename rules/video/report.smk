@@ -55,7 +55,9 @@ use rule video_stage as video_report with:
         samples=samples_report(),
         selection=["<results>/video/selection.csv", "<results>/video/samples/frames.png"],
         interpolators=interpolator_report(),
-        ablations=interpolator_ablations_report(),
+        ablations=included(VIDEO, "ablations", "interpolator_ablations.csv"),
+        tuning=included(VIDEO, "tuning", "tuning.csv"),
+        attention=included(VIDEO, "attention", "attention.csv", "attention_costs.png", "profile.png"),
     output:
         report="<results>/video/report.html",
     pathvars:

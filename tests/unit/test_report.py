@@ -10,7 +10,13 @@ from interdiff.workflow.report.conclusions import Compared, apart
 from interdiff.workflow.report.glossary import LESS, MAZE, MORE, VIDEO
 from interdiff.workflow.report.maze import SUMMARY, changing, driving, in_brief
 from interdiff.workflow.report.numbers import number, with_error, with_errors
-from interdiff.workflow.report.video import ATTRIBUTES, conclusions, methods_in_brief, selection_in_brief
+from interdiff.workflow.report.video import (
+    ATTRIBUTES,
+    attention_in_brief,
+    conclusions,
+    methods_in_brief,
+    selection_in_brief,
+)
 from interdiff.workflow.report.video import in_brief as interpolators_in_brief
 
 MAZE_TABLES = ("maze.drive", "maze.unseen", "maze.selection")
@@ -165,6 +171,9 @@ def test_every_column_is_explained():
         assert not set(shown) - MAZE.keys()
     assert not set(SUMMARY) - MAZE.keys()
     tables = video_tables()
+    for name, brief in (("tuning", methods_in_brief), ("attention", attention_in_brief)):
+        columns = importlib.import_module(f"stages.video.{name}").COLUMNS
+        assert not set(brief(pd.DataFrame(0.0, [0], list(columns)))) - VIDEO.keys()
     for name, brief in (
         ("metrics.csv", methods_in_brief),
         ("selection.csv", selection_in_brief),

@@ -104,7 +104,7 @@ class ReportSettings(Section):
     tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
     selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
     segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
-    include: list[Literal["ablations"]] = Field(
+    include: list[Literal["ablations", "tuning", "attention"]] = Field(
         [], description="what report.html shows beside; it is made if it is not there"
     )
     drawn: Name = Field(BASE, description="variant whose best, median and worst clips are drawn, one of them")

@@ -74,6 +74,7 @@ MAZE = SHARED | {
 }
 VIDEO = SHARED | {
     "method": Term("who makes the clips, or fills their frames; teacher_N: the backbone on all frames in N steps"),
+    "changed": Term("what differs from the first method"),
     "steps": Term("denoising steps"),
     "frechet": Term(
         "Frechet distance from real clips, on principal components of what is where, what moves, how sharp and how lively"
@@ -108,6 +109,13 @@ VIDEO = SHARED | {
     "unique_sequences": Term("different choices"),
     "same_prompt": Term("share of keyframes that the best of two clips of one prompt have in common"),
     "other_prompt": Term("the same of clips of different prompts"),
+    "kind": Term("of attention: dense, or sparse blocks and a linear rest"),
+    "feature_map": Term("of the linear rest"),
+    "keep": Term("share of the key blocks that each query block attends to"),
+    "adapted": Term("whether the backbone learned to answer as it does with dense attention"),
+    "frames": Term("latent frames of a clip"),
+    "velocity_error": Term("relative error of the velocity, beside the dense backbone's", LESS),
+    "mass": Term("share of dense attention that the chosen blocks hold", MORE),
     "gap": Term("latent frames from one known frame to the next"),
     "latent_l1": Term("mean absolute error of latents", LESS),
     "psnr": Term("of decoded frames against the decoded truth, dB", MORE),

@@ -59,6 +59,19 @@ SECTIONS: Sections = {
             "codec.json": "Reconstruction by the codec.",
         },
     ),
+    "tuning": (
+        "Settings of sampling, on validation prompts",
+        {"tuning.csv": "As the first table, on prompts that metrics.csv does not have: what was chosen by."},
+    ),
+    "attention": (
+        "Sparse attention",
+        {
+            "attention.csv": "The backbone with sparse attention, before and after it was adapted, beside itself with dense "
+            "attention; mean ± standard error over prompts.",
+            "attention_costs.png": "Arithmetic of a pass against the clip's latent frames, dense and sparse.",
+            "profile.png": "Where the time of a training step goes.",
+        },
+    ),
     "ablations": (
         "Interpolators, one change at a time",
         {"interpolator_ablations.csv": "As above, over all gaps and for the largest ones."},
@@ -80,6 +93,8 @@ def parts(
     figures = Figures(results, {}, records)
     brief = {
         "metrics.csv": methods_in_brief,
+        "tuning.csv": methods_in_brief,
+        "attention.csv": attention_in_brief,
         "selection.csv": selection_in_brief,
         "interpolators.csv": in_brief,
         "interpolator_ablations.csv": in_brief,
@@ -147,11 +162,19 @@ def in_brief(interpolators: pd.DataFrame) -> pd.DataFrame:
 
 
 def methods_in_brief(metrics: pd.DataFrame) -> pd.DataFrame:
-    """metrics.csv with each figure and its standard error in one cell."""
+    """metrics.csv, or tuning.csv, with each figure and its standard error in one cell."""
+    asked = [name for name in ("method", "changed", "steps", "k", "n") if name in metrics]
     judged = [name for name in ("adherence", *ATTRIBUTES, "clip_score") if metrics[name].notna().any()]
     figures = ("frechet", *judged, "smoothness", "sharpness", "distance")
     costs = ("full_step_units", "full_step_seconds", "flops", "seconds")
-    return with_errors(metrics, figures)[["method", "steps", "k", "n", *figures, *costs]]
+    return with_errors(metrics, figures)[[*asked, *figures, *costs]]
+
+
+def attention_in_brief(attention: pd.DataFrame) -> pd.DataFrame:
+    """attention.csv in the same way."""
+    figures = ("frechet", "adherence", "smoothness", "sharpness", "distance")
+    known = ("kind", "feature_map", "keep", "adapted", "frames", "n", "velocity_error", "mass", "flops")
+    return with_errors(attention, figures)[[*known, *figures]]
 
 
 def selection_in_brief(selection: pd.DataFrame) -> pd.DataFrame:
