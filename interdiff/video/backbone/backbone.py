@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from interdiff.files import read_json
 from interdiff.learning.checkpoints import CONFIG, load_checkpoint
@@ -84,18 +85,19 @@ def whiten_text(model: WanDenoiser, embed_nd: Tensor, components: int) -> None:
 
     A start that follows the data (Krähenbühl et al. 2016, Data-dependent initializations of convolutional neural networks).
     An object's direction is 4 % of the variance of MiniLM's sentences about it, and 8 % of that of their 32 components
-    (colour 43 %, then 15 %): from a random start a network of this size learns colours early and directions very late.
+    (colour 43 %, then 15 %): from a random start a network of this size learns colours early and directions very late. The
+    components are orthogonal to the mean row, so that padding, which is zero, looks like that row and not like what is rare.
 
     Args:
         embed_nd: rows of prompts.
     """
     linear = model.transformer.condition_embedder.text_embedder.linear_1
-    mean = embed_nd.mean(0)
-    _, scale, axes = torch.linalg.svd(embed_nd - mean, full_matrices=False)
+    mean = F.normalize(embed_nd.mean(0), dim=0)
+    _, scale, axes = torch.linalg.svd(embed_nd - (embed_nd @ mean)[:, None] * mean, full_matrices=False)
     whiten = axes[:components] / scale[:components, None] * len(embed_nd) ** 0.5
     mixture = torch.randn(linear.out_features, len(whiten)) / len(whiten) ** 0.5
     linear.weight.copy_(mixture @ whiten)
-    linear.bias.copy_(-linear.weight @ mean)
+    nn.init.zeros_(linear.bias)
 
 
 def load_backbone(files: Sequence[Path], device: torch.device) -> WanDenoiser:
