@@ -23,7 +23,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from interdiff.learning import draws
-from interdiff.video.backbone.flow_matching import After, Guidance, even_levels
+from interdiff.video.backbone.flow_matching import After, Guidance
 from interdiff.video.backbone.wan import TIMESTEPS
 from interdiff.video.codec.codec import CHANNELS, Codec, latent_frames
 from interdiff.video.codec.wan_vae import WanCodec
@@ -32,6 +32,7 @@ from interdiff.video.pipeline_parts import (
     PipelineInterpolator,
     PipelineSchedule,
     PipelineSelector,
+    Sampling,
     denoiser,
 )
 from interdiff.video.planner.preview import Preview
@@ -56,18 +57,6 @@ class TwoPhaseOutput(BaseOutput):
     keyframes: Tensor
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How both phases are sampled: K, steps and shift of phase 1, steps of phase 2 and its share of noise."""
-
-    k: int
-    steps: int
-    shift: float
-    refiner_steps: int
-    noise: float
-    exact: str = "nothing"
-
-
 class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
     """Text to video in two phases: K keyframes, what lies between, and a refinement of the whole clip.
 
@@ -84,6 +73,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         noise, trained_noise: share of phase 2's training noise that is added, and that noise; forced: or its levels.
         levels, max_gap_factor: numbers of keyframes of phase 2's masks, coarse to fine, and their longest gap in uniform gaps.
         preview_level: noise level that the preview takes noise for.
+        distilled: phases, "keyframes" and "refiner", whose transformers are students.
     """
 
     _optional_components: ClassVar[list[str]] = ["transformer_2", "preview", "tokenizer", "text_encoder"]
@@ -117,6 +107,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         levels: list[int] | None = None,
         max_gap_factor: float = 3.0,
         preview_level: float = 0.9,
+        distilled: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -149,6 +140,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
             levels=levels or [keyframes],
             max_gap_factor=max_gap_factor,
             preview_level=preview_level,
+            distilled=list(distilled or []),
         )
 
     @torch.no_grad()
@@ -202,7 +194,9 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
             shift=config.shift,
             refiner_steps=config.refiner_steps if refiner_steps is None else refiner_steps,
             noise=config.noise,
+            distilled=config.distilled,
         )
+        sampling.check(scale)
         both = self._two_phase(sampling, Guidance(scale, negative, config.guided_below))
         if isinstance(keyframes, Sequence):
             both = replace(both, choose=_chosen(both.choose, keyframes, clip[0]))
@@ -254,7 +248,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
     def _after(self, sampling: Sampling, bar: Any, callback: Callback | None) -> After:
         """Counts the steps of both phases, and tells them."""
         steps = count()
-        times = [TIMESTEPS * level for level in even_levels(sampling.steps, sampling.shift)[:-1]]
+        times = [TIMESTEPS * level for level in sampling.keyframe_levels]
         times += [0.0] * sampling.refiner_steps
 
         def after(z: Tensor) -> Tensor:

@@ -6,22 +6,57 @@ B clips, C channels, T frames, H x W latents, L rows of text, D features of each
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from diffusers import ConfigMixin, ModelMixin, SchedulerMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from torch import Tensor
 
+from interdiff.video.backbone.flow_matching import even_levels
 from interdiff.video.backbone.wan import FewTokens, WanDenoiser
 from interdiff.video.codec.linear import LinearCodec
+from interdiff.video.distillation.sampling import TIMES
+from interdiff.video.distillation.trigflow import level_of
 from interdiff.video.interpolators.interpolator import Between
 from interdiff.video.interpolators.loading import build_interpolator
 from interdiff.video.planner.choosers import by_selector, without_looking
 from interdiff.video.planner.preview import Preview
 from interdiff.video.planner.selector import VideoSelector
 from interdiff.video.planner.two_phase import Chooser
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How both phases are sampled: K, steps and shift of phase 1, steps of phase 2 and its share of noise.
+
+    distilled: phases whose networks are students.
+    """
+
+    k: int
+    steps: int
+    shift: float
+    refiner_steps: int
+    noise: float
+    distilled: Sequence[str]
+    exact: str = "nothing"
+
+    def check(self, guidance: float) -> None:
+        """ValueError where a student cannot be sampled so."""
+        if "keyframes" in self.distilled and (not 1 <= self.steps <= len(TIMES) or guidance != 1):
+            found = f"keyframe_steps {self.steps}, guidance_scale {guidance}"
+            raise ValueError(f"{found}: a student takes 1 to {len(TIMES)} steps and scale 1")
+
+    @property
+    def keyframe_levels(self) -> list[float]:
+        """The noise levels that phase 1's steps start from."""
+        if "keyframes" in self.distilled:
+            levels: list[float] = level_of(torch.tensor(TIMES[: self.steps], dtype=torch.float64)).tolist()
+            return levels
+        return even_levels(self.steps, self.shift)[:-1]
 
 
 class PipelineInterpolator(ModelMixin, ConfigMixin):

@@ -15,7 +15,7 @@ from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.learning.checkpoints import CONFIG, model_config
 from interdiff.tables import read_table
-from interdiff.video.backbone.tuning import attention_weights, load_tuned
+from interdiff.video.backbone.tuning import attention_weights
 from interdiff.video.codec.wan_vae import WanCodec
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.loading import load_interpolator
@@ -23,6 +23,7 @@ from interdiff.video.pipeline import TwoPhasePipeline
 from interdiff.video.pipeline_parts import PipelineCodec, PipelineInterpolator, PipelineSchedule, PipelineSelector
 from interdiff.video.planner.choosers import load_selector
 from interdiff.video.planner.preview import load_preview
+from interdiff.video.planner.samplers import load_phase
 from interdiff.workflow.imagine import Method, read_config
 
 HELP = """
@@ -73,8 +74,8 @@ def pipeline_of(method: Method) -> TwoPhasePipeline:
     selector, preview = _selector(method, frames), None
     if isinstance(selector, PipelineSelector) and selector.network.looks:
         preview = load_preview(method.folder("preview"), backbone)
-    second = load_tuned(method.folder("refiner"), "refiner", backbone) if sampling.refiner_steps else None
-    first = load_tuned(method.folder("keyframes"), "keyframes", backbone)
+    second = load_phase(method.folder, "refiner", backbone, sampling) if sampling.refiner_steps else None
+    first = load_phase(method.folder, "keyframes", backbone, sampling)
     for network in (first, second, preview and preview.denoiser):
         if network and attention_weights(network):
             raise InputError(f"{method.name}: sparse attention; expected dense, which is all that diffusers' Wan has")
@@ -106,6 +107,7 @@ def pipeline_of(method: Method) -> TwoPhasePipeline:
         levels=settings.levels,
         max_gap_factor=settings.max_gap_factor,
         preview_level=preview.level if preview else 1.0,
+        distilled=sampling.distilled,
     )
 
 

@@ -186,6 +186,24 @@ use rule video_network as video_keyframes with:
         spec=VIDEO.spec("keyframes", CONFIG.video.threads),
 
 
+use rule video_network as distilled_keyframes with:
+    input:
+        index=VIDEO.learned_index("keyframes"),
+        oracle=VIDEO.learned_oracle("keyframes"),
+        backbone=backbone_files,
+        adapted=VIDEO.adapted_files("keyframes"),
+        negative="<results>/video/negative.npz",
+        keyframes=VIDEO.of("keyframes", *WEIGHTS),
+    output:
+        **checkpoint_in("video/distilled_keyframes/{variant}"),
+    pathvars:
+        job="distilled_keyframes/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("distilled_keyframes"),
+    params:
+        spec=VIDEO.spec("distilled_keyframes", CONFIG.video.threads),
+
+
 use rule video_network as video_anchors with:
     input:
         index=VIDEO.learned_index("anchors"),

@@ -6,11 +6,11 @@ import pytest
 import torch
 from test_video_two_phase import ALL, CLIPS, EMBED, NOISE, B, backbone, seeded  # noqa: F401
 
-from interdiff.video.backbone.flow_matching import noisy
+from interdiff.video.backbone.flow_matching import Guidance, noisy
 from interdiff.video.distillation.consistency import continuous_loss, discrete_loss
 from interdiff.video.distillation.matching import critic_loss, matching_loss
 from interdiff.video.distillation.sampling import TIMES, few_steps, rollout
-from interdiff.video.distillation.trigflow import END, answering, clean, guided, mixed, moved_to, of_level
+from interdiff.video.distillation.trigflow import END, answering, clean, guided, level_of, mixed, moved_to, of_level
 
 MEANS, SPREAD = (-1.0, 0.6), 0.3
 
@@ -69,7 +69,7 @@ def times(count, generator):
     return torch.atan(torch.exp(1.2 * torch.randn(count, 1, generator=generator, dtype=torch.float64)))
 
 
-GRID = [END - 0.01 - n * (END - 0.01) / 24 for n in range(24)] + [0.0]
+GRID = torch.tensor([END - 0.01 - n * (END - 0.01) / 24 for n in range(24)] + [0.0], dtype=torch.float64)
 
 
 @pytest.mark.parametrize("kind", ["continuous", "discrete"])
@@ -90,10 +90,11 @@ def test_a_student_of_a_mixture_learns_where_its_flow_leads(kind):
             group["lr"] = 3e-3 * (1 - step / 300)
         data, noise = mixture_data(512, generator), torch.randn(512, 1, 1, 1, 1, generator=generator)
         if kind == "continuous":
-            found = continuous_loss(student, mixture_velocity, data, noise, times(512, generator), min(1.0, step / 50))
+            t = times(512, generator)
+            found = continuous_loss(student, mixture_velocity, data, noise, t, torch.ones_like(t), min(1.0, step / 50))
         else:
-            place = torch.randint(24, (512,), generator=generator)
-            found = discrete_loss(student, mixture_velocity, data, noise, place, GRID)
+            place = torch.randint(24, (512, 1), generator=generator)
+            found = discrete_loss(student, mixture_velocity, data, noise, GRID[place], GRID[place + 1])
         assert found["bad"] == 0
         optimizer.zero_grad()
         found["loss"].backward()
@@ -125,9 +126,11 @@ def test_guidance_of_trigflow_is_that_of_flow_matching(backbone):  # noqa: F811
     x, t, negative = NOISE, torch.full((B, 1), 1.2, dtype=torch.float64), torch.zeros_like(EMBED[0])
     with_prompt = answering(backbone, EMBED, ALL)(x, t)
     without = answering(backbone, negative.expand_as(EMBED), ALL)(x, t)
-    found = guided(backbone, EMBED, negative, ALL, 3.0)(x, t)
+    found = guided(backbone, EMBED, ALL, Guidance(3.0, negative))(x, t)
     torch.testing.assert_close(found, without + 3 * (with_prompt - without), atol=1e-5, rtol=1e-4)
-    assert torch.equal(guided(backbone, EMBED, negative, ALL, 1.0)(x, t), with_prompt)
+    assert torch.equal(guided(backbone, EMBED, ALL, Guidance(1.0, negative))(x, t), with_prompt)
+    above = guided(backbone, EMBED, ALL, Guidance(3.0, negative, below=float(level_of(t[0])) - 0.01))
+    torch.testing.assert_close(above(x, t), with_prompt, atol=1e-5, rtol=1e-4)
 
 
 def test_the_tangent_is_the_derivative_along_the_teachers_flow(backbone):  # noqa: F811
@@ -136,7 +139,8 @@ def test_the_tangent_is_the_derivative_along_the_teachers_flow(backbone):  # noq
     offset = torch.zeros_like(CLIPS, requires_grad=True)
     answer = answering(backbone, EMBED, ALL)
     teacher = lambda x, t: 0.5 * answer(x, t)  # noqa: E731
-    found = continuous_loss(lambda x, t: answer(x, t) + offset, teacher, CLIPS, NOISE, t, 1.0)
+    whole = t, torch.ones_like(t), 1.0
+    found = continuous_loss(lambda x, t: answer(x, t) + offset, teacher, CLIPS, NOISE, *whole)
     found["loss"].backward()
     with torch.no_grad():
         x = mixed(CLIPS, NOISE, t)
@@ -149,7 +153,7 @@ def test_the_tangent_is_the_derivative_along_the_teachers_flow(backbone):  # noq
     assert (likeness > 0.999).all()
     torch.testing.assert_close(offset.grad.flatten(1).norm(dim=1), torch.full((B,), 2 / B), rtol=0.15, atol=0)
     broken = lambda x, t: answer(x, t) * torch.where(torch.arange(B) == 1, math.inf, 1.0)[:, None, None, None, None]  # noqa: E731
-    found = continuous_loss(broken, teacher, CLIPS, NOISE, t, 1.0)
+    found = continuous_loss(broken, teacher, CLIPS, NOISE, *whole)
     assert found["bad"] == pytest.approx(1 / B)
 
 

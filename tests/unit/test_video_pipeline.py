@@ -80,7 +80,8 @@ def results(tmp_path_factory):
     backbone = build_backbone(**config)
     moved(backbone, [backbone.transformer.proj_out.weight])
     save_checkpoint(files(video / "backbone/base"), backbone, {"kind": "backbone", "model": config}, [])
-    for kind, settings in (("keyframes", TuningSettings(kind="lora", rank=2)), ("refiner", TuningSettings())):
+    low_rank = TuningSettings(kind="lora", rank=2)
+    for kind, settings in (("keyframes", low_rank), ("refiner", TuningSettings()), ("distilled_keyframes", low_rank)):
         model = tuned(backbone, settings)
         save_tuned(files(video / kind / "base"), kind, moved(model, learned(model).values()), settings, [])
     size = {"layers": 1, "ffn_dim": 16, "level": 0.9}
@@ -126,9 +127,10 @@ def pipeline(folder):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("selector", ["selector", "fixed", "uniform"])
-def test_it_gives_what_our_sampler_gives(results, tmp_path, selector):
-    chosen = {} if selector == "selector" else {"selector": selector}
+@pytest.mark.parametrize(
+    "chosen", [{}, {"selector": "fixed"}, {"selector": "uniform"}, {"distilled": ["keyframes"], "guidance": 1.0}]
+)
+def test_it_gives_what_our_sampler_gives(results, tmp_path, chosen):
     method = Method(configured(results, **chosen), "base", CPU)
     export(method, tmp_path / "pipeline")
     pipeline = loaded(tmp_path / "pipeline")
@@ -144,9 +146,26 @@ def test_it_gives_what_our_sampler_gives(results, tmp_path, selector):
     assert (ours.refined - ours.interpolated).abs().max() > 0
     video = theirs(pipeline).frames
     np.testing.assert_array_equal((255 * video).round(), method.codec().decode(ours.refined).numpy())
-    if selector == "selector":
+    if "selector" not in chosen:
         pipeline.save_pretrained(tmp_path / "again")
         assert torch.equal(theirs(loaded(tmp_path / "again"), output_type="latent").frames, ours.refined)
+
+
+def test_a_student_is_called_as_it_learned(results, tmp_path):
+    method = Method(configured(results, distilled=["keyframes"], guidance=1.0), "base", CPU)
+    export(method, tmp_path / "pipeline")
+    pipeline, told = loaded(tmp_path / "pipeline"), []
+    for options in ({"keyframe_steps": 5}, {"guidance_scale": 2.0}):
+        with pytest.raises(ValueError, match="a student takes 1 to 4 steps and scale 1"):
+            pipeline(PROMPTS, **options)
+    pipeline(
+        PROMPTS,
+        keyframe_steps=2,
+        refiner_steps=0,
+        output_type="latent",
+        callback_on_step_end=lambda pipe, step, time, values: told.append(round(time)) or values,
+    )
+    assert told == [988, 934]
 
 
 def test_its_card_says_what_it_is(folder):

@@ -102,7 +102,7 @@ def test_all_numbers_of_steps_are_rolled_out_at_decreasing_times(backbone):  # n
     for batch in batches:
         times = torch.cat(batch.steps, 1)
         assert (times.diff(dim=1) <= 0).all()
-        assert len(batch.again) == len(batch.steps) + 1
+        assert len(batch.again) == len(batch.steps)
 
 
 def test_a_student_samples_without_guidance_in_four_steps_at_most():

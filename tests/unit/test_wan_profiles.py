@@ -12,6 +12,7 @@ from interdiff.settings import BASE
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.workflow.config import load_config
 from interdiff.workflow.pipelines import video_sizes
+from interdiff.workflow.pipelines.video_attention_pipeline import STUDENTS
 from interdiff.workflow.pipelines.video_needs import VideoNeeds
 from interdiff.workflow.pipelines.video_pipeline import VideoPipeline
 
@@ -21,6 +22,8 @@ PROFILES = ("wan", "wan-14b")
 STAGES = [name for name in dir(VideoNeeds) if not name.startswith("_") and name != "backbone"]
 """But for the training of a backbone, of which these profiles have a published one."""
 TUNINGS = ("keyframes", "refiner")
+SHARED = ("adapted", *STUDENTS)
+"""Further trainings that four cards share."""
 
 
 def read(path):
@@ -72,12 +75,12 @@ def test_the_state_of_wans_low_rank_changes_is_small(pipelines):
 def test_trainings_and_clips_of_the_14b_fit_four_cards(pipelines):
     """But for samples, which hold three networks."""
     pipeline = pipelines["wan-14b"]
-    gpus = {"adapted": 4, "distilled": 4} | {f"video_{stage}": 4 for stage in TUNINGS}
+    gpus = dict.fromkeys([*SHARED, *(f"video_{stage}" for stage in TUNINGS)], 4)
     asked = read("profiles/wan-14b/config.yaml")
     assert {rule: values["gpu"] for rule, values in asked["set-resources"].items()} == gpus
     assert asked["resources"] == ["gpu=4"]
     for stage in set(STAGES) - {"samples"}:
-        assert gpu_mb(pipeline, stage, BASE, 4 if stage in (*TUNINGS, "adapted", "distilled") else 1) <= CARD, stage
+        assert gpu_mb(pipeline, stage, BASE, 4 if stage in (*TUNINGS, *SHARED) else 1) <= CARD, stage
     size = video_sizes.backbone(pipeline.config.base.backbone, pipeline.data)
     assert size.parameters == pytest.approx(14.29e9, rel=0.001)
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from interdiff.settings import Weight
-from interdiff.video.backbone.settings import FramesFirstSettings
+from interdiff.settings import Fraction, Weight
+from interdiff.video.backbone.settings import FramesFirstSettings, TunedSettings
 
 
-class DistilledSettings(FramesFirstSettings):
-    """A student of the backbone, which makes clips in one to four steps and needs no guidance."""
+class StudentSettings(TunedSettings):
+    """A student, which takes a few steps and needs no guidance."""
 
     consistency: Literal["continuous", "discrete"] = Field(
         "continuous", description="along the teacher's path; discrete needs no derivatives, nor attention that has them"
     )
     discrete_times: int = Field(48, ge=2, description="times of the discrete one")
     guidance: float = Field(3.0, ge=1, description="of the teacher, which the student learns to do without")
+    guided_below: Fraction = Field(1.0, description="noise level above which that guidance is left out")
     warm_steps: int = Field(100, ge=0, description="steps over which the tangent's unstable part comes in")
     level_mean: float = Field(0.7, description="of the logarithm of tan t in consistency (Zheng et al. 2025)")
     level_deviation: float = Field(1.6, gt=0, description="of that logarithm")
@@ -28,6 +29,16 @@ class DistilledSettings(FramesFirstSettings):
     matching_shift: float = Field(5.0, ge=1, description="of its noise levels, towards noise")
     critic_steps: int = Field(4, ge=1, description="steps of the critic to one of the student, from there on")
 
+    @model_validator(mode="after")
+    def _derivatives(self) -> StudentSettings:
+        if self.consistency == "continuous" and self.tuning.attention.kind != "dense":
+            raise ValueError("consistency: expected discrete with sparse attention, which has no forward derivatives")
+        return self
+
+
+class DistilledSettings(FramesFirstSettings, StudentSettings):
+    """A student of the backbone, which makes clips in one to four steps."""
+
     @property
     def drop_prompt(self) -> float:
         """None: what guidance needs is the teacher's."""
@@ -37,3 +48,7 @@ class DistilledSettings(FramesFirstSettings):
     def shift(self) -> float:
         """Of flow matching's levels, which distillation does not use."""
         return 1.0
+
+
+class DistilledKeyframesSettings(StudentSettings):
+    """A student of phase 1, which makes K frames in one to four steps."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from interdiff.video.backbone.flow_matching import Guidance
 from interdiff.video.backbone.wan import WanDenoiser, over_frames
 
 Answer = Callable[[Tensor, Tensor], Tensor]
@@ -39,16 +40,17 @@ def answering(model: WanDenoiser, embed_bld: Tensor, frames_bf: Tensor) -> Answe
     return velocity
 
 
-def guided(model: WanDenoiser, embed_bld: Tensor, negative_ld: Tensor, frames_bf: Tensor, scale: float) -> Answer:
-    """The same with classifier-free guidance (Ho & Salimans 2022), in one pass over twice the batch; scale 1 has none."""
-    if scale == 1:
+def guided(model: WanDenoiser, embed_bld: Tensor, frames_bf: Tensor, guidance: Guidance) -> Answer:
+    """The same with classifier-free guidance, in one pass over twice the batch; scale 1 has none."""
+    if guidance.scale == 1:
         return answering(model, embed_bld, frames_bf)
-    embeds = torch.cat([embed_bld, negative_ld.to(embed_bld).expand_as(embed_bld)])
+    embeds = torch.cat([embed_bld, guidance.negative.to(embed_bld).expand_as(embed_bld)])
     both = answering(model, embeds, torch.cat([frames_bf, frames_bf]))
 
     def velocity(x: Tensor, t: Tensor) -> Tensor:
         with_prompt, without = both(torch.cat([x, x]), torch.cat([t, t])).chunk(2)
-        return without + scale * (with_prompt - without)
+        scale = torch.where(level_of(t) <= guidance.below, guidance.scale, 1.0)
+        return without + over_frames(scale).to(x) * (with_prompt - without)
 
     return velocity
 
@@ -71,3 +73,8 @@ def moved_to(x: Tensor, velocity: Tensor, t: Tensor, to: Tensor) -> Tensor:
 def of_level(level: Tensor) -> Tensor:
     """The times of flow-matching levels in [0, 1]."""
     return torch.atan2(level, 1 - level)
+
+
+def level_of(t: Tensor) -> Tensor:
+    """The flow-matching levels of times."""
+    return t.sin() / (t.cos() + t.sin())

@@ -22,7 +22,7 @@ from interdiff.video.backbone.tuning import attention_weights, load_tuned
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
-from interdiff.video.distillation.sampling import few_steps
+from interdiff.video.distillation.sampling import few_steps, fresh
 from interdiff.video.distillation.trigflow import answering
 from interdiff.video.interpolators.loading import load_interpolator
 from interdiff.video.planner.choosers import by_selector, load_selector, without_looking
@@ -66,7 +66,7 @@ def load_sampler(
             for_sampling(backbone, compiled)
         return _teacher(for_sampling(teacher, compiled, sage), guidance, settings)
     used = ["keyframes", *(["refiner"] if settings.sampling.refiner_steps else [])]
-    phases = {name: load_tuned(folder(name), name, starts.get(name, backbone)) for name in used}
+    phases = {name: load_phase(folder, name, starts.get(name, backbone), settings.sampling) for name in used}
     check_sage(settings.sampling, phases.values())
     both = TwoPhase(
         choose=_chooser(folder, oracle, backbone, settings),
@@ -84,6 +84,14 @@ def load_sampler(
     for_sampling(backbone, compiled)
     generator = draws.generator_of(settings.seed)
     return lambda noise, embed, truth: both.sample(noise, embed, generator, truth)
+
+
+def load_phase(folder: Folder, name: str, start: WanDenoiser, settings: SamplingSettings) -> WanDenoiser:
+    """A phase's network, or its student where the settings say so, by what it was made of."""
+    network = load_tuned(folder(name), name, start)
+    if name not in settings.distilled:
+        return network
+    return load_tuned(folder(f"distilled_{name}"), f"distilled_{name}", network)
 
 
 def check_sage(settings: SamplingSettings, networks: Iterable[WanDenoiser]) -> None:
@@ -113,11 +121,7 @@ def _student(student: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
 
     def sample(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
         frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
-
-        def renoise() -> Tensor:
-            return draws.normal(noise.shape, generator, noise.device)
-
-        z = few_steps(answering(student, embed, frames), noise, settings.sampling.steps, renoise)
+        z = few_steps(answering(student, embed, frames), noise, settings.sampling.steps, fresh(noise, generator))
         return Sampled(frames, z, z)
 
     return sample

@@ -156,6 +156,9 @@ class RefinerSettings(PhaseSettings):
         return self
 
 
+Phase = Literal["keyframes"]
+
+
 class SamplingSettings(Section):
     """What is sampled for metrics.csv."""
 
@@ -173,6 +176,7 @@ class SamplingSettings(Section):
     guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance; two passes a step above 1")
     guided_below: Fraction = Field(1.0, description="noise level above which guidance is left out")
     shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
+    distilled: list[Phase] = Field([], description="phases whose students sample in their place")
     k: Annotated[int, Field(ge=3)] = Field(4, description="keyframes")
     selector: Literal["selector", "fixed", "uniform", "random"] = Field("selector", description="who chooses them")
     refiner_steps: int = Field(1, ge=0, description="steps of phase 2; 0: interpolation stands")
@@ -185,8 +189,12 @@ class SamplingSettings(Section):
 
     @model_validator(mode="after")
     def _two_phases(self) -> SamplingSettings:
-        if self.method == "student" and (self.steps > 4 or self.guidance != 1):
-            raise ValueError("method: a student takes 1 to 4 steps and guidance 1, which is part of what it learned")
+        few = self.method == "student" or "keyframes" in self.distilled
+        if few and (self.steps > 4 or self.guidance != 1):
+            key = "method" if self.method == "student" else "distilled"
+            raise ValueError(f"{key}: a student takes 1 to 4 steps and guidance 1, which is part of what it learned")
+        if self.distilled and self.method != "two_phase":
+            raise ValueError(f"distilled: expected no phases with method {self.method}")
         if self.adapted and self.method != "teacher":
             raise ValueError(f"adapted: expected false with method {self.method}")
         if self.attention.kind != "dense" and (self.adapted or self.method != "teacher"):

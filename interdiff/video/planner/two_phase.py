@@ -19,6 +19,8 @@ from interdiff.two_phase.interpolation import place_keyframes
 from interdiff.two_phase.sampler import refine_over_levels
 from interdiff.video.backbone.flow_matching import After, Guidance, even_levels, take_frames, unchanged
 from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.distillation.sampling import few_steps, fresh
+from interdiff.video.distillation.trigflow import answering
 from interdiff.video.planner.forcing import denoise_frames, frame_levels, partly_noisy
 from interdiff.video.planner.keyframes import sample_keyframes
 from interdiff.video.planner.refiner import filling_with, flat, none_exact, refine
@@ -44,6 +46,9 @@ class Sampling(Protocol):
 
     @property
     def exact(self) -> str: ...
+
+    @property
+    def distilled(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ class Sampled:
 class TwoPhase:
     """The networks of both phases, what fills between them, and how they are sampled; without a refiner, filled clips stand.
 
+    keyframes, refiner: the students of these phases, where the settings say so.
     forced: the noise levels of missing frames that phase 2 starts from, where it learned by forcing.
     """
 
@@ -107,15 +113,7 @@ class TwoPhase:
             assert truth is not None
             made = take_frames(truth, indices)
         else:
-            made = sample_keyframes(
-                self.keyframes,
-                take_frames(noise, indices),
-                embed,
-                indices,
-                even_levels(settings.steps, settings.shift),
-                self.guidance,
-                after,
-            )
+            made = self._keyframes(take_frames(noise, indices), embed, indices, generator, after)
         frames, shape = noise.shape[2], (noise.shape[1], *noise.shape[3:])
         anchors, _ = place_keyframes(flat(made), indices, frames)
         fill = filling_with(self.interpolator, shape)
@@ -148,6 +146,17 @@ class TwoPhase:
             sequences = (fill(anchors, masks[0])[0],) * 2
         interpolated, refined = (_clips(x, shape) for x in sequences)
         return Sampled(choice.indices, interpolated, refined)
+
+    def _keyframes(
+        self, noise: Tensor, embed: Tensor, indices: Tensor, generator: torch.Generator, after: After
+    ) -> Tensor:
+        """Phase 1, or its student: the frames [B, C, K, H, W] from noise of that shape."""
+        settings = self.settings
+        if "keyframes" in settings.distilled:
+            student = answering(self.keyframes, embed, indices)
+            return few_steps(student, noise, settings.steps, fresh(noise, generator), after)
+        levels = even_levels(settings.steps, settings.shift)
+        return sample_keyframes(self.keyframes, noise, embed, indices, levels, self.guidance, after)
 
     def _masks(self, choice: Choice) -> list[Tensor]:
         """The masks [B, T] of phase 2's steps, nested, on the CPU; the first is that of the keyframes."""

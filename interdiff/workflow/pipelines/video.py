@@ -13,7 +13,7 @@ from interdiff.settings import BASE, RENAMED, Count, Name, Section
 from interdiff.video.backbone.settings import AdaptedSettings, BackboneSettings, GeneratedSettings
 from interdiff.video.data.settings import DataSettings
 from interdiff.video.data.sizes import MINILM, clip_of
-from interdiff.video.distillation.settings import DistilledSettings
+from interdiff.video.distillation.settings import DistilledKeyframesSettings, DistilledSettings
 from interdiff.video.evaluation.settings import InterpolationSettings
 from interdiff.video.interpolators.settings import (
     IN_PIXELS,
@@ -42,6 +42,9 @@ class VideoSettings(Section):
     interpolator: InterpolatorSettings = Field(default_factory=InterpolatorSettings, description="interpolator")
     backbone: BackboneSettings = Field(default_factory=BackboneSettings, description="teacher")
     distilled: DistilledSettings = Field(default_factory=DistilledSettings, description="student of a few steps")
+    distilled_keyframes: DistilledKeyframesSettings = Field(
+        default_factory=DistilledKeyframesSettings, description="student of phase 1"
+    )
     adapted: AdaptedSettings = Field(default_factory=AdaptedSettings, description="teacher with sparse attention")
     preview: PreviewSettings = Field(default_factory=PreviewSettings, description="a cheap look at the noise")
     generated: GeneratedSettings = Field(default_factory=GeneratedSettings, description="the teacher's clips")
@@ -72,9 +75,10 @@ VIDEO_STAGES = {
     "segment_cost": Node("segment_cost", ("oracle",)),
     "selector": Node("selector", ("segment_cost", "preview")),
     "keyframes": Node("keyframes", ("oracle", "adapted")),
+    "distilled_keyframes": Node("distilled_keyframes", ("keyframes",)),
     "anchors": Node("anchors", ("keyframes",)),
     "refiner": Node("refiner", ("anchors", "interpolator")),
-    "samples": Node("sampling", ("selector", "refiner", "distilled")),
+    "samples": Node("sampling", ("selector", "refiner", "distilled", "distilled_keyframes")),
 }
 """The video's stages: each one's section of the settings, and what it reads."""
 

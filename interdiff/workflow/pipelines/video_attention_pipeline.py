@@ -1,4 +1,4 @@
-"""The video's sparse attention as its rules see it: who is made of the adapted backbone, and what is compared."""
+"""The video's sparse attention and students as their rules see them: who samples with them, and what is compared."""
 
 from __future__ import annotations
 
@@ -11,9 +11,35 @@ from interdiff.workflow.pipelines.pipeline import WEIGHTS
 from interdiff.workflow.pipelines.video_data_pipeline import VideoDataPipeline
 from interdiff.workflow.pipelines.video_stages import samples_settings
 
+STUDENTS = {"distilled": "student", "distilled_keyframes": "student of phase 1"}
+"""What distillation makes, by stage."""
+
 
 class VideoAttentionPipeline(VideoDataPipeline):
-    """The stages of attention.csv, and of what else attention costs."""
+    """The stages of attention.csv, and of what else attention costs; and those of students."""
+
+    def samples_with(self, stage: str, variant: str) -> bool:
+        """Whether a method samples with the student that a stage makes."""
+        sampling = self.section("samples", variant)
+        if stage == "distilled":
+            return bool(sampling["method"] == "student")
+        return stage.removeprefix("distilled_") in sampling["distilled"]
+
+    def student_files(self, stage: str) -> Callable[[Any], list[str]]:
+        """Input function: a student, where a method samples with it."""
+
+        def files(wildcards: Any) -> list[str]:
+            used = self.samples_with(stage, wildcards.variant)
+            return self.files(stage, wildcards.variant, *WEIGHTS) if used else []
+
+        return files
+
+    def distilled_keyframes(self, wildcards: Any) -> Mapping[str, Any]:
+        variant = wildcards.variant
+        return {
+            "student": self.section("distilled_keyframes", variant),
+            "keyframes": self.section("keyframes", variant),
+        }
 
     def adapted_files(self, stage: str) -> Callable[[Any], list[str]]:
         """Input function: the adapted backbone, where a stage's network is made of it, or what a method samples with."""

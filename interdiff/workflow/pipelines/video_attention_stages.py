@@ -1,4 +1,4 @@
-"""What the stages of the video's sparse attention are told."""
+"""What the stages of the video's sparse attention, and of its students, are told."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
+from interdiff.learning.settings import TrainingSettings
 from interdiff.settings import Count, Name, Section
 from interdiff.video.attention.settings import AttentionSettings, FeatureMap, Kind
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.codec.settings import CodecUse
-from interdiff.video.planner.settings import RefinerSettings
+from interdiff.video.distillation.settings import DistilledKeyframesSettings
+from interdiff.video.planner.settings import KeyframesSettings, RefinerSettings
 
 
 class FaithfulnessStageSettings(Section):
@@ -57,3 +59,15 @@ class ProfileStageSettings(Section):
     k: Count = Field(description="frames, beside all of them")
     clips: Count = Field(description="clips of a step")
     codec: CodecUse = Field(description="the codec")
+
+
+class DistilledKeyframesStageSettings(Section):
+    """What the distillation of phase 1 is told."""
+
+    student: DistilledKeyframesSettings = Field(description="the student")
+    keyframes: KeyframesSettings = Field(description="its teacher, whose frames of clips it learns from")
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The student's."""
+        return self.student.training

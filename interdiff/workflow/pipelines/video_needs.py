@@ -8,6 +8,7 @@ from statistics import mean
 from interdiff.learning.settings import BlockwiseTrainingSettings, TrainingSettings
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.sizes import FP32, LEARNING, WanSize
+from interdiff.video.distillation.settings import StudentSettings
 from interdiff.video.interpolators import sizes as interpolators
 from interdiff.video.planner.settings import SELECTED
 from interdiff.workflow.pipelines.needs import Need
@@ -78,9 +79,15 @@ class VideoNeeds(DataNeeds):
         return replace(need, seconds=need.seconds + settings.training.steps * answering)
 
     def distilled(self) -> Need:
+        return self._distillation(self.own.distilled, self._clip.frames, [self._clip.frames])
+
+    def distilled_keyframes(self) -> Need:
+        counts = self.own.oracle.k
+        return self._distillation(self.own.distilled_keyframes, max(counts), counts)
+
+    def _distillation(self, settings: StudentSettings, most: int, counts: list[int]) -> Need:
         """Student and critic take turns beside the teacher, each with an optimizer; five turns take about three trainings."""
-        settings, whole = self.own.distilled, self._clip.frames
-        need = self._tuning(settings.tuning, settings.training, whole, [whole], answers=True)
+        need = self._tuning(settings.tuning, settings.training, most, counts, answers=True)
         if settings.matching_weight:
             shares = max(1, self.gpus) if settings.training.fsdp else 1
             critic = (self._wan.held() + LEARNING * self._wan.learned(settings.tuning)) / shares

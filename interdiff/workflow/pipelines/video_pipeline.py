@@ -13,7 +13,7 @@ from interdiff.video.planner.settings import SegmentCostSettings
 from interdiff.workflow.pipelines.needs import Need
 from interdiff.workflow.pipelines.pipeline import WEIGHTS
 from interdiff.workflow.pipelines.video import VideoSettings
-from interdiff.workflow.pipelines.video_attention_pipeline import VideoAttentionPipeline
+from interdiff.workflow.pipelines.video_attention_pipeline import STUDENTS, VideoAttentionPipeline
 from interdiff.workflow.pipelines.video_needs import VideoNeeds
 from interdiff.workflow.pipelines.video_stages import learned_clips, samples_settings
 
@@ -43,7 +43,7 @@ class VideoPipeline(VideoAttentionPipeline):
         """The LoRA that a tuned network starts from, and the weights that a backbone starts from."""
         if stage == "backbone" and (start := self.section(stage, wildcards.variant)["start"]):
             return [f"{start}/{WEIGHTS[0]}"]
-        tunes = stage in ("adapted", "distilled", "keyframes", "refiner")
+        tunes = stage in ("adapted", "keyframes", "refiner", *STUDENTS)
         start = self.section(stage, wildcards.variant)["tuning"]["start"] if tunes else None
         return [start] if start else super().sources(stage, wildcards)
 
@@ -210,11 +210,6 @@ class VideoPipeline(VideoAttentionPipeline):
         """The methods of metrics.csv of a kind: teacher, student, two_phase or real."""
         return [name for name in self.reported.methods if self.section("samples", name)["method"] == kind]
 
-    def student_files(self, wildcards: Any) -> list[str]:
-        """Input function: the distilled backbone, where a method samples with it."""
-        student = self.section("samples", wildcards.variant)["method"] == "student"
-        return self.files("distilled", wildcards.variant, *WEIGHTS) if student else []
-
     def looks(self, variant: str) -> bool:
         """Whether a variant's selector looks at the noise."""
         return self.section("selector", variant)["preview"]
@@ -225,7 +220,12 @@ class VideoPipeline(VideoAttentionPipeline):
         own = [name for name in report.methods if not section("backbone", name)["pretrained"]]
         wanted = [("backbone", "backbone", name) for name in own]
         wanted += [("adapted", "adapted backbone", name) for name in report.methods if self.samples_adapted(name)]
-        wanted += [("distilled", "student", name) for name in self.methods_of("student")]
+        wanted += [
+            (stage, label, name)
+            for stage, label in STUDENTS.items()
+            for name in report.methods
+            if self.samples_with(stage, name)
+        ]
         wanted += [("keyframes", "phase 1", name) for name in report.tunings]
         wanted += [("refiner", "phase 2", name) for name in self.methods_of("two_phase")]
         wanted += [("segment_cost", "D_phi", name) for name in report.segment_costs]
