@@ -12,6 +12,7 @@ use rule video_network as video_samples with:
         distilled_keyframes=VIDEO.student_files("distilled_keyframes"),
         interpolator=two_phase_files("interpolator", *WEIGHTS),
         refiner=two_phase_files("refiner", *WEIGHTS),
+        distilled_refiner=VIDEO.student_files("distilled_refiner"),
     output:
         samples="<results>/video/samples/{variant}/samples.npz",
         costs="<results>/video/samples/{variant}/costs.json",

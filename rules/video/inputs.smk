@@ -124,7 +124,7 @@ def two_phase_files(stage, *names):
         unused = {
             "selector": not chosen,
             "preview": not (chosen and VIDEO.looks(wildcards.variant)),
-            "refiner": not sampling["refiner_steps"],
+            "refiner": not sampling["refiner_steps"] or "refiner" in sampling["distilled"],
         }
         if sampling["method"] != "two_phase" or unused.get(stage):
             return []

@@ -255,3 +255,21 @@ use rule video_network as video_refiner with:
     priority: 1
     params:
         spec=VIDEO.spec("refiner", CONFIG.video.threads),
+
+
+use rule video_network as distilled_refiner with:
+    input:
+        index=VIDEO.learned_index("anchors"),
+        oracle=VIDEO.learned_oracle("anchors"),
+        anchors=VIDEO.of("anchors", "index.npz"),
+        backbone=backbone_files,
+        interpolator=VIDEO.of("interpolator", *WEIGHTS),
+        negative="<results>/video/negative.npz",
+    output:
+        **checkpoint_in("video/distilled_refiner/{variant}"),
+    pathvars:
+        job="distilled_refiner/{variant}",
+    wildcard_constraints:
+        variant=VIDEO.owners("distilled_refiner"),
+    params:
+        spec=VIDEO.spec("distilled_refiner", CONFIG.video.threads),

@@ -7,6 +7,7 @@ import torch
 from test_video_two_phase import ALL, CLIPS, EMBED, NOISE, B, backbone, seeded  # noqa: F401
 
 from interdiff.video.backbone.flow_matching import Guidance, noisy
+from interdiff.video.backbone.wan import over_frames
 from interdiff.video.distillation.consistency import continuous_loss, discrete_loss
 from interdiff.video.distillation.matching import critic_loss, matching_loss
 from interdiff.video.distillation.sampling import TIMES, few_steps, rollout
@@ -133,22 +134,27 @@ def test_guidance_of_trigflow_is_that_of_flow_matching(backbone):  # noqa: F811
     torch.testing.assert_close(above(x, t), with_prompt, atol=1e-5, rtol=1e-4)
 
 
-def test_the_tangent_is_the_derivative_along_the_teachers_flow(backbone):  # noqa: F811
+FRAME_TIMES = torch.linspace(0.1, 1.2, 9, dtype=torch.float64).repeat(B, 1)
+
+
+@pytest.mark.parametrize("t", [torch.full((B, 1), 0.9, dtype=torch.float64), FRAME_TIMES])
+def test_the_tangent_is_the_derivative_along_the_teachers_flow(backbone, t):  # noqa: F811
     """The loss's gradient pulls the student's answer along the tangent; one that is not finite counts for nothing."""
-    t = torch.full((B, 1), 0.9, dtype=torch.float64)
+    rate = t / t.amax(1, keepdim=True)
     offset = torch.zeros_like(CLIPS, requires_grad=True)
     answer = answering(backbone, EMBED, ALL)
     teacher = lambda x, t: 0.5 * answer(x, t)  # noqa: E731
-    whole = t, torch.ones_like(t), 1.0
+    whole = t, rate, 1.0
     found = continuous_loss(lambda x, t: answer(x, t) + offset, teacher, CLIPS, NOISE, *whole)
     found["loss"].backward()
     with torch.no_grad():
         x = mixed(CLIPS, NOISE, t)
         step, target = 1e-3, teacher(x, t)
         ends = [
-            clean(y, answer(y, s), s) for y, s in ((x + step * way * target, t + step * way) for way in (1.0, -1.0))
+            clean(y, answer(y, s), s)
+            for y, s in ((x + step * way * over_frames(rate) * target, t + step * way * rate) for way in (1.0, -1.0))
         ]
-        change = math.cos(0.9) * (ends[0] - ends[1]) / (2 * step)
+        change = over_frames(t.cos()) * (ends[0] - ends[1]) / (2 * step)
     likeness = torch.nn.functional.cosine_similarity(offset.grad.flatten(1), -change.flatten(1))
     assert (likeness > 0.999).all()
     torch.testing.assert_close(offset.grad.flatten(1).norm(dim=1), torch.full((B,), 2 / B), rtol=0.15, atol=0)

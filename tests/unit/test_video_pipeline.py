@@ -81,7 +81,12 @@ def results(tmp_path_factory):
     moved(backbone, [backbone.transformer.proj_out.weight])
     save_checkpoint(files(video / "backbone/base"), backbone, {"kind": "backbone", "model": config}, [])
     low_rank = TuningSettings(kind="lora", rank=2)
-    for kind, settings in (("keyframes", low_rank), ("refiner", TuningSettings()), ("distilled_keyframes", low_rank)):
+    for kind, settings in (
+        ("keyframes", low_rank),
+        ("refiner", TuningSettings()),
+        ("distilled_keyframes", low_rank),
+        ("distilled_refiner", low_rank),
+    ):
         model = tuned(backbone, settings)
         save_tuned(files(video / kind / "base"), kind, moved(model, learned(model).values()), settings, [])
     size = {"layers": 1, "ffn_dim": 16, "level": 0.9}
@@ -128,7 +133,8 @@ def pipeline(folder):
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    "chosen", [{}, {"selector": "fixed"}, {"selector": "uniform"}, {"distilled": ["keyframes"], "guidance": 1.0}]
+    "chosen",
+    [{}, {"selector": "fixed"}, {"selector": "uniform"}, {"distilled": ["keyframes", "refiner"], "guidance": 1.0}],
 )
 def test_it_gives_what_our_sampler_gives(results, tmp_path, chosen):
     method = Method(configured(results, **chosen), "base", CPU)

@@ -10,6 +10,7 @@ from test_video_two_phase import (  # noqa: F401
     EMBED,
     FRAMES,
     NOISE,
+    SHAPE,
     UNGUIDED,
     B,
     Clips,
@@ -26,10 +27,17 @@ from interdiff.video.backbone.flow_matching import take_frames
 from interdiff.video.backbone.tuning import learned
 from interdiff.video.distillation.roles import Distillation, Roles
 from interdiff.video.distillation.sampling import TIMES
-from interdiff.video.distillation.settings import DistilledKeyframesSettings
+from interdiff.video.distillation.settings import PASSES, DistilledKeyframesSettings
+from interdiff.video.distillation.times import FilledBatch, FromFilled
 from interdiff.video.distillation.trigflow import level_of
+from interdiff.video.interpolators.methods.lerp import lerp
+from interdiff.video.planner.forcing import frame_levels
+from interdiff.video.planner.losses.corrections import Corrections
 from interdiff.video.planner.losses.keyframes import ChosenFrames
-from interdiff.video.planner.settings import KeyframesSettings, SamplingSettings
+from interdiff.video.planner.losses.refiner import nested_masks
+from interdiff.video.planner.oracle import line_costs
+from interdiff.video.planner.refiner import EXACT, INEXACT, filling_with, flat
+from interdiff.video.planner.settings import DistilledRefinerSettings, KeyframesSettings, SamplingSettings
 
 
 def steps(distillation, roles, count=STEPS):
@@ -95,9 +103,77 @@ def test_more_steps_draw_more_noise_and_one_draws_none():
     [
         ({"steps": 5}, r"sampling\.distilled: a student takes 1 to 4 steps and guidance 1"),
         ({"guidance": 2.0}, r"sampling\.distilled: a student takes 1 to 4 steps and guidance 1"),
+        ({"distilled": ["refiner"], "refiner_steps": 3}, r"sampling\.refiner_steps: expected 1 to 2 for phase 2's"),
+        ({"distilled": ["refiner"], "refiner_steps": 0}, r"sampling\.refiner_steps: expected 1 to 2 for phase 2's"),
         ({"method": "teacher"}, r"sampling\.distilled: expected no phases with method teacher"),
     ],
 )
 def test_students_of_phases_are_sampled_as_they_learned(values, message):
     with pytest.raises(InputError, match=message):
         validated(SamplingSettings, {"distilled": ["keyframes"], **values}, "sampling")
+
+
+def corrections(**changes):
+    told = settings(**changes).model_dump(exclude={"frames", "frames_until"})
+    told = DistilledRefinerSettings(**told, levels=[4], replace_probability=0.5)
+    clips = Clips(frames=FRAMES[:, None], keyframes=take_frames(CLIPS, FRAMES)[:, None] + 0.3)
+    return Corrections(clips, nested_masks(line_costs(CLIPS), (4,), 3.0), lerp, told)
+
+
+@pytest.mark.parametrize("changes", [{}, {"consistency": "discrete"}, {"consistency_weight": 0.0, "warm_steps": 0}])
+def test_a_student_of_phase_2_learns_from_where_sampling_starts(backbone, changes):  # noqa: F811
+    drawn = corrections(**changes)
+    distillation = Distillation(drawn.draw, backbone, UNGUIDED.negative, drawn.settings)
+    changed = steps(distillation, Roles(backbone, drawn.settings), 6)
+    mask = torch.zeros(B, T, dtype=torch.bool).scatter(1, FRAMES, True)
+    for batch, found, roles in changed:
+        assert torch.equal(batch.data, CLIPS)
+        start = level_of(batch.steps[0])
+        assert set(start[mask].round(decimals=4).tolist()) <= {EXACT, INEXACT}
+        assert (start[~mask] >= 0.3 - 1e-6).all()
+        assert (level_of(batch.moments.t) <= start + 1e-6).all()
+        assert found["loss"].isfinite()
+        assert roles == (["student"] if batch.student else ["critic"])
+    assert any(found["matching"] > 0 for _, found, _ in changed)
+    assert all(found["consistency"] == 0 for _, found, _ in changed) == ("consistency_weight" in changes)
+
+
+def test_all_frames_go_the_same_share_of_their_way():
+    level = torch.rand(B, T, generator=seeded(4)) * 0.7 + 0.1
+    batch = FilledBatch(CLIPS, NOISE, level, EMBED, torch.arange(T).expand(B, -1), CLIPS)
+    told = DistilledRefinerSettings()
+    found = FromFilled(batch, told).moments(seeded())
+    share = level_of(found.t) / level
+    torch.testing.assert_close(share, share[:, :1].expand(-1, T))
+    by = 1e-6
+    ways = [torch.atan2((share + way) * level, 1 - (share + way) * level) for way in (by, -by)]
+    rate = (ways[0] - ways[1]) / (2 * by)
+    torch.testing.assert_close(found.onward, rate / rate.amax(1, keepdim=True), atol=1e-6, rtol=1e-6)
+    discrete = told.model_copy(update={"consistency": "discrete", "discrete_times": 2})
+    moments = [FromFilled(batch, discrete).moments(seeded(n)) for n in range(8)]
+    shares = torch.cat([torch.cat([level_of(each) / level for each in (m.t, m.onward)], 1) for m in moments])
+    found = {tuple(row) for row in shares[:, [0, -1]].double().round(decimals=6).tolist()}
+    assert found == {(1.0, 0.5), (0.5, 0.0)}
+
+
+@pytest.mark.parametrize("passes", range(1, PASSES + 1))
+def test_a_student_corrects_filled_clips_from_the_levels_of_their_frames(passes):
+    told = []
+
+    class Seeing(Ideal):
+        def forward(self, z, sigma, embed, frames):
+            told.append((z, sigma))
+            return super().forward(z, sigma, embed, frames)
+
+    sampling = SamplingSettings(k=4, steps=2, refiner_steps=passes, distilled=["refiner"])
+    both = replace(two_phase(Ideal(), keyframes=Ideal()), settings=sampling, refiner=Seeing(), forced=(0.3, 0.8))
+    sampled = both.sample(NOISE, EMBED, seeded())
+    torch.testing.assert_close(sampled.refined, CLIPS, atol=1e-3, rtol=1e-3)
+    mask = torch.zeros(B, T, dtype=torch.bool).scatter(1, sampled.indices, True)
+    filled, deviation = filling_with(lerp, SHAPE)(flat(sampled.interpolated), mask)
+    level = frame_levels(deviation, mask, torch.zeros(B, dtype=torch.bool), (0.3, 0.8))
+    start = torch.lerp(filled, flat(NOISE), level)
+    torch.testing.assert_close(flat(told[0][0]), start, atol=1e-4, rtol=1e-3)
+    assert len(told) == passes
+    for number, (_, sigma) in enumerate(told):
+        torch.testing.assert_close(sigma, level[..., 0] * (passes - number) / passes)

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from interdiff.settings import Fraction, Weight
 from interdiff.video.backbone.settings import FramesFirstSettings, TunedSettings
 
+PASSES = 2
+"""Steps from filled clips that a student learns at most."""
+
 
 class StudentSettings(TunedSettings):
     """A student, which takes a few steps and needs no guidance."""

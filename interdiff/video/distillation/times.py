@@ -18,11 +18,8 @@ from interdiff.learning.networks import constant
 from interdiff.video.backbone.flow_matching import even_levels, shifted
 from interdiff.video.backbone.losses import FlowBatch
 from interdiff.video.distillation.sampling import TIMES, correction_times
-from interdiff.video.distillation.settings import StudentSettings
+from interdiff.video.distillation.settings import PASSES, StudentSettings
 from interdiff.video.distillation.trigflow import mixed, of_level
-
-PASSES = 2
-"""Steps that a rollout from filled clips takes at most."""
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,18 @@ def flat(z_bcthw: Tensor) -> Tensor:
     return rearrange(z_bcthw, "b c t h w -> b t (c h w)")
 
 
+def unflat(x_btc: Tensor, shape: Sequence[int]) -> Tensor:
+    """Sequences [B, T, C H W] as clips [B, C, T, H, W] of frames of a shape [C, H, W]."""
+    channels, height, width = shape
+    return rearrange(x_btc, "b t (c h w) -> b c t h w", c=channels, h=height, w=width)
+
+
 def filling_with(interpolator: Interpolator, shape: Sequence[int]) -> Fill:
     """An interpolator of clips of a shape [C, H, W] as a `Fill` of sequences; the deviation is its expected error."""
-    channels, height, width = shape
 
     def filled(values_btc: Tensor, mask_bt: Tensor) -> tuple[Tensor, Tensor]:
-        clips = rearrange(values_btc, "b t (c h w) -> b c t h w", c=channels, h=height, w=width)
-        z, error = fill(clips, mask_bt, interpolator)
-        return flat(z), repeat(error, "b t h w -> b t (c h w)", c=channels)
+        z, error = fill(unflat(values_btc, shape), mask_bt, interpolator)
+        return flat(z), repeat(error, "b t h w -> b t (c h w)", c=shape[0])
 
     return filled
 
@@ -63,8 +67,7 @@ def refined(
     Levels are those of places, so what the interpolator is sure of hardly moves; the network is told their root mean square
     over a frame.
     """
-    channels, height, width = shape
-    z = rearrange(degraded_btc, "b t (c h w) -> b c t h w", c=channels, h=height, w=width)
+    z = unflat(degraded_btc, shape)
     frames = torch.arange(z.shape[2], device=z.device).expand(len(z), -1)
     told = level_btc.square().mean(-1).sqrt()
     return degraded_btc - level_btc * flat(model(z, told, embed_bld, frames))

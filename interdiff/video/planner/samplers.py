@@ -87,11 +87,11 @@ def load_sampler(
 
 
 def load_phase(folder: Folder, name: str, start: WanDenoiser, settings: SamplingSettings) -> WanDenoiser:
-    """A phase's network, or its student where the settings say so, by what it was made of."""
-    network = load_tuned(folder(name), name, start)
-    if name not in settings.distilled:
-        return network
-    return load_tuned(folder(f"distilled_{name}"), f"distilled_{name}", network)
+    """A phase's network, or its student where the settings say so: phase 1's is made of phase 1, phase 2's of the backbone."""
+    student = name in settings.distilled
+    if name == "keyframes" or not student:
+        start = load_tuned(folder(name), name, start)
+    return load_tuned(folder(f"distilled_{name}"), f"distilled_{name}", start) if student else start
 
 
 def check_sage(settings: SamplingSettings, networks: Iterable[WanDenoiser]) -> None:

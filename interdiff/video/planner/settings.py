@@ -10,6 +10,7 @@ from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlock
 from interdiff.settings import Count, Fraction, Mix, Name, Section, Weight
 from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.backbone.settings import TunedSettings
+from interdiff.video.distillation.settings import PASSES, StudentSettings
 
 SELECTED = "selector"
 """The way to choose keyframes that looks at prompts."""
@@ -134,29 +135,40 @@ class AnchorsSettings(Section):
         return self
 
 
-class RefinerSettings(PhaseSettings):
+class FilledSettings(Section):
+    """Filled clips, as what corrects them meets them."""
+
+    missing_levels: tuple[Fraction, Fraction] = Field(
+        (0.3, 0.8),
+        strict=False,
+        description="least and largest noise level of missing frames, where noise hides the interpolator's expected error",
+    )
+    replace_probability: Fraction = Field(0.8, description="share of samples whose anchors are phase 1's")
+    jitter: Weight = Field(0.02, description="deviation of errors of exact anchors")
+    levels: list[Count] = Field([4, 8, 12], min_length=1, description="keyframes of the nested masks, coarse to fine")
+
+    @model_validator(mode="after")
+    def _increasing(self) -> FilledSettings:
+        if self.levels != sorted(set(self.levels)):
+            raise ValueError(f"levels: {self.levels} must increase")
+        return self
+
+
+class RefinerSettings(PhaseSettings, FilledSettings):
     """Phase 2: the backbone on the whole, filled clip."""
 
     objective: Literal["energy", "forcing"] = Field(
         "energy",
         description="energy score of filled clips; or velocity, with noise that hides the interpolator's expected error",
     )
-    missing_levels: tuple[Fraction, Fraction] = Field(
-        (0.3, 0.8), strict=False, description="least and largest noise level of missing frames (forcing)"
-    )
-    replace_probability: Fraction = Field(0.8, description="share of samples whose anchors are phase 1's")
-    jitter: Weight = Field(0.02, description="deviation of errors of exact anchors")
-    noise: Weight = Field(0.5, description="on missing frames, in expected errors of the interpolator")
-    levels: list[Count] = Field([4, 8, 12], min_length=1, description="keyframes of the nested masks, coarse to fine")
-
-    @model_validator(mode="after")
-    def _increasing(self) -> RefinerSettings:
-        if self.levels != sorted(set(self.levels)):
-            raise ValueError(f"levels: {self.levels} must increase")
-        return self
+    noise: Weight = Field(0.5, description="on missing frames, in expected errors of the interpolator (energy)")
 
 
-Phase = Literal["keyframes"]
+class DistilledRefinerSettings(StudentSettings, FilledSettings):
+    """A student of the backbone, which corrects filled clips in one or two passes."""
+
+
+Phase = Literal["keyframes", "refiner"]
 
 
 class SamplingSettings(Section):
@@ -195,6 +207,8 @@ class SamplingSettings(Section):
             raise ValueError(f"{key}: a student takes 1 to 4 steps and guidance 1, which is part of what it learned")
         if self.distilled and self.method != "two_phase":
             raise ValueError(f"distilled: expected no phases with method {self.method}")
+        if "refiner" in self.distilled and not 1 <= self.refiner_steps <= PASSES:
+            raise ValueError(f"refiner_steps: expected 1 to {PASSES} for phase 2's student, as it learned")
         if self.adapted and self.method != "teacher":
             raise ValueError(f"adapted: expected false with method {self.method}")
         if self.attention.kind != "dense" and (self.adapted or self.method != "teacher"):

@@ -19,11 +19,11 @@ from interdiff.two_phase.interpolation import place_keyframes
 from interdiff.two_phase.sampler import refine_over_levels
 from interdiff.video.backbone.flow_matching import After, Guidance, even_levels, take_frames, unchanged
 from interdiff.video.backbone.wan import WanDenoiser
-from interdiff.video.distillation.sampling import few_steps, fresh
+from interdiff.video.distillation.sampling import few_passes, few_steps, fresh
 from interdiff.video.distillation.trigflow import answering
 from interdiff.video.planner.forcing import denoise_frames, frame_levels, partly_noisy
 from interdiff.video.planner.keyframes import sample_keyframes
-from interdiff.video.planner.refiner import filling_with, flat, none_exact, refine
+from interdiff.video.planner.refiner import filling_with, flat, none_exact, refine, unflat
 
 
 class Sampling(Protocol):
@@ -77,7 +77,7 @@ class TwoPhase:
     """The networks of both phases, what fills between them, and how they are sampled; without a refiner, filled clips stand.
 
     keyframes, refiner: the students of these phases, where the settings say so.
-    forced: the noise levels of missing frames that phase 2 starts from, where it learned by forcing.
+    forced: the noise levels of missing frames that phase 2 starts from, where it learned by forcing, or is a student.
     """
 
     choose: Chooser
@@ -119,7 +119,7 @@ class TwoPhase:
         fill = filling_with(self.interpolator, shape)
 
         def project(x: Tensor) -> Tensor:
-            return flat(after(_clips(x, shape)))
+            return flat(after(unflat(x, shape)))
 
         if settings.exact == "rest":
             assert truth is not None
@@ -128,9 +128,16 @@ class TwoPhase:
         elif self.refiner is not None and self.forced:
             filled, deviation = fill(anchors, masks[0])
             level = frame_levels(deviation, masks[0], none_exact(embed), self.forced)
-            noisy = partly_noisy(filled, flat(noise), level, masks[0])
             steps = settings.refiner_steps
-            sequences = filled, denoise_frames(self.refiner, noisy, level, embed, shape, steps, project)
+            if "refiner" in settings.distilled:
+                student = answering(
+                    self.refiner, embed, torch.arange(frames, device=noise.device).expand(len(noise), -1)
+                )
+                given = unflat(filled, shape), noise, level[..., 0], steps, fresh(noise, generator), after
+                sequences = filled, flat(few_passes(student, *given))
+            else:
+                noisy = partly_noisy(filled, flat(noise), level, masks[0])
+                sequences = filled, denoise_frames(self.refiner, noisy, level, embed, shape, steps, project)
         elif self.refiner is not None:
             sequences = refine_over_levels(
                 refine(self.refiner, embed, shape),
@@ -144,7 +151,7 @@ class TwoPhase:
             )
         else:
             sequences = (fill(anchors, masks[0])[0],) * 2
-        interpolated, refined = (_clips(x, shape) for x in sequences)
+        interpolated, refined = (unflat(x, shape) for x in sequences)
         return Sampled(choice.indices, interpolated, refined)
 
     def _keyframes(
@@ -163,8 +170,3 @@ class TwoPhase:
         counts = levels_of_steps(self.levels, self.settings.k, max(1, self.settings.refiner_steps))
         ranks = nested_ranks(choice.costs, counts, self.max_gap_factor, choice.indices.numpy())
         return [torch.from_numpy(ranks) <= level for level in range(len(counts))]
-
-
-def _clips(x_btc: Tensor, shape: Sequence[int]) -> Tensor:
-    """Sequences [B, T, C H W] as clips [B, C, T, H, W]."""
-    return x_btc.unflatten(2, tuple(shape)).movedim(2, 1)

@@ -24,6 +24,7 @@ from interdiff.video.interpolators.settings import (
 )
 from interdiff.video.planner.settings import (
     AnchorsSettings,
+    DistilledRefinerSettings,
     KeyframesSettings,
     OracleSettings,
     PreviewSettings,
@@ -54,6 +55,9 @@ class VideoSettings(Section):
     keyframes: KeyframesSettings = Field(default_factory=KeyframesSettings, description="phase 1")
     anchors: AnchorsSettings = Field(default_factory=AnchorsSettings, description="phase 1's outputs")
     refiner: RefinerSettings = Field(default_factory=RefinerSettings, description="phase 2")
+    distilled_refiner: DistilledRefinerSettings = Field(
+        default_factory=DistilledRefinerSettings, description="student that corrects filled clips"
+    )
     sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="samples of metrics.csv")
 
     @property
@@ -78,7 +82,8 @@ VIDEO_STAGES = {
     "distilled_keyframes": Node("distilled_keyframes", ("keyframes",)),
     "anchors": Node("anchors", ("keyframes",)),
     "refiner": Node("refiner", ("anchors", "interpolator")),
-    "samples": Node("sampling", ("selector", "refiner", "distilled", "distilled_keyframes")),
+    "distilled_refiner": Node("distilled_refiner", ("anchors", "interpolator")),
+    "samples": Node("sampling", ("selector", "refiner", "distilled", "distilled_keyframes", "distilled_refiner")),
 }
 """The video's stages: each one's section of the settings, and what it reads."""
 
@@ -206,7 +211,9 @@ class VideoConfig(WithVariants):
     def _check_keyframes(self, name: str, settings: VideoSettings) -> None:
         """Numbers of keyframes fit the clips, phase 1 learns them, and nested masks can grow from them."""
         prefix, frames = name if name == BASE else f"variants.{name}", self.data.clips.latent_frames
-        for key, counts in (("oracle.k", settings.oracle.k), ("refiner.levels", settings.refiner.levels)):
+        corrects = "distilled_refiner" if "refiner" in settings.sampling.distilled else "refiner"
+        levels = getattr(settings, corrects).levels
+        for key, counts in (("oracle.k", settings.oracle.k), (f"{corrects}.levels", levels)):
             if max(counts) > frames:
                 raise InputError(f"{prefix}.{key}: {max(counts)} exceeds T, the {frames} frames of latents")
         grown = {"anchors.k": (settings.anchors.k, "random" in settings.anchors.policies)}
@@ -216,13 +223,13 @@ class VideoConfig(WithVariants):
             if k not in settings.oracle.k:
                 raise InputError(f"{prefix}.{key}: {k} is not in oracle.k={settings.oracle.k}, which phase 1 learns")
             counts, factor = (
-                [k, *(level for level in settings.refiner.levels if level > k)],
+                [k, *(level for level in levels if level > k)],
                 settings.oracle.max_gap_factor,
             )
             for coarse, fine in pairwise(counts):
                 longest = frames - 1 if anywhere and coarse == k else None
                 if not nests(frames, coarse, fine, factor, longest):
                     raise InputError(
-                        f"{prefix}.refiner.levels: {fine} follows {coarse}, from {key}, too closely for the largest gaps"
+                        f"{prefix}.{corrects}.levels: {fine} follows {coarse}, from {key}, too closely for the largest gaps"
                         f" of its masks, oracle.max_gap_factor={factor}"
                     )

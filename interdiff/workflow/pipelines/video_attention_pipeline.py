@@ -11,7 +11,11 @@ from interdiff.workflow.pipelines.pipeline import WEIGHTS
 from interdiff.workflow.pipelines.video_data_pipeline import VideoDataPipeline
 from interdiff.workflow.pipelines.video_stages import samples_settings
 
-STUDENTS = {"distilled": "student", "distilled_keyframes": "student of phase 1"}
+STUDENTS = {
+    "distilled": "student",
+    "distilled_keyframes": "student of phase 1",
+    "distilled_refiner": "student of phase 2",
+}
 """What distillation makes, by stage."""
 
 
@@ -40,6 +44,10 @@ class VideoAttentionPipeline(VideoDataPipeline):
             "student": self.section("distilled_keyframes", variant),
             "keyframes": self.section("keyframes", variant),
         }
+
+    def distilled_refiner(self, wildcards: Any) -> Mapping[str, Any]:
+        gaps = self.section("oracle", wildcards.variant)["max_gap_factor"]
+        return {"student": self.section("distilled_refiner", wildcards.variant), "max_gap_factor": gaps}
 
     def adapted_files(self, stage: str) -> Callable[[Any], list[str]]:
         """Input function: the adapted backbone, where a stage's network is made of it, or what a method samples with."""

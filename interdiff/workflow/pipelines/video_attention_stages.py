@@ -12,7 +12,7 @@ from interdiff.video.attention.settings import AttentionSettings, FeatureMap, Ki
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.codec.settings import CodecUse
 from interdiff.video.distillation.settings import DistilledKeyframesSettings
-from interdiff.video.planner.settings import KeyframesSettings, RefinerSettings
+from interdiff.video.planner.settings import DistilledRefinerSettings, KeyframesSettings, RefinerSettings
 
 
 class FaithfulnessStageSettings(Section):
@@ -66,6 +66,18 @@ class DistilledKeyframesStageSettings(Section):
 
     student: DistilledKeyframesSettings = Field(description="the student")
     keyframes: KeyframesSettings = Field(description="its teacher, whose frames of clips it learns from")
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The student's."""
+        return self.student.training
+
+
+class DistilledRefinerStageSettings(Section):
+    """What the distillation of phase 2 is told."""
+
+    student: DistilledRefinerSettings = Field(description="the student")
+    max_gap_factor: float = Field(description="longest gap of nested masks, in uniform gaps")
 
     @property
     def training(self) -> TrainingSettings:

@@ -85,6 +85,9 @@ class VideoNeeds(DataNeeds):
         counts = self.own.oracle.k
         return self._distillation(self.own.distilled_keyframes, max(counts), counts)
 
+    def distilled_refiner(self) -> Need:
+        return self._distillation(self.own.distilled_refiner, self._clip.frames, [self._clip.frames])
+
     def _distillation(self, settings: StudentSettings, most: int, counts: list[int]) -> Need:
         """Student and critic take turns beside the teacher, each with an optimizer; five turns take about three trainings."""
         need = self._tuning(settings.tuning, settings.training, most, counts, answers=True)

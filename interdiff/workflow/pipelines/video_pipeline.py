@@ -49,7 +49,8 @@ class VideoPipeline(VideoAttentionPipeline):
 
     def implementations(self, stage: str, wildcards: Any) -> list[str]:
         """Also what no setting chooses: what spreads the errors of anchors, and the report's contents."""
-        fixed = {"refiner": "interdiff.two_phase.interpolators.linear", "report": "interdiff.workflow.report.video"}
+        spread = "interdiff.two_phase.interpolators.linear"
+        fixed = {"refiner": spread, "distilled_refiner": spread, "report": "interdiff.workflow.report.video"}
         return sorted({*super().implementations(stage, wildcards), *([fixed[stage]] if stage in fixed else [])})
 
     def backbone_of(self, variant: str) -> list[str]:

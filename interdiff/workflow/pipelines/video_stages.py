@@ -172,18 +172,23 @@ def learned_clips(variants: Variants, stage: str, variant: str) -> str:
 def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
     """What a variant samples with."""
     sampling, refiner = variants.section("samples", variant), variants.section("refiner", variant)
+    student = "refiner" in sampling["distilled"]
+    corrects = variants.section("distilled_refiner", variant) if student else refiner
     made: dict[Adapted, bool] = {
         "teacher": sampling["adapted"],
         "keyframes": sampling["method"] == "two_phase" and variants.section("keyframes", variant)["adapted"],
-        "refiner": sampling["method"] == "two_phase" and sampling["refiner_steps"] > 0 and refiner["adapted"],
+        "refiner": sampling["method"] == "two_phase"
+        and sampling["refiner_steps"] > 0
+        and refiner["adapted"]
+        and not student,
     }
     return SamplesStageSettings(
         sampling=sampling,
         seed=variants.section("generated", variant)["seed"],
         max_gap_factor=variants.section("oracle", variant)["max_gap_factor"],
-        levels=refiner["levels"],
+        levels=corrects["levels"],
         trained_noise=refiner["noise"],
-        forced=refiner["missing_levels"] if refiner["objective"] == "forcing" else None,
+        forced=corrects["missing_levels"] if student or refiner["objective"] == "forcing" else None,
         adapted=[name for name, adapted in made.items() if adapted],
     )
 

@@ -5,7 +5,7 @@ B clips, C channels, T frames of which K are keyframes, H x W latents, R sets of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from interdiff.video.data.batches import TrainingClips
 from interdiff.video.interpolators.interpolator import Interpolator
 from interdiff.video.planner.forcing import frame_levels, partly_noisy
 from interdiff.video.planner.refiner import EXACT, filling_with, flat, noise_levels, refined
-from interdiff.video.planner.settings import RefinerSettings
+from interdiff.video.planner.settings import FilledSettings, RefinerSettings
 
 
 def nested_masks(
@@ -80,7 +80,7 @@ class Filled:
 
 
 @dataclass(frozen=True)
-class FilledClips:
+class FillingClips:
     """Clips whose anchors carry phase 1's errors or none, filled by the interpolator, at a random nested level.
 
     clips: batches of `latent`, `embed`, and of anchors: `frames` [B, R, K] and phase 1's `keyframes` [B, R, C, K, H, W];
@@ -90,17 +90,11 @@ class FilledClips:
     clips: TrainingClips
     rank_masks: Callable[[Tensor, Tensor, Stream], Tensor]
     interpolator: Interpolator
-    settings: RefinerSettings
+    settings: FilledSettings
 
-    @torch.no_grad()
-    def draw(self, generator: torch.Generator, progress: float) -> RefinerBatch:
-        """Clips, which of their anchors, errors, masks and noise, as the objective takes them."""
-        stream = of_batch(generator)
-        filled = self._filled(self.clips.batch(progress), stream)
-        return self._forced(filled, stream) if self.settings.objective == "forcing" else self._twice(filled, stream)
-
-    def _filled(self, batch: Mapping[str, Tensor], stream: Stream) -> Filled:
-        settings = self.settings
+    def filled(self, progress: float, stream: Stream) -> Filled:
+        """Clips, which of their anchors, errors and masks."""
+        batch, settings = self.clips.batch(progress), self.settings
         z, embed = batch["latent"].float(), batch["embed"].float()
         which = draws.integers(batch["frames"].shape[1], (len(z),), stream, "cpu")
         each = torch.arange(len(z), device="cpu")
@@ -119,6 +113,20 @@ class FilledClips:
         shape = (z.shape[1], *z.shape[3:])
         filled, deviation = filling_with(self.interpolator, shape)(wrong, mask)
         return Filled(filled, deviation, flat(z), mask, exact, embed, shape)
+
+
+@dataclass(frozen=True)
+class FilledClips(FillingClips):
+    """What phase 2 learns from."""
+
+    settings: RefinerSettings
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator, progress: float) -> RefinerBatch:
+        """Filled clips and noise, as the objective takes them."""
+        stream = of_batch(generator)
+        filled = self.filled(progress, stream)
+        return self._forced(filled, stream) if self.settings.objective == "forcing" else self._twice(filled, stream)
 
     def _twice(self, of: Filled, stream: Stream) -> RefinerBatch:
         """The energy score's: every clip with two draws of noise."""
