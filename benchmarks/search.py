@@ -16,6 +16,7 @@ import yaml
 from interdiff.maze.evaluation.contenders import ShortestPathPlanner, feedback_policies, tracked
 from interdiff.maze.evaluation.rollouts import roll
 from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.simulator import PointMaze
 from interdiff.maze.world.tasks import STEPS, at_goal, episodes, scores
 from interdiff.workflow.config import load_config
 
@@ -34,7 +35,7 @@ def main(count: int | None) -> None:
             policies = {search.name: tracked(plans, settings.tracker)}
             policies |= feedback_policies(layout, cases, lambda: np.random.default_rng([settings.seed, 1]))
             for name in ("shortest_path_planned", "shortest_path_chase"):
-                reached = at_goal(roll(layout, cases, policies[name], STEPS[layout.name]), cases.goals)
+                reached = at_goal(roll(PointMaze(layout), cases, policies[name], STEPS[layout.name]), cases.goals)
                 row = scores(reached[None], layout.name)
                 print(
                     f"{task:8s} {layout.name:12s} {name:22s} {row['score']:6.1f} ± {row['score_se']:.1f}"

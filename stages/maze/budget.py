@@ -14,6 +14,7 @@ from interdiff.maze.figures.budget import budget_picture
 from interdiff.maze.planner.masks import load_masks
 from interdiff.maze.planner.timed_planner import TwoPhasePlanner
 from interdiff.maze.world.layouts import load_layout
+from interdiff.maze.world.simulator import PointMaze
 from interdiff.maze.world.tasks import STEPS, at_goal, d4rl_name, episodes, scores
 from interdiff.tables import read_table
 from interdiff.workflow.runner import run_stage
@@ -57,7 +58,7 @@ def _score(stage: Stage, seeds: list[TwoPhasePlanner], way: Way, drawn: str | No
     for planner in seeds:
         references = planner.plan(layout, cases.states, cases.goals, draws.generator_of(stage.seed))
         policies = tracked(references, settings.tracker)
-        rewards.append(at_goal(roll(layout, cases, policies, STEPS[known]), cases.goals))
+        rewards.append(at_goal(roll(PointMaze(layout), cases, policies, STEPS[known]), cases.goals))
     figures = scores(np.stack(rewards), known)
     return {key: figures[key] for key in ("score", "score_se")}
 

@@ -24,6 +24,8 @@ from interdiff.maze.evaluation.settings import DriveSettings
 from interdiff.maze.evaluation.unseen import mean_figures, share_through_walls
 from interdiff.maze.planner.timed_planner import TwoPhasePlanner
 from interdiff.maze.world.layouts import Layout, load_layout
+from interdiff.maze.world.packages.simulators import simulator
+from interdiff.maze.world.simulator import Simulator
 from interdiff.maze.world.tasks import STEPS, Episodes, at_goal, d4rl_name, episodes, scores
 from interdiff.maze.world.tracker import Policy
 from interdiff.workflow.runner import run_stage
@@ -45,15 +47,17 @@ def main(stage: Stage) -> None:
     ours = our_planners(settings, Path(stage.results), stage.device)
     baselines = load_baselines(settings.baselines, stage.folder, stage.device)
     layout = load_layout(settings.map, settings.layout)
-    known = d4rl_name(layout)
+    known, maze = d4rl_name(layout), simulator(settings.env, layout)
     steps = STEPS[known] if known else settings.steps
+    scored = known if settings.env == "d4rl" else None
     cases = episodes(layout, settings.task, settings.episodes, stage.seed)
     shown = {settings.drawn.planner, *FEEDBACK, *(baseline.name for baseline in baselines)}
     rows, drawn = [], {}
     for name, seeds, cost in _contenders(stage, ours, baselines, layout, cases):
-        positions = [roll(layout, cases, policies, steps) for policies in seeds]
+        positions = [roll(maze, cases, policies, steps) for policies in seeds]
         cell = {"planner": name, "task": settings.task, "layout": layout.name, "seed": stage.seed, "seeds": len(seeds)}
-        rows.append(cell | scores(np.stack([at_goal(driven, cases.goals) for driven in positions]), known) | cost)
+        rewards = np.stack([at_goal(driven, cases.goals, maze.goal_radius) for driven in positions])
+        rows.append(cell | scores(rewards, scored) | cost)
         if name in shown:
             drawn[name] = positions[0][: settings.drawn.episodes].astype(np.float32)
     animated = ours[settings.drawn.planner][0]
@@ -63,7 +67,7 @@ def main(stage: Stage) -> None:
         "goals": cases.goals[: settings.drawn.episodes],
         "positions": np.stack(list(drawn.values())),
     }
-    write_arrays(stage.outputs["driven"], arrays | _one_plan(stage, animated, layout, cases))
+    write_arrays(stage.outputs["driven"], arrays | _one_plan(stage, animated, maze, layout, cases))
     write_csv(stage.outputs["scores"], rows, COLUMNS)
 
 
@@ -99,7 +103,9 @@ def _contenders(
             yield f"{planner.name}_retimed", [tracked(fast, settings.tracker)], known
 
 
-def _one_plan(stage: Stage, planner: TwoPhasePlanner, layout: Layout, cases: Episodes) -> dict[str, np.ndarray]:
+def _one_plan(
+    stage: Stage, planner: TwoPhasePlanner, maze: Simulator, layout: Layout, cases: Episodes
+) -> dict[str, np.ndarray]:
     """The first episode from keyframes [K, 2] over interpolated and refined paths [T, 2] to what was driven [steps, 2]."""
     first = Episodes(cases.states[:1], cases.goals[:1])
     (traced,) = planner.traced(layout, first.states, first.goals, stage.generator(4))
@@ -108,7 +114,7 @@ def _one_plan(stage: Stage, planner: TwoPhasePlanner, layout: Layout, cases: Epi
         "keyframes": traced.keyframes,
         "interpolated": traced.interpolated,
         "refined": traced.refined,
-        "driven": roll(layout, first, policies, len(traced.reference.positions) + 20)[0],
+        "driven": roll(maze, first, policies, len(traced.reference.positions) + 20)[0],
     }
 
 

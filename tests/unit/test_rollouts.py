@@ -10,6 +10,7 @@ from interdiff.maze.planner.settings import RetimingSettings
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.paths import shortest_path
 from interdiff.maze.world.settings import TrackerSettings
+from interdiff.maze.world.simulator import PointMaze
 from interdiff.maze.world.tasks import STEPS, at_goal, d4rl_name, episodes, scores
 from interdiff.maze.world.tracker import Reference, tracker
 from interdiff.workflow.config import load_config
@@ -72,7 +73,7 @@ def test_known_planners_score_as_measured_elsewhere(name, policy, expected):
     layout, rng = load_layout(name), np.random.default_rng(1)
     cases = episodes(layout, "single", 50, 0)
     policies = [policy(layout, *case, rng) for case in zip(cases.states, cases.goals, strict=True)]
-    positions = roll(layout, cases, policies, STEPS[name])
+    positions = roll(PointMaze(layout), cases, policies, STEPS[name])
     figures = scores(at_goal(positions, cases.goals)[None], name)
     assert figures["success"] == 1
     assert abs(figures["score"] - expected[name]) < 4 * figures["score_se"]
@@ -94,7 +95,7 @@ def test_the_searchs_path_driven_as_ours_scores_as_measured_elsewhere():
     cases = episodes(layout, "multi", 30, 0)
     plans = planner.plan(layout, cases.states, cases.goals, None)
     policies = tracked(plans, TrackerSettings())
-    figures = scores(at_goal(roll(layout, cases, policies, STEPS["large"]), cases.goals)[None], "large")
+    figures = scores(at_goal(roll(PointMaze(layout), cases, policies, STEPS["large"]), cases.goals)[None], "large")
     assert figures["success"] == 1
     assert abs(figures["score"] - 242.8) < 3 * figures["score_se"]
     _, made = planned(planner, layout, cases, torch.Generator())

@@ -9,7 +9,7 @@ import numpy as np
 from interdiff.maze.world.controller import WaypointController, route
 from interdiff.maze.world.layouts import Layout
 from interdiff.maze.world.paths import cell_of
-from interdiff.maze.world.simulator import PointMaze
+from interdiff.maze.world.simulator import Simulator
 from interdiff.maze.world.tasks import Episodes
 from interdiff.maze.world.tracker import Policy, State
 
@@ -38,9 +38,8 @@ def controller_policy(layout: Layout, state: np.ndarray, goal: np.ndarray, rng: 
     return lambda step, state: controller.act(state, target)[:2]
 
 
-def roll(layout: Layout, cases: Episodes, policies: Sequence[Policy], steps: int) -> np.ndarray:
+def roll(maze: Simulator, cases: Episodes, policies: Sequence[Policy], steps: int) -> np.ndarray:
     """The ball's positions [N, steps, 2] after each step, in joint coordinates."""
-    maze = PointMaze(layout)
     positions = np.empty((len(policies), steps, 2))
     for n, policy in enumerate(policies):
         state = tuple(maze.reset(cases.states[n, :2], cases.states[n, 2:]).tolist())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from interdiff.maze.baselines.settings import BaselinesSettings
 from interdiff.maze.planner.settings import Policy, RetimingSettings, SamplingSettings, TwoPhaseSettings
 from interdiff.maze.world.settings import Map, RandomMapsSettings, SimulatedMazeSettings, TrackerSettings
+from interdiff.maze.world.simulator import Env
 from interdiff.settings import Count, Name, Section
 
 OURS = "two_phase"
@@ -73,6 +75,10 @@ class DrivingSettings(Section):
         800, description="steps of 0.01 s per episode on maps that are not D4RL's, which have their own"
     )
     seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
+    env: Env = Field(
+        "d4rl",
+        description="what drives: D4RL's ball, or gymnasium-robotics' PointMaze (extra pointmaze), without scores",
+    )
     planners: dict[Name, TwoPhaseSettings] = Field(
         default_factory=lambda: {OURS: TwoPhaseSettings()}, description="our planners by name"
     )
@@ -84,6 +90,13 @@ class DrivingSettings(Section):
         None, description="rows of the learned baselines' paths driven as fast as the motors allow, too; null: none"
     )
     drawn: DrawnSettings = Field(default_factory=DrawnSettings, description="episodes in the pictures")
+
+    @field_validator("env")
+    @classmethod
+    def _is_installed(cls, env: Env) -> Env:
+        if env == "pointmaze" and find_spec("gymnasium_robotics") is None:
+            raise ValueError("pointmaze needs the package gymnasium-robotics, the extra pointmaze")
+        return env
 
     @model_validator(mode="after")
     def _drawn_are_driven(self) -> Self:

@@ -10,6 +10,7 @@ import numpy as np
 from interdiff.maze.evaluation.rollouts import roll
 from interdiff.maze.world.collisions import crossed
 from interdiff.maze.world.layouts import OFFSET, Layout, occupancy
+from interdiff.maze.world.simulator import PointMaze
 from interdiff.maze.world.tasks import Episodes, at_goal, mean_and_error
 from interdiff.maze.world.tracker import Policy, Reference
 
@@ -24,7 +25,7 @@ class Driven:
 
 def drive(layout: Layout, cases: Episodes, policies: Sequence[Policy], steps: int) -> Driven:
     """One policy per episode, for so many steps."""
-    rewards = at_goal(roll(layout, cases, policies, steps), cases.goals)
+    rewards = at_goal(roll(PointMaze(layout), cases, policies, steps), cases.goals)
     return Driven(np.any(rewards, axis=1), rewards.argmax(axis=1))
 
 

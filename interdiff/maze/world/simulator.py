@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import mujoco
 import numpy as np
@@ -14,6 +15,8 @@ TIMESTEP = 0.01
 """Seconds per step (100 Hz, no frame skip)."""
 MAX_SPEED = 5.0
 """Limit per axis, applied before each step, in units/s."""
+GOAL_RADIUS = 0.5
+"""Distance from the goal, in units, within which D4RL rewards."""
 
 _MODEL = """
 <mujoco model="point_maze">
@@ -49,8 +52,24 @@ def model_xml(layout: Layout) -> str:
     return _MODEL.format(timestep=TIMESTEP, walls=walls)
 
 
+Env = Literal["d4rl", "pointmaze"]
+"""This simulator, or gymnasium-robotics' (`packages.simulators`)."""
+
+
+class Simulator(Protocol):
+    """What episodes are driven in, in joint coordinates of ours; methods as of `PointMaze`."""
+
+    goal_radius: float
+
+    def reset(self, qpos: Sequence[float] | np.ndarray, qvel: Sequence[float] | np.ndarray) -> np.ndarray: ...
+
+    def advance(self, action_x: float, action_y: float) -> tuple[float, float, float, float]: ...
+
+
 class PointMaze:
     """The simulated ball. States are (x, y, vx, vy): joint positions in units, velocities in units/s."""
+
+    goal_radius = GOAL_RADIUS
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout

@@ -9,8 +9,8 @@ import numpy as np
 from interdiff.errors import InputError
 from interdiff.maze.world.layouts import MAPS, Layout
 from interdiff.maze.world.packages import d4rl
+from interdiff.maze.world.simulator import GOAL_RADIUS
 
-GOAL_RADIUS = 0.5
 STEPS = {"umaze": 300, "medium": 600, "large": 800, "umaze_eval": 300, "medium_eval": 600, "large_eval": 800}
 """Length of an episode by map."""
 REFERENCE_SCORES = {
@@ -48,9 +48,9 @@ def episodes(layout: Layout, task: str, n: int, seed: int) -> Episodes:
     return Episodes(states, np.tile(np.array(layout.goal, dtype=float), (n, 1)))
 
 
-def at_goal(positions: np.ndarray, goals: np.ndarray) -> np.ndarray:
-    """D4RL's sparse reward: whether each of positions [N, steps, 2] is within 0.5 of its goal [N, 2]; bool."""
-    return np.linalg.norm(positions - goals[:, None], axis=-1) <= GOAL_RADIUS
+def at_goal(positions: np.ndarray, goals: np.ndarray, radius: float = GOAL_RADIUS) -> np.ndarray:
+    """D4RL's sparse reward: whether each of positions [N, steps, 2] is within `radius` of its goal [N, 2]; bool."""
+    return np.linalg.norm(positions - goals[:, None], axis=-1) <= radius
 
 
 def d4rl_name(layout: Layout) -> str | None:
