@@ -120,6 +120,23 @@ use rule video_stage as attention with:
         spec=VIDEO.spec("attention"),
 
 
+use rule video_stage as milestone with:
+    input:
+        **judged_files("milestone"),
+        samples=method_files("samples.npz", "milestone"),
+        costs=method_files("costs.json", "milestone"),
+        exact=VIDEO.files("samples", CONFIG.video.report.exact, "samples.npz"),
+        fit="<results>/video/index/val.npz",
+        real="<results>/video/index/test.npz",
+    output:
+        milestone="<results>/video/milestone.csv",
+        picture="<results>/video/milestone.png",
+    pathvars:
+        job="milestone",
+    params:
+        spec=VIDEO.spec("milestone"),
+
+
 use rule video_stage as attention_costs with:
     output:
         costs="<results>/video/attention_costs.csv",

@@ -143,7 +143,7 @@ def schedule_oracle(wildcards):
 
 def method_files(name, table="methods"):
     """A file of the samples of each method of metrics.csv, or of another table's, in their order."""
-    return [VIDEO.files("samples", method, name)[0] for method in getattr(CONFIG.video.report, table)]
+    return [VIDEO.files("samples", method, name)[0] for method in VIDEO.compared_methods(table)]
 
 
 def judged_files(table="methods"):

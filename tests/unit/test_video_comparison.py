@@ -10,11 +10,12 @@ from interdiff.video.codec.linear import LinearCodec
 from interdiff.video.codec.settings import CodecUse
 from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS, write_shard
-from interdiff.video.evaluation.comparison import CONTENT, distance_from_real
+from interdiff.video.evaluation.comparison import CONTENT, distance_from_real, over_seeds
 from interdiff.video.evaluation.quality import distance_to, fit_features, frechet_distance, sharpness, statistics
+from interdiff.workflow.pipelines.video_attention_stages import MilestoneStageSettings
 from interdiff.workflow.pipelines.video_stages import MetricsStageSettings, SamplePicturesStageSettings
 from interdiff.workflow.stage import Stage
-from stages.video import metrics, sample_pictures
+from stages.video import metrics, milestone, sample_pictures
 
 N, SHAPE = 40, (16, 5, 4, 4)
 METHODS = {"base": (3, [0, 2, 4]), "teacher": (50, range(5))}
@@ -85,6 +86,39 @@ def test_what_clips_are_judged_by_is_averaged_where_it_is_there(inputs, tmp_path
     assert row["clip_score_vs_reference"] == pytest.approx(-1)
     assert 0.01 < row["clip_score_se"] < 0.1
     assert np.isnan(row["adherence"])
+
+
+def test_the_milestone_has_means_over_training_seeds(inputs, tmp_path):
+    rows = [
+        {"method": "teacher", "runs": ["teacher"], "steps": 50, "passes": None, "attention": "dense"},
+        {"method": "base", "runs": ["base", "base_seed1"], "steps": 4, "passes": 1, "attention": "sla"},
+    ]
+    settings = MilestoneStageSettings(rows=rows, frames=5, teachers=["teacher"])
+    again = tmp_path / "again.npz"
+    refined = normal(N, *SHAPE, seed=9).half().numpy()
+    write_arrays(again, {"keys": np.arange(N), "indices": np.tile([0, 2, 4], (N, 1)), "refined": refined})
+    write_json(tmp_path / "again.json", COSTS | {"full_step_units": 4.0})
+    base, teacher = inputs["samples"]
+    inputs |= {"samples": [teacher, base, again], "exact": [teacher]}
+    inputs["costs"] = [inputs["costs"][1], inputs["costs"][0], tmp_path / "again.json"]
+    outputs = {"milestone": tmp_path / "milestone.csv", "picture": tmp_path / "milestone.png"}
+    milestone.main(Stage("video.milestone", {}, settings, inputs, outputs, 1, 0, tmp_path))
+    table = pd.read_csv(outputs["milestone"], index_col="method")
+    assert list(table.columns[:7]) == ["frames", "steps", "k", "passes", "attention", "seeds", "n"]
+    row, exact = table.loc["base"], normal(N, *SHAPE, seed=1).half().float()
+    assert row[["frames", "steps", "k", "passes", "attention", "seeds", "n"]].tolist() == [5, 4, 3, 1, "sla", 2, N]
+    runs = [distance_to(normal(N, *SHAPE, seed=seed).half().float(), exact).mean() for seed in (0, 9)]
+    assert row["distance"] == pytest.approx(np.mean(runs))
+    assert row["full_step_units"] == 3.0
+    assert np.isnan(table.loc["teacher", "passes"])
+    assert outputs["picture"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_seeds_add_to_the_error_of_prompts():
+    rows = [{"a": value, "a_se": 0.3} for value in (1.0, 2.0, 3.0)]
+    found = over_seeds(rows, ["a"])
+    assert found == pytest.approx({"a": 2.0, "a_se": (0.3**2 + 1 / 3) ** 0.5})
+    assert over_seeds(rows[:1], ["a"]) == pytest.approx({"a": 1.0, "a_se": 0.3})
 
 
 def test_pictures_decode_one_clip_at_a_time(inputs, tmp_path, monkeypatch):

@@ -1,9 +1,12 @@
 """Students of both phases: what they learn, and the clips that two phases make with them."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from test_video_roles import STEPS, moved, settings
 from test_video_two_phase import (  # noqa: F401
     CLIPS,
@@ -23,13 +26,14 @@ from test_video_two_phase import (  # noqa: F401
 
 from interdiff.errors import InputError
 from interdiff.settings import validated
-from interdiff.video.backbone.flow_matching import take_frames
+from interdiff.video.backbone.flow_matching import Guidance, take_frames
+from interdiff.video.backbone.losses import RandomFrames
 from interdiff.video.backbone.tuning import learned
 from interdiff.video.distillation.roles import Distillation, Roles
 from interdiff.video.distillation.sampling import TIMES
 from interdiff.video.distillation.settings import PASSES, DistilledKeyframesSettings
 from interdiff.video.distillation.times import FilledBatch, FromFilled
-from interdiff.video.distillation.trigflow import level_of
+from interdiff.video.distillation.trigflow import answering, guided, level_of, mixed
 from interdiff.video.interpolators.methods.lerp import lerp
 from interdiff.video.planner.forcing import frame_levels
 from interdiff.video.planner.losses.corrections import Corrections
@@ -38,6 +42,11 @@ from interdiff.video.planner.losses.refiner import nested_masks
 from interdiff.video.planner.oracle import line_costs
 from interdiff.video.planner.refiner import EXACT, INEXACT, filling_with, flat
 from interdiff.video.planner.settings import DistilledRefinerSettings, KeyframesSettings, SamplingSettings
+from interdiff.workflow.config import load_config
+from interdiff.workflow.pipelines.video_attention_pipeline import STUDENTS
+from interdiff.workflow.pipelines.video_pipeline import VideoPipeline
+
+ROOT = Path(__file__).parents[2]
 
 
 def steps(distillation, roles, count=STEPS):
@@ -111,6 +120,80 @@ def test_more_steps_draw_more_noise_and_one_draws_none():
 def test_students_of_phases_are_sampled_as_they_learned(values, message):
     with pytest.raises(InputError, match=message):
         validated(SamplingSettings, {"distilled": ["keyframes"], **values}, "sampling")
+
+
+def test_guidance_alone_is_learned_as_the_guided_velocity(backbone):  # noqa: F811
+    told = settings(consistency="guidance", matching_weight=0.0)
+    task = Distillation(RandomFrames(Clips(), UNGUIDED.negative, told).draw, backbone, UNGUIDED.negative, told)
+    roles = Roles(backbone, told)
+    assert roles.critic is None
+    batch = task.draw(seeded(), 0.5)
+    at = batch.moments.t
+    x = mixed(batch.data, batch.noise, at)
+    away = guided(backbone, EMBED, batch.frames, Guidance(told.guidance, UNGUIDED.negative))(x, at) - answering(
+        backbone, EMBED, batch.frames
+    )(x, at)
+    found = task.loss(roles, batch)
+    torch.testing.assert_close(found["consistency"], away.square().mean(), rtol=1e-3, atol=1e-7)
+    losses = [float(found["consistency"]) for _, found, _ in steps(task, roles, 20)]
+    assert losses[-1] < losses[0]
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    config = load_config(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    return VideoPipeline(config.video, "results", ROOT)
+
+
+def test_rules_read_the_students_that_a_method_samples_with(pipeline):
+    def used(variant):
+        files = {stage: pipeline.student_files(stage)(SimpleNamespace(variant=variant)) for stage in STUDENTS}
+        return {stage: found[0].split("/")[3] for stage, found in files.items() if found}
+
+    assert used("base") == used("teacher_4") == {}
+    assert used("student_2") == {"distilled": "base"}
+    assert used("unguided_4") == {"distilled": "unguided_8"}
+    assert used("student_k4_unrefined") == {"distilled_keyframes": "base"}
+    assert used("student_k8") == {"distilled_keyframes": "base", "distilled_refiner": "base"}
+    assert used("student_k6_sparse") == {"distilled_keyframes": "base", "distilled_refiner": "student_k6_sparse"}
+    told = pipeline.samples(SimpleNamespace(variant="student_k6"))
+    assert told["forced"] == (0.3, 0.8)
+    assert told["adapted"] == []
+
+
+def test_the_milestone_is_told_what_its_methods_are(pipeline):
+    told = pipeline.milestone(SimpleNamespace())
+    rows = {row["method"]: (row["steps"], row["passes"], row["attention"]) for row in told["rows"]}
+    assert rows["teacher_50"] == (50, None, "dense")
+    assert rows["student_1"] == (1, None, "dense")
+    assert rows["student_k6_two_passes"] == (4, 2, "dense")
+    assert rows["student_k6_unrefined"] == (4, 0, "dense")
+    assert rows["student_k6_sparse"] == (4, 1, "sla")
+    assert told["teachers"] == ["teacher_50", "teacher_8", "teacher_4"]
+    assert pipeline.compared_methods("milestone") == [name for row in told["rows"] for name in row["runs"]]
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ({"sampling": {"method": "unguided", "guidance": 1.0}}, r"wrong\.distilled\.consistency: expected guidance"),
+        (
+            {
+                "sampling": {"distilled": ["keyframes"], "guidance": 1.0},
+                "distilled_keyframes": {"consistency": "guidance", "matching_weight": 0.0},
+            },
+            r"wrong\.distilled_keyframes\.consistency: expected continuous or discrete",
+        ),
+        (
+            {"distilled": {"consistency": "guidance"}},
+            r"distilled\.matching_weight: expected 0 with consistency: guidance",
+        ),
+        ({"distilled_refiner": {"tuning": {"attention": {"kind": "sla"}}}}, "expected discrete with sparse attention"),
+    ],
+)
+def test_what_students_learn_is_what_they_are_sampled_with(variant, message):
+    with pytest.raises(InputError, match=message):
+        load_config({"video": {"variants": {"wrong": variant}}})
 
 
 def corrections(**changes):

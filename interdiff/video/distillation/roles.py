@@ -20,7 +20,7 @@ from interdiff.video.backbone.flow_matching import Guidance, shifted
 from interdiff.video.backbone.losses import FlowBatch
 from interdiff.video.backbone.tuning import tuned
 from interdiff.video.backbone.wan import WanDenoiser
-from interdiff.video.distillation.consistency import continuous_loss, discrete_loss
+from interdiff.video.distillation.consistency import continuous_loss, discrete_loss, guidance_loss
 from interdiff.video.distillation.matching import critic_loss, matching_loss
 from interdiff.video.distillation.sampling import rollout
 from interdiff.video.distillation.settings import StudentSettings
@@ -118,6 +118,8 @@ class Distillation:
 
     def _consistency(self, student: Answer, teacher: Answer, batch: RolesBatch) -> dict[str, Tensor]:
         at, given = batch.moments, (student, teacher, batch.data, batch.noise)
+        if self.settings.consistency == "guidance":
+            return guidance_loss(*given, at.t)
         if self.settings.consistency == "continuous":
             return continuous_loss(*given, at.t, at.onward, batch.warm)
         return discrete_loss(*given, at.t, at.onward)

@@ -16,8 +16,10 @@ PASSES = 2
 class StudentSettings(TunedSettings):
     """A student, which takes a few steps and needs no guidance."""
 
-    consistency: Literal["continuous", "discrete"] = Field(
-        "continuous", description="along the teacher's path; discrete needs no derivatives, nor attention that has them"
+    consistency: Literal["continuous", "discrete", "guidance"] = Field(
+        "continuous",
+        description="along the teacher's path; discrete needs no derivatives, nor attention that has them;"
+        " guidance: none, only that is distilled away",
     )
     discrete_times: int = Field(48, ge=2, description="times of the discrete one")
     guidance: float = Field(3.0, ge=1, description="of the teacher, which the student learns to do without")
@@ -36,6 +38,8 @@ class StudentSettings(TunedSettings):
     def _derivatives(self) -> StudentSettings:
         if self.consistency == "continuous" and self.tuning.attention.kind != "dense":
             raise ValueError("consistency: expected discrete with sparse attention, which has no forward derivatives")
+        if self.consistency == "guidance" and self.matching_weight:
+            raise ValueError("matching_weight: expected 0 with consistency: guidance, which takes many steps")
         return self
 
 

@@ -6,7 +6,7 @@ N clips, C channels, T frames, H x W latents.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -86,6 +86,19 @@ class Quality:
             row[f"{name}_vs_reference"] = row[name] - reference.figures[name](everyone)
             row[f"{name}_vs_reference_se"] = float(np.std(again - other, ddof=1))
         return row
+
+
+def over_seeds(rows: Sequence[Mapping[str, float]], figures: Sequence[str]) -> dict[str, float]:
+    """Means over runs of the same method on the same prompts, with standard errors `_se`.
+
+    All runs meet the same prompts, so that more of them lessen the error of their differences alone.
+    """
+    found: dict[str, float] = {}
+    for name in figures:
+        values, errors = (np.array([row.get(key, math.nan) for row in rows]) for key in (name, f"{name}_se"))
+        between = np.var(values, ddof=1) / len(rows) if len(rows) > 1 else 0.0
+        found |= {name: float(values.mean()), f"{name}_se": float(np.sqrt(np.mean(errors**2) + between))}
+    return found
 
 
 def quality(own: Measures, away: np.ndarray, judged: Mapping[str, np.ndarray], compared: Reference) -> Quality:

@@ -52,10 +52,14 @@ def load_sampler(
     starts: dict[str, WanDenoiser] = {}
     if settings.adapted:
         starts = dict.fromkeys(settings.adapted, load_tuned(folder("adapted"), "adapted", backbone))
-    if settings.sampling.method == "student":
+    if settings.sampling.method in ("student", "unguided"):
         student = for_sampling(load_tuned(folder("distilled"), "distilled", backbone), compiled)
         for_sampling(backbone, compiled)
-        return _student(student, settings)
+        return (
+            _student(student, settings)
+            if settings.sampling.method == "student"
+            else _teacher(student, guidance, settings)
+        )
     if settings.sampling.method == "teacher":
         teacher = starts.get("teacher", backbone)
         if settings.sampling.attention.kind != "dense":

@@ -174,8 +174,10 @@ Phase = Literal["keyframes", "refiner"]
 class SamplingSettings(Section):
     """What is sampled for metrics.csv."""
 
-    method: Literal["teacher", "student", "two_phase", "real"] = Field(
-        "two_phase", description="the backbone on all frames, or distilled, both phases, or the test clips themselves"
+    method: Literal["teacher", "unguided", "student", "two_phase", "real"] = Field(
+        "two_phase",
+        description="the backbone on all frames, with its guidance distilled away, or its steps too, both phases,"
+        " or the test clips themselves",
     )
     adapted: bool = Field(False, description="the teacher is the adapted backbone; of two phases each says so itself")
     attention: AttentionSettings = Field(
@@ -205,6 +207,8 @@ class SamplingSettings(Section):
         if few and (self.steps > 4 or self.guidance != 1):
             key = "method" if self.method == "student" else "distilled"
             raise ValueError(f"{key}: a student takes 1 to 4 steps and guidance 1, which is part of what it learned")
+        if self.method == "unguided" and self.guidance != 1:
+            raise ValueError("guidance: expected 1 with method unguided, which learned it")
         if self.distilled and self.method != "two_phase":
             raise ValueError(f"distilled: expected no phases with method {self.method}")
         if "refiner" in self.distilled and not 1 <= self.refiner_steps <= PASSES:

@@ -110,6 +110,9 @@ class ReportSettings(Section):
     attention: list[Name] = Field(
         [], description="teachers of attention.csv; the others are compared with the first, whose attention is dense"
     )
+    milestone: list[Name] = Field(
+        [], description="methods of milestone.csv, each with all its training seeds: quality against cost"
+    )
     tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
     selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
     segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
@@ -163,6 +166,7 @@ class VideoConfig(WithVariants):
             "methods",
             "tuning",
             "attention",
+            "milestone",
             "tunings",
             "selectors",
             "segment_costs",
@@ -182,18 +186,30 @@ class VideoConfig(WithVariants):
         for name in self.report.attention:
             if self._resolved.section("samples", name)["method"] != "teacher":
                 raise InputError(f"report.attention: {name!r} is no teacher; expected sampling.method: teacher")
-        for key, split in (("methods", "test"), ("attention", "test"), ("tuning", "val")):
+        for key, split in (("methods", "test"), ("attention", "test"), ("milestone", "test"), ("tuning", "val")):
             for name in getattr(self.report, key):
                 if (found := self._resolved.section("samples", name)["split"]) != split:
                     raise InputError(f"report.{key}: {name!r} samples the split {found}; expected {split}")
-        for name in dict.fromkeys([BASE, *self.report.methods, *self.report.tuning]):
+        for name in dict.fromkeys([BASE, *self.report.methods, *self.report.tuning, *self.report.milestone]):
             self._check_keyframes(name, VideoSettings(**self._resolved.settings[name]))
         for name, settings in self._resolved.settings.items():
             self._check_tokens(name, VideoSettings(**settings))
+            self._check_students(name, VideoSettings(**settings))
             if settings["backbone"]["clips"] == "rendered" and self.data.source != "clips":
                 prefix = name if name == BASE else f"variants.{name}"
                 raise InputError(f"{prefix}.backbone.clips: expected shards with data.source: {self.data.source}")
         return self
+
+    def _check_students(self, name: str, settings: VideoSettings) -> None:
+        """Students learn to take the steps that they are sampled with."""
+        prefix, sampling = name if name == BASE else f"variants.{name}", settings.sampling
+        used = {f"distilled_{phase}": False for phase in sampling.distilled}
+        if sampling.method in ("student", "unguided"):
+            used["distilled"] = sampling.method == "unguided"
+        for stage, many in used.items():
+            if (getattr(settings, stage).consistency == "guidance") != many:
+                expected = "guidance" if many else "continuous or discrete"
+                raise InputError(f"{prefix}.{stage}.consistency: expected {expected} for how it is sampled")
 
     def _check_tokens(self, name: str, settings: VideoSettings) -> None:
         """Squares of latents that are taken as one fill their frames."""

@@ -26,7 +26,7 @@ class VideoAttentionPipeline(VideoDataPipeline):
         """Whether a method samples with the student that a stage makes."""
         sampling = self.section("samples", variant)
         if stage == "distilled":
-            return bool(sampling["method"] == "student")
+            return sampling["method"] in ("student", "unguided")
         return stage.removeprefix("distilled_") in sampling["distilled"]
 
     def student_files(self, stage: str) -> Callable[[Any], list[str]]:
@@ -97,6 +97,40 @@ class VideoAttentionPipeline(VideoDataPipeline):
                 }
             )
         return {"methods": self.reported.attention, "attention": rows}
+
+    def compared_methods(self, table: str) -> list[str]:
+        """The variants behind the rows of a table of the report; of milestone.csv with all their training seeds."""
+        names: list[str] = getattr(self.reported, table)
+        return [run for name in names for run in self.resolved.of_all_seeds(name)] if table == "milestone" else names
+
+    def milestone(self, wildcards: Any) -> Mapping[str, Any]:
+        rows = []
+        for name in self.reported.milestone:
+            sampling = self.section("samples", name)
+            rows.append(
+                {
+                    "method": name,
+                    "runs": self.resolved.of_all_seeds(name),
+                    "steps": sampling["steps"],
+                    "passes": sampling["refiner_steps"] if sampling["method"] == "two_phase" else None,
+                    "attention": self._attention_kind(name),
+                }
+            )
+        teachers = [name for name in self.reported.milestone if self.dense_teacher(name)]
+        return {"rows": rows, "frames": video_sizes.clip(self.data).frames, "teachers": teachers}
+
+    def _attention_kind(self, variant: str) -> str | None:
+        """Among the tokens of the network that runs last, which is the one on all frames if there is such."""
+        sampling = self.section("samples", variant)
+        if sampling["method"] == "real":
+            return None
+        if sampling["method"] == "teacher":
+            return str(self.attention_of(variant)["kind"])
+        phase = "refiner" if sampling["refiner_steps"] else "keyframes"
+        student = f"distilled_{phase}" if phase in sampling["distilled"] else phase
+        own = self.section(student if sampling["method"] == "two_phase" else "distilled", variant)
+        adapted = self.section("adapted", variant) if own.get("adapted") else own
+        return str(adapted["tuning"]["attention"]["kind"])
 
     def attention_costs(self, wildcards: Any) -> Mapping[str, Any]:
         clip = video_sizes.clip(self.data)

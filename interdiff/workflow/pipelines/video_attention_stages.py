@@ -83,3 +83,21 @@ class DistilledRefinerStageSettings(Section):
     def training(self) -> TrainingSettings:
         """The student's."""
         return self.student.training
+
+
+class MilestoneRow(Section):
+    """What milestone.csv says of a method."""
+
+    method: Name = Field(description="variant")
+    runs: list[Name] = Field(description="it, and the same with its further training seeds")
+    steps: int = Field(description="steps of the backbone, or of phase 1")
+    passes: int | None = Field(description="of phase 2")
+    attention: Kind | None = Field(description="kind of attention of what runs all frames")
+
+
+class MilestoneStageSettings(Section):
+    """What the comparison of quality and cost is told."""
+
+    rows: list[MilestoneRow] = Field(description="methods, in this order")
+    frames: Count = Field(description="latent frames of a clip")
+    teachers: list[Name] = Field(description="methods that are the backbone itself")

@@ -196,7 +196,7 @@ class VideoNeeds(DataNeeds):
             min(settings.clips, self._per_shard * self.config.data.shard_count("test")),
         )
         host = self._loading + 3 * FP32 * clips * (self._clip.latents + self._clip.embedding)
-        if settings.method == "teacher":
+        if settings.method != "two_phase":
             seconds = settings.steps * self._passes(frames, settings.compile, guided)
             gpu = self._sampling(settings.batch, frames, guided, waiting=FUSED if settings.adapted else 0)
             return Need(host, gpu, clips * seconds)
