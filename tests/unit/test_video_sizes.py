@@ -8,7 +8,7 @@ from diffusers import WanTransformer3DModel
 from interdiff.learning.costs import counted_flops
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.settings import TransformerSettings, TuningSettings
-from interdiff.video.backbone.sizes import BF16, FP32, of_settings, published
+from interdiff.video.backbone.sizes import BF16, FP32, of_settings, published, trained_here
 from interdiff.video.backbone.tuning import learned, tuned
 from interdiff.video.backbone.wan import WAN_1_3B
 from interdiff.video.data.settings import ClipsSettings, DataSettings
@@ -49,8 +49,10 @@ def test_wans_size_is_that_of_its_network():
 def test_the_size_of_a_backbone_that_is_trained_here_is_that_of_its_network(coordinates):
     settings = TransformerSettings(coordinates=coordinates)
     clip = Clip(16, 21, 8, 8, 64, 384, 32 * 32)
-    network = build_backbone(**transformer_config(settings, clip.text_dim))
+    config = transformer_config(settings, clip.text_dim)
+    network = build_backbone(**config)
     size = of_settings(settings, clip, pretrained=False)
+    assert trained_here(config) == size
     assert size.parameters == parameters(network)
     assert size.weight == next(network.parameters()).element_size()
     low_rank = TuningSettings(kind="lora", rank=3)

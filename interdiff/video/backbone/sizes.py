@@ -155,6 +155,16 @@ def of_settings(settings: TransformerSettings, clip: Clip, pretrained: bool) -> 
 
 def published(config: Mapping[str, Any]) -> WanSize:
     """The size of a transformer in diffusers' layout, by its config.json."""
+    return _of_config(config, channels=config["in_channels"], frequencies=config["freq_dim"], weight=BF16)
+
+
+def trained_here(config: Mapping[str, Any]) -> WanSize:
+    """The size of a checkpoint of the backbone stage, by what `build_backbone` takes."""
+    coordinates = COORDINATES if config["coordinates"] else 0
+    return _of_config(config, channels=config["channels"], frequencies=128, weight=FP32, coordinates=coordinates)
+
+
+def _of_config(config: Mapping[str, Any], **others: int) -> WanSize:
     return WanSize(
         layers=config["num_layers"],
         heads=config["num_attention_heads"],
@@ -162,7 +172,5 @@ def published(config: Mapping[str, Any]) -> WanSize:
         ffn_dim=config["ffn_dim"],
         patch=config["patch_size"][1],
         text_dim=config["text_dim"],
-        channels=config["in_channels"],
-        frequencies=config["freq_dim"],
-        weight=BF16,
+        **others,
     )

@@ -35,5 +35,7 @@ def backbone(settings: BackboneSettings, data: DataSettings) -> WanSize:
     """The size of a backbone: its folder's, and until that is there, or where it is trained here, that of `transformer`."""
     path = Path(settings.pretrained or "") / "config.json"
     if settings.pretrained and path.exists():
-        return sizes.published(wan_config(path.parent))
+        config = read_json(path)
+        own = isinstance(config, dict) and config.get("kind") == "backbone"
+        return sizes.trained_here(config["model"]) if own else sizes.published(wan_config(path.parent))
     return sizes.of_settings(settings.transformer, clip(data), settings.pretrained is not None)
