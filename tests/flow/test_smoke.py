@@ -524,3 +524,17 @@ def test_runs_reach_mlflow(smoke):
 def filled(text):
     """A name of the page as a pattern."""
     return re.sub(r"\\{k\\}", r"\\d+", re.sub(r"\\{(?!k\\})\w+\\}", r"\\w+", re.escape(text)))
+
+
+@pytest.mark.full
+def test_students_of_both_phases_are_judged_at_their_cost(smoke, config):
+    code, text = snakemake(smoke, "--quiet", "rules", "--", RESULTS.parent / "video/milestone.csv")
+    assert code == 0, text
+    columns, rows = table(smoke, "../video/milestone.csv")
+    assert columns[:8] == ["method", "frames", "steps", "k", "passes", "attention", "seeds", "n"]
+    assert [row["method"] for row in rows] == config.video.report.milestone
+    by = {row["method"]: float(row["full_step_units"]) for row in rows}
+    assert by["student_2"] == pytest.approx(2)
+    # Two steps on 3 of 8 frames and a pass over all: less than two on all.
+    assert 1 < by["student_k6"] < by["teacher_2"]
+    assert (smoke / RESULTS.parent / "video/milestone.png").read_bytes().startswith(b"\x89PNG")
