@@ -11,7 +11,9 @@ from interdiff.video.backbone.wan import over_frames
 from interdiff.video.distillation.consistency import continuous_loss, discrete_loss
 from interdiff.video.distillation.matching import critic_loss, matching_loss
 from interdiff.video.distillation.sampling import TIMES, few_steps, rollout
+from interdiff.video.distillation.times import FilledBatch, FromFilled
 from interdiff.video.distillation.trigflow import END, answering, clean, guided, level_of, mixed, moved_to, of_level
+from interdiff.video.planner.settings import DistilledRefinerSettings
 
 MEANS, SPREAD = (-1.0, 0.6), 0.3
 
@@ -23,7 +25,7 @@ def parts(t):
 
 def mixture_velocity(x, t):
     """cos E[noise | x_t] - sin E[data | x_t], in closed form."""
-    t = t[:, :, None, None, None].to(x)
+    t = over_frames(t).to(x)
     means, deviation = parts(t)
     weights = torch.softmax(-0.5 * ((x - means) / deviation).square(), 0)
     shrunk = torch.stack([mean + (x - mean * t.cos()) * t.cos() * SPREAD**2 / deviation.square() for mean in MEANS])
@@ -33,7 +35,7 @@ def mixture_velocity(x, t):
 
 def mixture_end(x, t):
     """Where the flow leads: in one dimension it keeps the order, so quantiles go to quantiles."""
-    means, deviation = parts(t[:, :, None, None, None].to(x).double())
+    means, deviation = parts(over_frames(t).to(x).double())
     share = torch.special.ndtr((x.double() - means) / deviation).mean(0)
     low, high = torch.full_like(share, -6.0), torch.full_like(share, 6.0)
     for _ in range(60):
@@ -43,9 +45,10 @@ def mixture_end(x, t):
     return middle.to(x)
 
 
-def mixture_data(count, generator):
-    which = torch.rand(count, generator=generator) < 0.5
-    return (torch.where(which, *MEANS) + SPREAD * torch.randn(count, generator=generator)).view(-1, 1, 1, 1, 1)
+def mixture_data(count, generator, frames=1):
+    which = torch.rand(count, frames, generator=generator) < 0.5
+    drawn = torch.where(which, *MEANS) + SPREAD * torch.randn(count, frames, generator=generator)
+    return drawn[:, None, :, None, None]
 
 
 class Student(torch.nn.Module):
@@ -62,7 +65,7 @@ class Student(torch.nn.Module):
 
     def forward(self, x, t):
         told = t.to(x)
-        features = torch.stack([x.view(len(x)), told.cos().view(-1), told.sin().view(-1)], 1)
+        features = torch.stack([x.flatten(1), told.cos(), told.sin()], -1)
         return mixture_velocity(x, t) + self.net(features).view_as(x)
 
 
@@ -102,6 +105,36 @@ def test_a_student_of_a_mixture_learns_where_its_flow_leads(kind):
         optimizer.step()
     with torch.no_grad():
         assert error() < 0.4 * before
+
+
+@pytest.mark.parametrize("kind", ["continuous", "discrete"])
+def test_frames_of_different_times_learn_where_their_flow_leads(kind):
+    """As phase 2's do: frames are independent here, so each one's end is still known."""
+    student, generator = Student(), seeded()
+    told = DistilledRefinerSettings(consistency=kind, discrete_times=24)
+    optimizer = torch.optim.Adam(student.parameters(), lr=3e-3)
+
+    def drawn(count, generator):
+        data = mixture_data(count, generator, frames=2)
+        noise, level = torch.randn(data.shape, generator=generator), torch.tensor([[0.97, 0.6]]).repeat(count, 1)
+        return data, noise, FromFilled(FilledBatch(data, noise, level, None, None, data), told).moments(generator)
+
+    @torch.no_grad()
+    def error():
+        data, noise, at = drawn(2000, seeded(1))
+        x = mixed(data, noise, at.t)
+        return (clean(x, student(x, at.t), at.t) - mixture_end(x, at.t)).square().mean().sqrt().item()
+
+    before = error()
+    for step in range(150):
+        optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / 150)
+        data, noise, at = drawn(128, generator)
+        given = student, mixture_velocity, data, noise, at.t, at.onward
+        found = continuous_loss(*given, min(1.0, step / 50)) if kind == "continuous" else discrete_loss(*given)
+        optimizer.zero_grad()
+        found["loss"].backward()
+        optimizer.step()
+    assert error() < 0.5 * before
 
 
 def test_the_flows_velocity_is_that_of_the_mixture():

@@ -135,7 +135,7 @@ def test_guidance_alone_is_learned_as_the_guided_velocity(backbone):  # noqa: F8
     )(x, at)
     found = task.loss(roles, batch)
     torch.testing.assert_close(found["consistency"], away.square().mean(), rtol=1e-3, atol=1e-7)
-    losses = [float(found["consistency"]) for _, found, _ in steps(task, roles, 20)]
+    losses = [float(found["consistency"]) for _, found, _ in steps(task, roles, 12)]
     assert losses[-1] < losses[0]
 
 
@@ -187,6 +187,10 @@ def test_the_milestone_is_told_what_its_methods_are(pipeline):
         (
             {"distilled": {"consistency": "guidance"}},
             r"distilled\.matching_weight: expected 0 with consistency: guidance",
+        ),
+        (
+            {"sampling": {"distilled": ["keyframes"], "guidance": 1.0}, "keyframes": {"adapted": True}},
+            r"wrong\.distilled_keyframes\.consistency: expected discrete for phase 1's sparse attention",
         ),
         ({"distilled_refiner": {"tuning": {"attention": {"kind": "sla"}}}}, "expected discrete with sparse attention"),
     ],

@@ -210,6 +210,12 @@ class VideoConfig(WithVariants):
             if (getattr(settings, stage).consistency == "guidance") != many:
                 expected = "guidance" if many else "continuous or discrete"
                 raise InputError(f"{prefix}.{stage}.consistency: expected {expected} for how it is sampled")
+        first = settings.keyframes
+        sparse = first.adapted or first.tuning.attention.kind != "dense"
+        if "keyframes" in sampling.distilled and sparse and settings.distilled_keyframes.consistency == "continuous":
+            raise InputError(
+                f"{prefix}.distilled_keyframes.consistency: expected discrete for phase 1's sparse attention"
+            )
 
     def _check_tokens(self, name: str, settings: VideoSettings) -> None:
         """Squares of latents that are taken as one fill their frames."""
