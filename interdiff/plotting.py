@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+LOSSES = {"loss": "training", "val_loss": "validation"}
+"""Columns of a history, and what their curves are called."""
+
+
 def save_picture(figure: Figure, path: str | Path) -> None:
     """Write a figure as a PNG, atomically, and close it; titles of panels do not touch."""
     fit_titles(figure)
@@ -36,10 +40,10 @@ def fit_titles(figure: Figure) -> None:
 
 
 def training_curves(histories: Mapping[str, DataFrame], path: str | Path) -> None:
-    """Draw each network's loss over its steps, one panel per network, as a PNG.
+    """Draw each network's loss over its steps, one panel per network, as a PNG; where it was, also on held-out data.
 
     Args:
-        histories: `history.csv` (columns step and loss) by network name.
+        histories: `history.csv` (columns step and loss, perhaps val_loss) by network name.
 
     Raises:
         InputError: a history has no rows, or a column is missing (names the network).
@@ -48,9 +52,13 @@ def training_curves(histories: Mapping[str, DataFrame], path: str | Path) -> Non
     for panel, (name, history) in zip(panels[0], histories.items(), strict=True):
         if history.empty or not {"step", "loss"} <= set(history.columns):
             raise InputError(f"history of {name}: expected rows with the columns step and loss")
-        panel.plot(history["step"], history["loss"], lw=1)
+        drawn = [column for column in LOSSES if column in history]
+        for column in drawn:
+            panel.plot(history["step"], history[column], lw=1, label=LOSSES[column])
         panel.set(title=name, xlabel="step", ylabel="loss")
-        if (history["loss"] > 0).all():
+        if len(drawn) > 1:
+            panel.legend(fontsize=7, frameon=False)
+        if (history[drawn] > 0).all(axis=None):
             panel.set_yscale("log")
         panel.grid(alpha=0.3)
     figure.tight_layout()

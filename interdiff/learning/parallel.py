@@ -13,9 +13,13 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from interdiff.learning.processes import processes
+from interdiff.learning import draws
+from interdiff.learning.processes import micro_batch, processes
 
 Network = TypeVar("Network", bound=nn.Module)
+VALIDATION_BATCHES = 4
+"""On which the loss is computed whenever it is logged."""
+VALIDATION_SEED = 0
 
 
 def blocks(network: nn.Module) -> Iterator[nn.Module]:
@@ -78,6 +82,28 @@ class Parallel(nn.Module):
         for module in self.sharded:
             module.set_requires_gradient_sync(last, recurse=False)
         return nullcontext() if last or self.replicated is None else self.replicated.no_sync()
+
+
+@torch.no_grad()
+def held_out_scalars(
+    network_and_loss: Parallel, draw: Callable[[torch.Generator, float], Any], done: float, micro_batches: int
+) -> dict[str, Tensor]:
+    """Means of the loss's scalars, as in training but of a network in evaluation, for which nothing else changes.
+
+    draw: batches from a stream, here the same ones each time; done: the share of steps done.
+    """
+    training = [module for module in network_and_loss.modules() if module.training]
+    network_and_loss.eval()
+    generator, scalars = draws.generator_of(VALIDATION_SEED), []
+    for _ in range(VALIDATION_BATCHES):
+        before = generator.get_state()
+        for number in range(micro_batches):
+            generator.set_state(before)
+            with micro_batch(number, micro_batches):
+                scalars.append(network_and_loss(draw(generator, done)))
+    for module in training:
+        module.training = True
+    return {name: torch.stack([values[name] for values in scalars]).mean(0) for name in scalars[0]}
 
 
 def _shard(modules: list[nn.Module]) -> list[Any]:

@@ -21,6 +21,7 @@ from interdiff.learning.optimizers import build_optimizers, schedule
 from interdiff.learning.parallel import (
     Parallel,
     compile_network,
+    held_out_scalars,
     like,
     load_optimizer,
     uncompiled,
@@ -43,11 +44,12 @@ class Objective(Generic[Batch]):
     """What a step minimises: `loss` of a model and of what `draw` makes of a stream and the share of steps done.
 
     `loss` gives scalars by name, among them "loss"; means over the part of the batch that was drawn
-    (`interdiff.learning.processes`).
+    (`interdiff.learning.processes`). `held_out` draws from other data, whose scalars are logged as val_NAME.
     """
 
     draw: Callable[[torch.Generator, float], Batch]
     loss: Callable[[Any, Batch], dict[str, Tensor]]
+    held_out: Callable[[torch.Generator, float], Batch] | None = None
 
     def __call__(self, model: Any, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         return self.loss(model, self.draw(generator, progress))
@@ -178,7 +180,13 @@ def train(
         if logs or saves:
             meter.read(step + 1)
         if logs:
-            history.append(meter.row(step + 1))
+            row = meter.row(step + 1)
+            if objective.held_out is not None:
+                done = (step + 1) / settings.steps
+                scalars = held_out_scalars(parallel, objective.held_out, done, settings.accumulate)
+                means, _ = _average_scalars(accelerator, scalars, False)
+                row |= {f"val_{name}": value.item() for name, value in means.items()}
+            history.append(row)
             on_row(history[-1])
         if saves:
             save(step + 1)

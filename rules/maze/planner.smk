@@ -34,7 +34,9 @@ use rule maze_network as selector with:
 use rule maze_network as keyframes with:
     input:
         train=MAZE.of("prepare", "train.npz"),
+        val=MAZE.of("prepare", "val.npz"),
         masks_train=MAZE.of("masks", "train.npz"),
+        masks_val=MAZE.of("masks", "val.npz"),
         segment_cost=MAZE.checkpoint("segment_cost"),
         selector=MAZE.checkpoint("selector"),
     output:
@@ -67,7 +69,9 @@ use rule maze_network as anchors with:
 use rule maze_network as refiner with:
     input:
         train=MAZE.of("prepare", "train.npz"),
+        val=MAZE.of("prepare", "val.npz"),
         anchors=MAZE.of("anchors", "train.npz"),
+        anchors_val=MAZE.of("anchors", "val.npz"),
         selector=MAZE.checkpoint("selector"),
         keyframes=MAZE.checkpoint("keyframes"),
     output:

@@ -28,12 +28,13 @@ def main(stage: Stage) -> None:
         **settings.network.model_dump(),
     }
     torch.manual_seed(settings.training.seed)
-    segments = Segments(
-        train_data, settings.training.batch_size, settings.pairs, masks.nested_levels[0], masks.max_gap_factor
-    )
-    model, history = train_network(stage, SegmentCostModel(**config), Objective(segments.draw, segment_cost_loss))
+    sizes = settings.training.batch_size, settings.pairs, masks.nested_levels[0], masks.max_gap_factor
+    val_data = load_prepared(stage.path("val"), stage.device)
+    draw, held_out = (Segments(data, *sizes).draw for data in (train_data, val_data))
+    objective = Objective(draw, segment_cost_loss, held_out)
+    model, history = train_network(stage, SegmentCostModel(**config), objective)
     save_checkpoint(stage.outputs, model, {"kind": "segment_cost", "model": config}, history)
-    write_json(stage.outputs["metrics"], evaluate(model, load_prepared(stage.path("val"), stage.device), masks))
+    write_json(stage.outputs["metrics"], evaluate(model, val_data, masks))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ JOBS = {
     "segment_cost": ("base",),
     "selector": ("base",),
     "keyframes": ("base",),
-    "anchors": ("base train",),
+    "anchors": ("base train", "base val"),
     "refiner": ("base",),
     "samples": (*VARIANTS, *ABLATED),
     "selection": ("",),
@@ -250,7 +250,7 @@ CONFIG = {
     ),
     "a variant of an inner stage": (
         variant("other", keyframes={"counts": [4, 8, 16]}),
-        ("keyframes other", "anchors other train", "refiner other", "samples other", "metrics"),
+        ("keyframes other", "anchors other train", "anchors other val", "refiner other", "samples other", "metrics"),
     ),
     "a renamed variant": (configured(rename), ("samples double", "metrics", "ablations")),
 }

@@ -57,7 +57,7 @@ def settings(**changes):
     return SimpleNamespace(**(values | changes))
 
 
-def run(folder, options=None, loss=loss, after_step=lambda step, state: None, rows=None):
+def run(folder, options=None, loss=loss, after_step=lambda step, state: None, rows=None, held_out=None):
     """Train Tiny with its state in a folder; `after_step` is called as each step begins."""
     torch.manual_seed(0)
     state = TrainingState(folder)
@@ -70,7 +70,13 @@ def run(folder, options=None, loss=loss, after_step=lambda step, state: None, ro
 
     with state:
         return train(
-            Tiny(), Objective(draw, loss), options or settings(), state, torch.device("cpu"), rows.append, steps
+            Tiny(),
+            Objective(draw, loss, held_out),
+            options or settings(),
+            state,
+            torch.device("cpu"),
+            rows.append,
+            steps,
         )
 
 
@@ -230,6 +236,35 @@ def test_history_rows_are_means_over_log_every_steps(tmp_path):
         assert row["loss"] == pytest.approx(sum(scalars["loss"].item() for scalars in part) / len(part))
         assert row["samples_per_s"] == pytest.approx(4 * row["steps_per_s"])
     assert history[0]["progress"] == pytest.approx(sum(range(4)) / 40)
+
+
+def test_validation_is_logged_beside_training_and_changes_nothing(tmp_path, uninterrupted):
+    modes = []
+
+    def seen(model, batch):
+        modes.append((model.training, torch.is_grad_enabled()))
+        return loss(model, batch)
+
+    model, history = run(tmp_path / "whole", loss=seen, held_out=draw)
+    weights, rows = saved(model, history, tmp_path)
+    assert weights == uninterrupted[0]
+    assert [row for row in modes if row != (True, True)] == [(False, False)] * 3 * 4
+    training = [{name: value for name, value in row.items() if not name.startswith("val_")} for row in json.loads(rows)]
+    assert json.dumps(training, sort_keys=True) == uninterrupted[1]
+    assert all({"val_loss", "val_progress"} <= row.keys() for row in history)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "killed", after_step=stop_at(5), held_out=draw)
+    assert saved(*run(tmp_path / "killed", held_out=draw), tmp_path) == (weights, rows)
+
+
+def test_validation_is_the_same_batches_each_time_whole_or_in_parts(tmp_path):
+    still = settings(learning_rate=1e-30, accumulate=2)
+    parts, whole = (
+        [row["val_loss"] for row in run(tmp_path / str(n), options, held_out=draw)[1]]
+        for n, options in enumerate((still, settings(learning_rate=1e-30)))
+    )
+    assert parts == pytest.approx(whole, rel=1e-5)
+    assert whole == pytest.approx([whole[0]] * 3, rel=1e-5)
 
 
 def test_training_learns(tmp_path):

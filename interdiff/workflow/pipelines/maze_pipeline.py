@@ -23,7 +23,7 @@ REPORTED = {
     "segment_cost": NETWORK,
     "selector": NETWORK,
     "keyframes": NETWORK,
-    "anchors": ("train.npz",),
+    "anchors": ("train.npz", "val.npz"),
     "refiner": NETWORK,
     "samples": ("samples.npz", "metrics.csv"),
 }

@@ -140,7 +140,7 @@ def variant_parts(record: Mapping[str, Any], means: Means, figures: Figures) -> 
 def _caption(variant: str, path: str) -> str:
     name = Path(path).stem
     if name == "curves":
-        return f"{variant}: training loss of the networks behind the plans."
+        return f"{variant}: losses of the networks behind the plans, of training and of validation sequences."
     return (
         f"{variant}: plans for the first held-out starts and goals in {name}, not picked. Dashed: the demonstration. "
         "Orange: phase 1's keyframes, interpolated. Blue: after phase 2."
