@@ -43,6 +43,20 @@ use rule maze_stage as selection with:
         spec=MAZE.spec("selection"),
 
 
+use rule maze_stage as refinement_limit with:
+    input:
+        test=MAZE.of("prepare", "test.npz"),
+        samples="<results>/maze/samples/{variant}/samples.npz",
+    output:
+        limit="<results>/maze/refinement_limit/{variant}.csv",
+    pathvars:
+        job="refinement_limit/{variant}",
+    wildcard_constraints:
+        variant=MAZE.owners("samples"),
+    params:
+        spec=MAZE.spec("refinement_limit"),
+
+
 use rule maze_network as drive with:
     input:
         test=planner_data(CONFIG.maze.report.rollouts),

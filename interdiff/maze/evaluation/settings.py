@@ -37,6 +37,22 @@ class SelectionStageSettings(SelectionSettings):
     layouts: dict[Name, SimulatedMazeSettings] = Field(description="mazes by name")
 
 
+class RefinementLimitSettings(Section):
+    """What any phase 2 must leave, refinement_limit/VARIANT.csv."""
+
+    conditions: int = Field(100, ge=2, description="held-out sequences per layout")
+    demonstrations: int = Field(
+        100, ge=20, description="re-simulations of each sequence's start and target; the limit is pessimistic by 9 / n"
+    )
+    seed: int = Field(0, ge=0, description="seed of the choice of sequences and of re-simulation")
+
+
+class RefinementLimitStageSettings(RefinementLimitSettings):
+    """What the stage is told: also the mazes that it simulates."""
+
+    layouts: dict[Name, SimulatedMazeSettings] = Field(description="mazes by name")
+
+
 class DrawnSettings(Section):
     """Episodes in the pictures of rollouts.csv: the first ones, whatever came of them."""
 

@@ -113,11 +113,16 @@ class MazePipeline(Pipeline):
 
     def selection(self, wildcards: Any) -> Mapping[str, Any]:
         """Also the maps and noise that it simulates."""
-        layouts = {
-            name: self.config.layouts[name].model_dump(include={"map", "noise"})
-            for name in self.config.base.data.layouts
-        }
-        return self.reported.selection.model_dump() | {"layouts": layouts}
+        return self.reported.selection.model_dump() | {"layouts": self._simulated(BASE)}
+
+    def refinement_limit(self, wildcards: Any) -> Mapping[str, Any]:
+        """Also the maps and noise that it simulates."""
+        return self.reported.refinement_limit.model_dump() | {"layouts": self._simulated(wildcards.variant)}
+
+    def _simulated(self, variant: str) -> Mapping[str, Any]:
+        """Maps and noise of a variant's layouts."""
+        names = self.section("prepare", variant)["layouts"]
+        return {name: self.config.layouts[name].model_dump(include={"map", "noise"}) for name in names}
 
     def gallery(self, wildcards: Any) -> Mapping[str, Any]:
         return self.reported.gallery.model_dump(include={"samples_drawn"})

@@ -11,6 +11,7 @@ from interdiff.maze.evaluation.settings import (
     BudgetSettings,
     DiagnosticsSettings,
     ImprovementSettings,
+    RefinementLimitSettings,
     RolloutsSettings,
     SelectionSettings,
     UnseenSettings,
@@ -31,6 +32,9 @@ class ReportSettings(Section):
     variants: list[Name] = Field([BASE], min_length=1, description="variants, in this order")
     selection: SelectionSettings = Field(
         default_factory=SelectionSettings, description="comparison of ways to choose keyframes"
+    )
+    refinement_limit: RefinementLimitSettings = Field(
+        default_factory=RefinementLimitSettings, description="what any phase 2 must leave with the true keyframes"
     )
     gallery: GallerySettings = Field(default_factory=GallerySettings, description="pictures of sampled plans")
     baselines: BaselinesSettings = Field(
