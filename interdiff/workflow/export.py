@@ -64,11 +64,14 @@ def pipeline_of(method: Method) -> TwoPhasePipeline:
     """A method's pipeline, on the CPU.
 
     Raises:
-        InputError: the method has one phase, or something that it samples with has not been made yet.
+        InputError: the method has one phase or sparse attention, or something that it samples with has not been made yet.
     """
     settings, sampling = method.settings, method.settings.sampling
     if sampling.method != "two_phase" or sampling.exact != "nothing":
-        raise InputError(f"{method.name}: expected a method of two phases that is not shown the clips of the data")
+        expected = "expected a method of two phases that is not shown the clips of the data"
+        raise InputError(
+            f"{method.name}: sampling.method {sampling.method}, sampling.exact {sampling.exact}; {expected}"
+        )
     backbone, encoder = method.backbone(), method.text_encoder()
     _, frames, height, width = method.data.shape("latent")
     selector, preview = _selector(method, frames), None

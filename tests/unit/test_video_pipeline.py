@@ -270,13 +270,19 @@ numpy.save({str(tmp_path / "video.npy")!r}, video)
 
 
 def test_the_command_names_what_is_wrong(results, tmp_path, monkeypatch, capsys):
-    config = {"video": {"variants": {"other": {"sampling": {"method": "teacher"}}}}}
+    student = {"sampling": {"method": "student", "steps": 2}}
+    config = {"video": {"variants": {"other": {"sampling": {"method": "teacher"}}, "student_2": student}}}
     (tmp_path / "config.yaml").write_text(json.dumps(config))
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
     for method, folder, message in (
         (results / "maze/base", "new", "expected results/video/METHOD"),
-        (results / "video/other", "new", "expected a method of two phases"),
+        (
+            results / "video/other",
+            "new",
+            "other: sampling.method teacher, sampling.exact nothing; expected a method of",
+        ),
+        (results / "video/student_2", "new", "student_2: sampling.method student, sampling.exact nothing; expected a"),
         (results / "video/base", "full", "not empty"),
         (tmp_path / "video/base", "new", "config.json"),
     ):

@@ -25,6 +25,7 @@ from test_video_two_phase import (  # noqa: F401
 )
 
 from interdiff.errors import InputError
+from interdiff.learning.costs import counted_flops
 from interdiff.settings import validated
 from interdiff.video.backbone.flow_matching import Guidance, take_frames
 from interdiff.video.backbone.losses import RandomFrames
@@ -34,6 +35,7 @@ from interdiff.video.distillation.sampling import TIMES
 from interdiff.video.distillation.settings import PASSES, DistilledKeyframesSettings
 from interdiff.video.distillation.times import FilledBatch, FromFilled
 from interdiff.video.distillation.trigflow import answering, guided, level_of, mixed
+from interdiff.video.evaluation.sampling_costs import sampling_costs
 from interdiff.video.interpolators.methods.lerp import lerp
 from interdiff.video.planner.forcing import frame_levels
 from interdiff.video.planner.losses.corrections import Corrections
@@ -95,6 +97,19 @@ def test_a_students_keyframes_are_those_of_its_steps_without_guidance():
     torch.testing.assert_close(
         take_frames(sampled.refined, sampled.indices), take_frames(CLIPS, sampled.indices), atol=1e-4, rtol=1e-3
     )
+
+
+def test_costs_count_students_without_guidance(backbone):  # noqa: F811
+    """Three steps on 4 of 9 frames and two passes over all of them, at batch 1."""
+    sampling = SamplingSettings(k=4, steps=3, refiner_steps=2, distilled=["keyframes", "refiner"])
+    both = replace(two_phase(backbone), settings=sampling, forced=(0.3, 0.8), guidance=Guidance(3.0, UNGUIDED.negative))
+    generator = seeded()
+    found = sampling_costs(lambda n, e: both.sample(n, e, generator), 1.0, backbone, NOISE, EMBED)
+    one, places = torch.ones(1, 1), torch.arange(T)[None]
+    few = counted_flops(lambda: backbone(NOISE[:1, :, :4], one, EMBED[:1], FRAMES[:1]))
+    full = counted_flops(lambda: backbone(NOISE[:1], one, EMBED[:1], places))
+    corrects = counted_flops(lambda: backbone(NOISE[:1], torch.ones(1, T), EMBED[:1], places))
+    assert found["full_step_units"] == pytest.approx((3 * few + 2 * corrects) / full, rel=0.01)
 
 
 def test_more_steps_draw_more_noise_and_one_draws_none():
