@@ -111,6 +111,20 @@ def test_a_variant_of_phase_2_shares_phase_1(with_video, repository):
     assert repository.jobs(*TARGETS) == {"video_refiner softer"} | measured("softer")
 
 
+@pytest.mark.parametrize(
+    ("variant", "made"),
+    [
+        ("student_k6", {"distilled_keyframes base", "distilled_refiner base"}),
+        ("student_k4_unrefined", {"distilled_keyframes base"}),
+        ("student_k6_sparse", {"distilled_keyframes base", "distilled_refiner student_k6_sparse"}),
+        ("unguided_4", {"distilled unguided_8"}),
+    ],
+)
+def test_students_are_made_where_a_method_samples_with_them(with_video, repository, variant, made):
+    configured(lambda video: video["report"]["methods"].append(variant))(repository)
+    assert repository.jobs(*TARGETS) == made | measured(variant)
+
+
 def test_the_default_target_makes_no_video(repository):
     code("stages/video/refiner.py")(repository)
     assert repository.jobs() == set()
