@@ -249,6 +249,8 @@ class VideoNeeds(DataNeeds):
         """Two methods' clips as they are stored, and what is computed of one."""
         return Need(host=self._clip.latents * (2 * 2 * self.own.sampling.clips + 8 * FP32), seconds=600)
 
+    tuning = attention = milestone = metrics
+
     def selection(self) -> Need:
         held_out = self.config.data.shard_count("test") * self._per_shard
         embeddings = FP32 * self._clip.embedding * held_out
