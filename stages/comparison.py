@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from interdiff.files import load_arrays, read_json
+from interdiff.keyframes.budget import mean_count
 from interdiff.tables import read_table
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.evaluation.comparison import ADHERENCE, CONTENT, Reference, distances, measured, quality
@@ -40,9 +41,11 @@ def compared(stage: Stage, methods: Sequence[str], exact: Path, reference: str) 
         clips = _clips(samples[name])
         own = measured(_each(clips))
         figures[name] = quality(own, distances(_each(clips), _each(best)), judged[name], real)
-    counts = {name: load_arrays(path, ("indices",))["indices"].shape for name, path in samples.items()}
+    chosen = {name: load_arrays(path, ("indices",))["indices"] for name, path in samples.items()}
     return {
-        name: {"n": counts[name][0], "k": counts[name][1]} | figures[name].row(figures[reference]) | costs[name]
+        name: {"n": len(chosen[name]), "k": mean_count(chosen[name])}
+        | figures[name].row(figures[reference])
+        | costs[name]
         for name in methods
     }
 

@@ -42,3 +42,9 @@ def padded(indices_bk: np.ndarray, count: int) -> np.ndarray:
     """Keyframes [B, K] with the last one repeated up to `count` columns."""
     check_shapes("indices_bk B K", indices_bk)
     return np.pad(indices_bk, ((0, 0), (0, count - indices_bk.shape[1])), mode="edge")
+
+
+def mean_count(indices_bk: np.ndarray) -> int | float:
+    """The mean number of different keyframes, of increasing rows [B, K] that may be `padded`; whole where all have as many."""
+    counts = 1 + (np.diff(indices_bk) > 0).sum(1)
+    return int(counts[0]) if len(set(counts.tolist())) == 1 else float(counts.mean())

@@ -233,6 +233,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
             raise ValueError(f"refiner_steps {sampling.refiner_steps}: expected 0 without transformer_2")
         preview = self.preview and Preview(denoiser(self.preview, config.preconditioned), config.preview_level)
         return TwoPhase(
+            k=sampling.k,
             choose=self.selector.chooser(preview, sampling.k),
             keyframes=denoiser(self.transformer, config.preconditioned),
             interpolator=self.interpolator,

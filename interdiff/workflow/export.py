@@ -72,6 +72,8 @@ def pipeline_of(method: Method) -> TwoPhasePipeline:
         raise InputError(
             f"{method.name}: sampling.method {sampling.method}, sampling.exact {sampling.exact}; {expected}"
         )
+    if sampling.k == "auto":
+        raise InputError(f"{method.name}: sampling.k: auto; expected a number of keyframes")
     backbone, encoder = method.backbone(), method.text_encoder()
     _, frames, height, width = method.data.shape("latent")
     selector, preview = _selector(method, frames), None

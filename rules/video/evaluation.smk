@@ -5,6 +5,7 @@ use rule video_network as video_samples with:
         adapted=VIDEO.adapted_files("samples"),
         distilled=VIDEO.student_files("distilled"),
         negative="<results>/video/negative.npz",
+        segment_cost=two_phase_files("segment_cost", *WEIGHTS),
         selector=two_phase_files("selector", *WEIGHTS),
         preview=two_phase_files("preview", *WEIGHTS),
         oracle=schedule_oracle,

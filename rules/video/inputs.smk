@@ -124,6 +124,7 @@ def two_phase_files(stage, *names):
         unused = {
             "selector": not chosen,
             "preview": not (chosen and VIDEO.looks(wildcards.variant)),
+            "segment_cost": sampling["k"] != "auto",
             "refiner": not sampling["refiner_steps"] or "refiner" in sampling["distilled"],
         }
         if sampling["method"] != "two_phase" or unused.get(stage):

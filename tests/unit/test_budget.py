@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from interdiff.errors import InputError
-from interdiff.keyframes.budget import groups, least_counts, padded, predicted_costs
+from interdiff.keyframes.budget import groups, least_counts, mean_count, padded, predicted_costs
 from interdiff.maze.evaluation.budget import layout_rows, ways
 from interdiff.maze.evaluation.settings import BudgetSettings
 from interdiff.maze.figures.budget import budget_picture
@@ -132,3 +132,8 @@ def test_ways_are_every_policy_at_every_number_and_each_tolerance():
     assert [(way.policy, way.k) for way in found] == [
         ("selector", "4"), ("selector", "8"), ("dp", "4"), ("dp", "8"), ("auto", "auto"),
     ]  # fmt: skip
+
+
+def test_the_mean_count_leaves_out_what_is_repeated():
+    assert mean_count(np.array([[0, 2, 8], [0, 5, 8]])) == 3
+    assert mean_count(np.array([[0, 8, 8], [0, 5, 8]])) == 2.5

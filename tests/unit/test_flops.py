@@ -112,7 +112,7 @@ def test_the_step_that_costs_are_told_in_is_as_fast_as_the_sampler(backbone, mon
     monkeypatch.setattr(samplers, "load_negative", lambda path, device, prompts: UNGUIDED.negative)
     monkeypatch.setattr(samplers, "load_tuned", lambda folder, name, backbone: name)
     monkeypatch.setattr(samplers, "load_interpolator", lambda folder, device: None)
-    monkeypatch.setattr(samplers, "_chooser", lambda *_: None)
+    monkeypatch.setattr(samplers, "_chooser", lambda *_: lambda k: None)
     settings = {"seed": 0, "levels": [4], "max_gap_factor": 3.0, "trained_noise": 0.0}
     for method, expected in (("teacher", [backbone]), ("two_phase", ["keyframes", "refiner", backbone])):
         prepared.clear()

@@ -26,12 +26,13 @@ class Still(torch.nn.Module):
 @cache
 def at(k):
     return TwoPhase(
+        k=k,
         choose=without_looking("fixed", COST, k, 3.0, 0),
         keyframes=Still(),
         interpolator=lerp,
         refiner=None,
         guidance=UNGUIDED,
-        settings=SamplingSettings(k=k, steps=2, refiner_steps=0),
+        settings=SamplingSettings(steps=2, refiner_steps=0),
         levels=(4, 6),
         max_gap_factor=3.0,
         trained_noise=0.5,

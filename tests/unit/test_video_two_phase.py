@@ -238,8 +238,9 @@ def test_the_refiners_loss_has_a_gradient_before_draws_differ():
 
 def two_phase(backbone, keyframes=None, **settings):
     cost = line_costs(CLIPS)
-    sampling = SamplingSettings(k=4, steps=2, **settings)
+    sampling = SamplingSettings(steps=2, **settings)
     return TwoPhase(
+        k=4,
         choose=without_looking("fixed", cost, 4, 3.0, 0),
         keyframes=keyframes or backbone,
         interpolator=lerp,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from interdiff.keyframes.settings import FrameBudgetSettings
 from interdiff.learning.settings import NetworkSettings, OwnNetworkSettings, TrainingSettings, or_own
 from interdiff.settings import BASE, Count, Fraction, Mix, Name, OneOfModules, Section
 
@@ -154,13 +155,7 @@ class SequenceDiffusionSettings(Section):
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
-CountOrAuto = Annotated[
-    Annotated[int, Field(ge=2), Tag("[count]")] | Annotated[Literal["auto"], Tag("[auto]")],
-    Discriminator(lambda value: "[auto]" if isinstance(value, str) else "[count]"),
-]
-
-
-class SamplingSettings(Section):
+class SamplingSettings(FrameBudgetSettings):
     """Plans for the held-out split, both phases."""
 
     planner: Literal["two_phase", "waypoints", "full_sequence", "shortest_path"] = Field(
@@ -174,20 +169,6 @@ class SamplingSettings(Section):
     )
     sequence_steps: Count = Field(8, description="denoising steps of planner full_sequence")
     policy: Policy = Field("selector", description="where phase 1's indices come from")
-    k: CountOrAuto = Field(
-        8,
-        description="K, keyframes of a plan; auto: for each plan the least of auto_counts whose predicted cost is tolerable",
-    )
-    auto_counts: list[Annotated[int, Field(ge=2)]] = Field(
-        [4, 8],
-        min_length=1,
-        description="numbers of keyframes that k: auto chooses from; the greatest where none is tolerable",
-    )
-    tolerance: float = Field(
-        0.01,
-        ge=0,
-        description="of k: auto: mean squared error in squared cells that interpolation may leave, as D_phi predicts",
-    )
     keyframe_steps: Count = Field(6, description="denoising steps of phase 1")
     refiner: Literal["model", "identity", "projection"] = Field(
         "model", description="phase 2: the trained refiner, nothing, or pushing points out of walls along the SDF"
@@ -201,11 +182,6 @@ class SamplingSettings(Section):
         [0, 1], min_length=1, description="sampling seeds, one row of metrics each"
     )
     n_per_layout: Count = Field(256, description="held-out sequences per layout")
-
-    @property
-    def counts(self) -> list[int]:
-        """The numbers of keyframes that plans may have."""
-        return sorted(self.auto_counts) if self.k == "auto" else [self.k]
 
     @model_validator(mode="after")
     def _auto_is_of_two_phases(self) -> SamplingSettings:

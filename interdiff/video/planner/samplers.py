@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -25,8 +26,10 @@ from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.distillation.sampling import few_steps, fresh
 from interdiff.video.distillation.trigflow import answering
 from interdiff.video.interpolators.loading import load_interpolator
+from interdiff.video.planner.auto import AutoTwoPhase
 from interdiff.video.planner.choosers import by_selector, load_selector, without_looking
 from interdiff.video.planner.preview import load_preview
+from interdiff.video.planner.segment_cost import load_video_segment_cost
 from interdiff.video.planner.settings import SELECTED, SamplesStageSettings, SamplingSettings
 from interdiff.video.planner.two_phase import Chooser, Sampled, TwoPhase
 
@@ -72,8 +75,9 @@ def load_sampler(
     used = ["keyframes", *(["refiner"] if settings.sampling.refiner_steps else [])]
     phases = {name: load_phase(folder, name, starts.get(name, backbone), settings.sampling) for name in used}
     check_sage(settings.sampling, phases.values())
-    both = TwoPhase(
-        choose=_chooser(folder, oracle, backbone, settings),
+    chooser = _chooser(folder, oracle, backbone, settings)
+    two_phase = partial(
+        TwoPhase,
         keyframes=for_sampling(phases["keyframes"], compiled, sage),
         interpolator=load_interpolator(folder("interpolator"), device),
         refiner=for_sampling(phases["refiner"], compiled, sage) if "refiner" in phases else None,
@@ -86,8 +90,24 @@ def load_sampler(
     )
     # Last, since the networks of both phases are copies of it.
     for_sampling(backbone, compiled)
+
+    @cache
+    def at(k: int) -> TwoPhase:
+        return two_phase(k=k, choose=chooser(k))
+
+    both = _auto(folder, at, device, settings) if settings.sampling.k == "auto" else at(settings.sampling.k)
     generator = draws.generator_of(settings.seed)
     return lambda noise, embed, truth: both.sample(noise, embed, generator, truth)
+
+
+def _auto(
+    folder: Folder, at: Callable[[int], TwoPhase], device: torch.device, settings: SamplesStageSettings
+) -> AutoTwoPhase:
+    model = load_video_segment_cost(folder("segment_cost"), device)
+    sampling = settings.sampling
+    return AutoTwoPhase(
+        at, lambda embed: model.all_costs(embed, settings.cost_levels), sampling.counts, sampling.tolerance
+    )
 
 
 def load_phase(folder: Folder, name: str, start: WanDenoiser, settings: SamplingSettings) -> WanDenoiser:
@@ -131,11 +151,15 @@ def _student(student: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
     return sample
 
 
-def _chooser(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Chooser:
-    k, policy = settings.sampling.k, settings.sampling.selector
+def _chooser(
+    folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings
+) -> Callable[[int], Chooser]:
+    """Who chooses, by the number of keyframes."""
+    policy = settings.sampling.selector
     if policy == SELECTED:
         selector = load_selector(folder("selector"), next(backbone.parameters()).device)
         preview = load_preview(folder("preview"), backbone) if selector.looks else None
-        return by_selector(selector, preview, k)
+        return lambda k: by_selector(selector, preview, k)
     assert oracle is not None
-    return without_looking(policy, load_arrays(oracle)["cost"], k, settings.max_gap_factor, settings.seed)
+    cost = load_arrays(oracle)["cost"]
+    return lambda k: without_looking(policy, cost, k, settings.max_gap_factor, settings.seed)

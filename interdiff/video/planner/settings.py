@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from interdiff.keyframes.settings import CountOrAuto, FrameBudgetSettings
 from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks, NetworkSettings, TrainingSettings
 from interdiff.settings import Count, Fraction, Mix, Name, Section, Weight
 from interdiff.video.attention.settings import AttentionSettings
@@ -171,7 +172,7 @@ class DistilledRefinerSettings(StudentSettings, FilledSettings):
 Phase = Literal["keyframes", "refiner"]
 
 
-class SamplingSettings(Section):
+class SamplingSettings(FrameBudgetSettings):
     """What is sampled for metrics.csv."""
 
     method: Literal["teacher", "unguided", "student", "two_phase", "real"] = Field(
@@ -191,7 +192,10 @@ class SamplingSettings(Section):
     guided_below: Fraction = Field(1.0, description="noise level above which guidance is left out")
     shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
     distilled: list[Phase] = Field([], description="phases whose students sample in their place")
-    k: Annotated[int, Field(ge=3)] = Field(4, description="keyframes")
+    k: CountOrAuto = Field(
+        4,
+        description="K, keyframes; auto: for each clip the least of auto_counts whose predicted cost is tolerable",
+    )
     selector: Literal["selector", "fixed", "uniform", "random"] = Field("selector", description="who chooses them")
     refiner_steps: int = Field(1, ge=0, description="steps of phase 2; 0: interpolation stands")
     noise: Fraction = Field(1.0, description="share of phase 2's training noise that is added")
@@ -213,6 +217,8 @@ class SamplingSettings(Section):
             raise ValueError(f"distilled: expected no phases with method {self.method}")
         if "refiner" in self.distilled and not 1 <= self.refiner_steps <= PASSES:
             raise ValueError(f"refiner_steps: expected 1 to {PASSES} for phase 2's student, as it learned")
+        if self.k == "auto" and self.method != "two_phase":
+            raise ValueError(f"k: expected a number with method {self.method}")
         if self.adapted and self.method != "teacher":
             raise ValueError(f"adapted: expected false with method {self.method}")
         if self.attention.kind != "dense" and (self.adapted or self.method != "teacher"):
@@ -237,5 +243,8 @@ class SamplesStageSettings(Section):
     trained_noise: float = Field(description="noise that phase 2 was trained with")
     forced: tuple[float, float] | None = Field(
         None, strict=False, description="noise levels of missing frames, where phase 2 learned by forcing"
+    )
+    cost_levels: list[float] = Field(
+        [], description="noise levels whose costs, as D_phi predicts them, choose K (auto)"
     )
     adapted: list[Adapted] = Field([], description="networks that are, or are made of, the adapted backbone")

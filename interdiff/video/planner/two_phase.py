@@ -27,10 +27,7 @@ from interdiff.video.planner.refiner import filling_with, flat, none_exact, refi
 
 
 class Sampling(Protocol):
-    """How both phases are sampled, of `SamplingSettings`."""
-
-    @property
-    def k(self) -> int: ...
+    """How both phases are sampled at any K, of `SamplingSettings`."""
 
     @property
     def steps(self) -> int: ...
@@ -80,6 +77,7 @@ class TwoPhase:
     forced: the noise levels of missing frames that phase 2 starts from, where it learned by forcing, or is a student.
     """
 
+    k: int
     choose: Chooser
     keyframes: WanDenoiser
     interpolator: nn.Module
@@ -167,6 +165,6 @@ class TwoPhase:
 
     def _masks(self, choice: Choice) -> list[Tensor]:
         """The masks [B, T] of phase 2's steps, nested, on the CPU; the first is that of the keyframes."""
-        counts = levels_of_steps(self.levels, self.settings.k, max(1, self.settings.refiner_steps))
+        counts = levels_of_steps(self.levels, self.k, max(1, self.settings.refiner_steps))
         ranks = nested_ranks(choice.costs, counts, self.max_gap_factor, choice.indices.numpy())
         return [torch.from_numpy(ranks) <= level for level in range(len(counts))]

@@ -238,10 +238,14 @@ class VideoConfig(WithVariants):
         for key, counts in (("oracle.k", settings.oracle.k), (f"{corrects}.levels", levels)):
             if max(counts) > frames:
                 raise InputError(f"{prefix}.{key}: {max(counts)} exceeds T, the {frames} frames of latents")
-        grown = {"anchors.k": (settings.anchors.k, "random" in settings.anchors.policies)}
+        grown = [("anchors.k", settings.anchors.k, "random" in settings.anchors.policies)]
         if settings.sampling.method == "two_phase":
-            grown["sampling.k"] = settings.sampling.k, settings.sampling.selector == "random"
-        for key, (k, anywhere) in grown.items():
+            key, anywhere = (
+                "auto_counts" if settings.sampling.k == "auto" else "k",
+                settings.sampling.selector == "random",
+            )
+            grown += [(f"sampling.{key}", k, anywhere) for k in settings.sampling.counts]
+        for key, k, anywhere in grown:
             if k not in settings.oracle.k:
                 raise InputError(f"{prefix}.{key}: {k} is not in oracle.k={settings.oracle.k}, which phase 1 learns")
             counts, factor = (

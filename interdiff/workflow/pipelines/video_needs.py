@@ -200,10 +200,11 @@ class VideoNeeds(DataNeeds):
             seconds = settings.steps * self._passes(frames, settings.compile, guided)
             gpu = self._sampling(settings.batch, frames, guided, waiting=FUSED if settings.adapted else 0)
             return Need(host, gpu, clips * seconds)
-        phases = (settings.k, guided), (frames, False)
+        most = max(settings.counts)
+        phases = (most, guided), (frames, False)
         looking = settings.selector == SELECTED and self.own.selector.preview
         each = [
-            settings.steps * self._passes(settings.k, settings.compile, guided),
+            settings.steps * self._passes(most, settings.compile, guided),
             settings.refiner_steps * self._passes(frames, settings.compile, guided=False),
             self._small().seconds(self._clip, frames, False, self._gpu) if looking else 0,
         ]

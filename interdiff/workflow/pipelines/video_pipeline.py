@@ -9,13 +9,12 @@ from typing import Any
 from interdiff.keyframes.gaps import max_gap
 from interdiff.settings import BASE
 from interdiff.video.interpolators.settings import IN_PIXELS
-from interdiff.video.planner.settings import SegmentCostSettings
 from interdiff.workflow.pipelines.needs import Need
 from interdiff.workflow.pipelines.pipeline import WEIGHTS
 from interdiff.workflow.pipelines.video import VideoSettings
 from interdiff.workflow.pipelines.video_attention_pipeline import STUDENTS, VideoAttentionPipeline
 from interdiff.workflow.pipelines.video_needs import VideoNeeds
-from interdiff.workflow.pipelines.video_stages import learned_clips, samples_settings
+from interdiff.workflow.pipelines.video_stages import cost_levels, learned_clips, samples_settings
 
 
 class VideoPipeline(VideoAttentionPipeline):
@@ -161,14 +160,10 @@ class VideoPipeline(VideoAttentionPipeline):
             "seed": costs["training"]["seed"],
         }
 
-    def cost_levels(self, variant: str) -> list[float]:
-        """The noise levels at which D_phi's costs choose keyframes."""
-        return SegmentCostSettings(**self.section("segment_cost", variant)).levels
-
     def selector(self, wildcards: Any) -> Mapping[str, Any]:
         selector = self.section("selector", wildcards.variant)
         labelled = selector["labels"] == "segment_cost"
-        return {"selector": selector, "cost_levels": self.cost_levels(wildcards.variant) if labelled else []}
+        return {"selector": selector, "cost_levels": cost_levels(self.resolved, wildcards.variant) if labelled else []}
 
     def samples(self, wildcards: Any) -> Mapping[str, Any]:
         return samples_settings(self.resolved, wildcards.variant).model_dump()
@@ -204,7 +199,7 @@ class VideoPipeline(VideoAttentionPipeline):
             "k": self.config.base.oracle.k,
             "selectors": self.reported.selectors,
             "segment_costs": self.reported.segment_costs,
-            "cost_levels": [self.cost_levels(name) for name in self.reported.segment_costs],
+            "cost_levels": [cost_levels(self.resolved, name) for name in self.reported.segment_costs],
         }
 
     def methods_of(self, kind: str) -> list[str]:

@@ -24,6 +24,7 @@ from interdiff.video.planner.settings import (
     AnchorsSettings,
     RefinerSettings,
     SamplesStageSettings,
+    SegmentCostSettings,
     SelectorSettings,
 )
 from interdiff.workflow.variants import Variants
@@ -169,6 +170,11 @@ def learned_clips(variants: Variants, stage: str, variant: str) -> str:
     return "generated_train" if variants.section(stage, variant)["source"] == "generated" else "train"
 
 
+def cost_levels(variants: Variants, variant: str) -> list[float]:
+    """The noise levels at which D_phi's costs choose keyframes."""
+    return SegmentCostSettings(**variants.section("segment_cost", variant)).levels
+
+
 def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
     """What a variant samples with."""
     sampling, refiner = variants.section("samples", variant), variants.section("refiner", variant)
@@ -189,6 +195,7 @@ def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
         levels=corrects["levels"],
         trained_noise=refiner["noise"],
         forced=corrects["missing_levels"] if student or refiner["objective"] == "forcing" else None,
+        cost_levels=cost_levels(variants, variant) if sampling["k"] == "auto" else [],
         adapted=[name for name, adapted in made.items() if adapted],
     )
 
