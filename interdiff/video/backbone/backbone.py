@@ -95,7 +95,7 @@ def whiten_text(model: WanDenoiser, embed_nd: Tensor, components: int) -> None:
     mean = F.normalize(embed_nd.mean(0), dim=0)
     _, scale, axes = torch.linalg.svd(embed_nd - (embed_nd @ mean)[:, None] * mean, full_matrices=False)
     whiten = axes[:components] / scale[:components, None] * len(embed_nd) ** 0.5
-    mixture = torch.randn(linear.out_features, len(whiten)) / len(whiten) ** 0.5
+    mixture = nn.init.normal_(whiten.new_empty(linear.out_features, len(whiten)), std=len(whiten) ** -0.5)
     linear.weight.copy_(mixture @ whiten)
     nn.init.zeros_(linear.bias)
 
