@@ -127,5 +127,5 @@ def test_stages_are_told_the_sizes_of_the_configuration():
     pipeline = VideoPipeline(config.video, "results", ROOT)
     told = pipeline.settings("attention_costs", None)
     assert told["block"] == 16
-    assert (told["height"], told["width"], told["rows"], told["text_dim"]) == (8, 8, 64, 384)
+    assert (told["height"], told["width"], told["rows"], told["text_dim"]) == (8, 8, 8, 384)
     assert pipeline.settings("profile", None)["attention"]["kind"] == "sla"

@@ -101,7 +101,7 @@ def test_it_is_the_teacher_or_what_a_phase_is_made_of(adapted, backbone, monkeyp
     seen = {}
     monkeypatch.setattr(samplers, "load_negative", lambda path, device, prompts: torch.zeros(3, 24))
     monkeypatch.setattr(samplers, "load_interpolator", lambda folder, device: None)
-    monkeypatch.setattr(samplers, "_chooser", lambda *_: None)
+    monkeypatch.setattr(samplers, "_chooser", lambda *_: lambda k: None)
     monkeypatch.setattr(samplers, "_teacher", lambda network, *_: seen.update(teacher=network))
 
     def loaded(path, name, start):
