@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SNAKEMAKE = (
+    "numba",
     "numpy",
     "pydantic",
     "smart_open",

@@ -126,6 +126,9 @@ class Variants:
     stages: Mapping[str, Node]
     models: Mapping[str, Section] = field(default_factory=dict)
     seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    # Every rule asks for these of every variant.
+    _owners: dict[tuple[str, str], str] = field(default_factory=dict, repr=False, compare=False)
+    _followed: dict[str, list[str]] = field(default_factory=dict, repr=False, compare=False)
 
     def of_all_seeds(self, variant: str) -> list[str]:
         """A variant and the same with its further training seeds."""
@@ -138,9 +141,10 @@ class Variants:
         Its artifact is the variant's: a variant has files of its own only where it differs from its parent.
         """
         self._check(variant)
-        while variant != BASE and self._same(stage, variant, self.parents[variant]):
-            variant = self.parents[variant]
-        return variant
+        if (stage, variant) not in self._owners:
+            own = variant == BASE or not self._same(stage, variant, self.parents[variant])
+            self._owners[stage, variant] = variant if own else self.owner(stage, self.parents[variant])
+        return self._owners[stage, variant]
 
     def section(self, stage: str, variant: str) -> Any:
         """A stage's own settings in a variant."""
@@ -149,7 +153,10 @@ class Variants:
 
     def followed(self, stage: str) -> list[str]:
         """A stage and all that it follows, in the pipeline's order."""
-        return [name for name in self.stages if name in {stage, *self._ancestors(stage)}]
+        if stage not in self._followed:
+            found = {stage, *self._ancestors(stage)}
+            self._followed[stage] = [name for name in self.stages if name in found]
+        return self._followed[stage]
 
     def implementations(self, stage: str, variant: str) -> list[str]:
         """Modules that the settings of a stage, and of all that it follows, choose by name."""
