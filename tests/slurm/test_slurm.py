@@ -77,7 +77,7 @@ def through_slurm(tmp_path_factory, local):
         process = start(folder, SLURM, slurm.environment)
         try:
             log = folder / RESULTS / "maze/logs/keyframes/base.txt"
-            wait_for(lambda: process.poll() is not None or logged_steps(log), 240, "phase 1 does not begin")
+            wait_for(lambda: process.poll() is not None or logged_steps(log), 600, "phase 1 does not begin")
             assert process.poll() is None, (folder / "snakemake.txt").read_text()
             before = logged_steps(log)[-1]
             job = slurm.job(INTERRUPTED)["JobId"]
@@ -86,7 +86,7 @@ def through_slurm(tmp_path_factory, local):
             # SLURM would hold it for two minutes.
             slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
         finally:
-            finished(process, folder, 400)
+            finished(process, folder, 900)
         return folder, slurm.jobs(), before
 
 
@@ -100,7 +100,7 @@ def artifacts(folder):
 
 
 def test_the_results_are_those_of_a_local_run(local, through_slurm):
-    finished(*local, 600)
+    finished(*local, 900)
     expected, made = artifacts(local[1]), artifacts(through_slurm[0])
     assert len(expected) >= 14
     assert made.keys() == expected.keys()
