@@ -127,7 +127,7 @@ def test_every_gpu_job_saw_one_device_and_shared_it_with_none(through_slurm):
             log = (folder / RESULTS / f"maze/logs/{rule}/{wildcards.replace('_', '.')}.txt").read_text()
             (device,) = re.findall(r"CUDA_VISIBLE_DEVICES=(\S*)", log)
             seen.append((job["StartTime"], job["EndTime"], device))
-    assert len(seen) == 10
+    assert len(seen) == 12
     assert {device for _, _, device in seen} == {"0", "1"}
     for number, (start, end, device) in enumerate(seen):
         others = [other for other in seen[:number] if other[2] == device]
