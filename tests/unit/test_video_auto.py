@@ -2,6 +2,7 @@ import math
 from functools import cache
 
 import numpy as np
+import pytest
 import torch
 from test_video_two_phase import CLIPS, EMBED, NOISE, UNGUIDED, B, T, seeded
 
@@ -60,3 +61,9 @@ def test_each_clip_has_the_fewest_keyframes_whose_cost_is_tolerable():
 def test_where_no_number_is_tolerable_the_greatest_stands():
     assert (sampled(0.0).indices.diff() > 0).all()
     assert all(len(row.unique()) == 3 for row in sampled(math.inf).indices)
+
+
+@pytest.mark.parametrize("asked", [{"k": 2}, {"k": "auto", "auto_counts": [2, 4]}])
+def test_a_sampled_clip_has_a_keyframe_to_choose(asked):
+    with pytest.raises(ValueError, match="k: 2 keyframes; expected at least 3"):
+        SamplingSettings(**asked)

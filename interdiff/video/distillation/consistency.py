@@ -26,8 +26,7 @@ def continuous_loss(
 
     The tangent cos(t) df / du, with dt / du the `rate`, is a Jacobian-vector product of the student along the teacher's flow.
     It is normalised for each clip; one that is not finite counts as zero, and `bad` is the share of those. Attention is the
-    MATH kernel's, the
-    only one with forward-mode derivatives: its memory grows with the square of the number of tokens.
+    MATH kernel's, the only one with forward-mode derivatives: its memory grows with the square of the number of tokens.
 
     Args:
         t: times [B, F] or [B, 1], fp64.

@@ -13,6 +13,8 @@ from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.backbone.settings import TunedSettings
 from interdiff.video.distillation.settings import PASSES, StudentSettings
 
+LEAST = 3
+"""Keyframes of a clip that is sampled: both ends, and one to choose."""
 SELECTED = "selector"
 """The way to choose keyframes that looks at prompts."""
 
@@ -217,6 +219,8 @@ class SamplingSettings(FrameBudgetSettings):
             raise ValueError(f"distilled: expected no phases with method {self.method}")
         if "refiner" in self.distilled and not 1 <= self.refiner_steps <= PASSES:
             raise ValueError(f"refiner_steps: expected 1 to {PASSES} for phase 2's student, as it learned")
+        if min(self.counts) < LEAST:
+            raise ValueError(f"k: {min(self.counts)} keyframes; expected at least {LEAST}")
         if self.k == "auto" and self.method != "two_phase":
             raise ValueError(f"k: expected a number with method {self.method}")
         if self.adapted and self.method != "teacher":
