@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from interdiff.keyframes.shapes import check_shapes
-from interdiff.two_phase.corruption import degrade
+from interdiff.two_phase.corruption import with_noise
 from interdiff.two_phase.interpolation import Fill
 
 Refine = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -43,11 +43,13 @@ def refine_over_levels(
         The interpolated and the refined sequence, both [B, T, C].
     """
     check_shapes("anchors_btc B T C" + ", masks B T" * len(masks), anchors_btc, *masks)
-    interpolated, _ = fill(anchors_btc, masks[0])
-    x = refined = interpolated
+    interpolated, deviation = fill(anchors_btc, masks[0])
+    filled = refined = interpolated
     for level, (mask, sigma) in enumerate(zip(masks, sigmas, strict=True)):
-        degraded, deviation = degrade(x, mask, fill, sigma, generator, still)
+        degraded = with_noise(filled, deviation, sigma, generator, still)
         refined = project(refine(degraded, mask, deviation))
         if level + 1 < len(masks):
-            x = x + fill(refined, masks[level + 1])[0] - fill(refined, mask)[0]
+            following = masks[level + 1]
+            x = filled + fill(refined, following)[0] - fill(refined, mask)[0]
+            filled, deviation = fill(x, following)
     return interpolated, refined

@@ -234,7 +234,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         preview = self.preview and Preview(denoiser(self.preview, config.preconditioned), config.preview_level)
         return TwoPhase(
             k=sampling.k,
-            choose=self.selector.chooser(preview, sampling.k),
+            choose=self.selector.chooser(preview),
             keyframes=denoiser(self.transformer, config.preconditioned),
             interpolator=self.interpolator,
             refiner=denoiser(self.transformer_2, config.preconditioned) if sampling.refiner_steps else None,
@@ -289,6 +289,6 @@ def _chosen(choose: Chooser, places: Sequence[int], frames: int) -> Chooser:
 
     def chosen(noise: Tensor, embed: Tensor) -> Choice:
         indices = torch.tensor(places, device="cpu").expand(len(noise), -1)
-        return replace(choose(noise, embed), indices=indices)
+        return replace(choose(noise, embed), indices=lambda k: indices)
 
     return chosen

@@ -93,9 +93,9 @@ class PipelineSelector(ModelMixin, ConfigMixin):
         size = {"text_dim": text_dim, "text": text, "d_model": d_model, "depth": depth, "heads": heads}
         self.network = VideoSelector(frames, features, looks, max_gap_factor, **size)
 
-    def chooser(self, preview: Preview | None, k: int) -> Chooser:
-        """Who chooses K keyframes."""
-        return by_selector(self.network, preview, k)
+    def chooser(self, preview: Preview | None) -> Chooser:
+        """Who chooses keyframes."""
+        return by_selector(self.network, preview)
 
 
 class PipelineSchedule(SchedulerMixin, ConfigMixin):
@@ -112,12 +112,12 @@ class PipelineSchedule(SchedulerMixin, ConfigMixin):
     def __init__(self, policy: str, frames: int, costs: Sequence[float], max_gap_factor: float, seed: int) -> None:
         pass
 
-    def chooser(self, preview: Preview | None, k: int) -> Chooser:
-        """Who chooses K keyframes."""
+    def chooser(self, preview: Preview | None) -> Chooser:
+        """Who chooses keyframes."""
         config = self.config
         cost = np.full((1, config.frames, config.frames), np.inf, np.float32)
         cost[:, *np.triu_indices(config.frames, 1)] = config.costs
-        return without_looking(config.policy, cost, k, config.max_gap_factor, config.seed)
+        return without_looking(config.policy, cost, config.max_gap_factor, config.seed)
 
 
 class PipelineCodec(ModelMixin, ConfigMixin):

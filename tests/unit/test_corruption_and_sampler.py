@@ -145,6 +145,20 @@ def test_with_noise_too():
         torch.testing.assert_close(x, degrade(wrong, mask, filling("linear"), 0.1, noise)[0])
 
 
+@pytest.mark.parametrize(("count", "fills"), [(1, 1), (2, 4)])
+def test_no_mask_is_filled_twice_with_the_same_anchors(count, fills):
+    filled = []
+
+    def fill(x, mask):
+        filled.append(mask)
+        return filling("linear")(x, mask)
+
+    sequence, _ = place_keyframes(CACHED, INDICES, T)
+    given = MASKS[:count], [0.1] * count, fill, seeded(), lambda x: x
+    refine_over_levels(lambda x, mask, deviation: x + 1, sequence, *given)
+    assert len(filled) == fills
+
+
 def test_the_projection_follows_every_pass():
     sequence, _ = place_keyframes(CACHED, INDICES, T)
     calls = []

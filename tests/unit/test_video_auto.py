@@ -1,5 +1,5 @@
 import math
-from functools import cache
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,11 +24,17 @@ class Still(torch.nn.Module):
         return torch.zeros_like(z)
 
 
-@cache
-def at(k):
+def both(looks=None):
+    """Both phases, and how often keyframes were chosen."""
+
+    def choose(noise, embed):
+        if looks is not None:
+            looks.append(len(noise))
+        return without_looking("fixed", COST, 3.0, 0)(noise, embed)
+
     return TwoPhase(
-        k=k,
-        choose=without_looking("fixed", COST, k, 3.0, 0),
+        k=6,
+        choose=choose,
         keyframes=Still(),
         interpolator=lerp,
         refiner=None,
@@ -40,22 +46,40 @@ def at(k):
     )
 
 
-def sampled(tolerance):
-    return AutoTwoPhase(at, lambda embed: COST, (3, 6), tolerance).sample(NOISE, EMBED, seeded(), CLIPS)
+def indices_of(k):
+    return both().choose(NOISE, EMBED).indices(k)
+
+
+def sampled(tolerance, looks=None):
+    return AutoTwoPhase(both(looks), lambda embed: COST, (3, 6), tolerance).sample(NOISE, EMBED, seeded(), CLIPS)
 
 
 def test_each_clip_has_the_fewest_keyframes_whose_cost_is_tolerable():
-    few = path_cost(COST, at(3).choose(NOISE, EMBED).indices.numpy()) / T
+    few = path_cost(COST, indices_of(3).numpy()) / T
     clips = sampled(float(np.sort(few)[1]))
     needed = [3 if cost <= np.sort(few)[1] else 6 for cost in few]
     assert sorted(needed) == [3, 3, 6, 6]
     assert clips.indices.shape == (B, 6)
     for clip, k in enumerate(needed):
-        assert clips.indices[clip].unique().tolist() == at(k).choose(NOISE, EMBED).indices[clip].tolist()
+        assert clips.indices[clip].unique().tolist() == indices_of(k)[clip].tolist()
     for k in (3, 6):
         rows = [clip for clip in range(B) if needed[clip] == k]
-        alone = at(k).sample(NOISE, EMBED, seeded(), CLIPS)
+        alone = replace(both(), k=k).sample(NOISE, EMBED, seeded(), CLIPS)
         assert torch.equal(clips.refined[rows], alone.refined[rows])
+
+
+def test_clips_of_all_numbers_are_looked_at_once():
+    looks = []
+    assert (
+        len(
+            {
+                len(row.unique())
+                for row in sampled(float(np.median(path_cost(COST, indices_of(3).numpy()) / T)), looks).indices
+            }
+        )
+        == 2
+    )
+    assert looks == [B]
 
 
 def test_where_no_number_is_tolerable_the_greatest_stands():

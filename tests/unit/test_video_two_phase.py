@@ -241,7 +241,7 @@ def two_phase(backbone, keyframes=None, **settings):
     sampling = SamplingSettings(steps=2, **settings)
     return TwoPhase(
         k=4,
-        choose=without_looking("fixed", cost, 4, 3.0, 0),
+        choose=without_looking("fixed", cost, 3.0, 0),
         keyframes=keyframes or backbone,
         interpolator=lerp,
         refiner=backbone if sampling.refiner_steps else None,
@@ -292,10 +292,12 @@ def test_costs_count_what_is_run(backbone):
 
 @pytest.mark.parametrize("policy", ["fixed", "uniform", "random"])
 def test_schedules_without_looking_keep_both_ends(policy):
-    choice = without_looking(policy, line_costs(CLIPS), 4, 3.0, 0)(NOISE, EMBED)
-    assert (choice.indices[:, [0, -1]] == torch.tensor([0, T - 1])).all()
-    assert (choice.indices.diff(dim=1) > 0).all()
-    assert (len(choice.indices.unique(dim=0)) == 1) == (policy != "random")
+    choice = without_looking(policy, line_costs(CLIPS), 3.0, 0)(NOISE, EMBED)
+    indices = choice.indices(4)
+    assert (indices[:, [0, -1]] == torch.tensor([0, T - 1])).all()
+    assert (indices.diff(dim=1) > 0).all()
+    assert (len(indices.unique(dim=0)) == 1) == (policy != "random")
+    assert torch.equal(choice.of(torch.tensor([2, 0])).indices(4), indices[[2, 0]])
     assert choice.costs(4).shape == (B, T, T)
 
 
@@ -343,10 +345,10 @@ def test_the_selector_chooses_by_its_look(backbone):
         T, 4, looks=True, max_gap_factor=3.0, text_dim=DIM, text="attention", d_model=16, depth=1, heads=2
     )
     preview = Preview(backbone, 0.9)
-    choice = by_selector(selector, preview, 4)(NOISE, EMBED)
+    choice = by_selector(selector, preview)(NOISE, EMBED)
     seen = seen_costs(preview, NOISE, EMBED)
     torch.testing.assert_close(seen[seen.isfinite()].view(B, -1).mean(1), torch.ones(B))
-    np.testing.assert_array_equal(choice.indices.numpy(), selector.select(EMBED, seen, 4))
+    np.testing.assert_array_equal(choice.indices(4).numpy(), selector.select(EMBED, seen, 4))
     with torch.no_grad():
         selector.log_trust[0] = 2.0
     best = optimal_indices(seen.numpy(), 4, 3.0)[0]

@@ -6,6 +6,7 @@ B clips to come, N clips that are known, C channels, T frames, K keyframes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ TOGETHER = 20
 """Clips that are looked at together."""
 
 
-def without_looking(policy: str, cost_nij: np.ndarray, k: int, max_gap_factor: float, seed: int) -> Chooser:
+def without_looking(policy: str, cost_nij: np.ndarray, max_gap_factor: float, seed: int) -> Chooser:
     """Keyframes that neither prompt nor noise decide.
 
     Args:
@@ -35,13 +36,19 @@ def without_looking(policy: str, cost_nij: np.ndarray, k: int, max_gap_factor: f
     frames = cost_nij.shape[1]
     rng = np.random.default_rng(seed)
 
-    one = global_indices(cost_nij, k, max_gap_factor) if policy == "fixed" else uniform_indices(frames, k)
+    @cache
+    def schedule(k: int) -> np.ndarray:
+        return global_indices(cost_nij, k, max_gap_factor) if policy == "fixed" else uniform_indices(frames, k)
 
     def choose(noise: Tensor, embed: Tensor) -> Choice:
         count = len(noise)
-        indices = random_indices(count, frames, k, rng) if policy == "random" else np.tile(one, (count, 1))
-        chosen = torch.from_numpy(indices.astype(np.int64))
-        return Choice(chosen, lambda keyframes: np.repeat(mean, count, 0))
+
+        @cache
+        def indices(k: int) -> Tensor:
+            chosen = random_indices(count, frames, k, rng) if policy == "random" else np.tile(schedule(k), (count, 1))
+            return torch.from_numpy(chosen.astype(np.int64))
+
+        return Choice(indices, lambda k: np.repeat(mean, count, 0))
 
     return choose
 
@@ -69,12 +76,16 @@ def seen_costs_of(data: ShardDataset, numbers: Sequence[int], preview: Preview) 
     return torch.cat(parts)
 
 
-def by_selector(selector: VideoSelector, preview: Preview | None, k: int) -> Chooser:
-    """Keyframes by the selector, with a look at the noise where there is one."""
+def by_selector(selector: VideoSelector, preview: Preview | None) -> Chooser:
+    """Keyframes by the selector, with one look at the noise where there is a preview."""
 
     def choose(noise: Tensor, embed: Tensor) -> Choice:
         seen = seen_costs(preview, noise, embed) if preview else None
-        chosen = torch.from_numpy(selector.select(embed, seen, k).astype(np.int64))
-        return Choice(chosen, lambda count: selector.path_costs(embed, seen, count))
+
+        @cache
+        def indices(k: int) -> Tensor:
+            return torch.from_numpy(selector.select(embed, seen, k).astype(np.int64))
+
+        return Choice(indices, lambda k: selector.path_costs(embed, seen, k))
 
     return choose

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -75,9 +74,9 @@ def load_sampler(
     used = ["keyframes", *(["refiner"] if settings.sampling.refiner_steps else [])]
     phases = {name: load_phase(folder, name, starts.get(name, backbone), settings.sampling) for name in used}
     check_sage(settings.sampling, phases.values())
-    chooser = _chooser(folder, oracle, backbone, settings)
-    two_phase = partial(
-        TwoPhase,
+    both = TwoPhase(
+        k=max(settings.sampling.counts),
+        choose=_chooser(folder, oracle, backbone, settings),
         keyframes=for_sampling(phases["keyframes"], compiled, sage),
         interpolator=load_interpolator(folder("interpolator"), device),
         refiner=for_sampling(phases["refiner"], compiled, sage) if "refiner" in phases else None,
@@ -90,23 +89,16 @@ def load_sampler(
     )
     # Last, since the networks of both phases are copies of it.
     for_sampling(backbone, compiled)
-
-    @cache
-    def at(k: int) -> TwoPhase:
-        return two_phase(k=k, choose=chooser(k))
-
-    both = _auto(folder, at, device, settings) if settings.sampling.k == "auto" else at(settings.sampling.k)
+    sampler = _auto(folder, both, device, settings) if settings.sampling.k == "auto" else both
     generator = draws.generator_of(settings.seed)
-    return lambda noise, embed, truth: both.sample(noise, embed, generator, truth)
+    return lambda noise, embed, truth: sampler.sample(noise, embed, generator, truth)
 
 
-def _auto(
-    folder: Folder, at: Callable[[int], TwoPhase], device: torch.device, settings: SamplesStageSettings
-) -> AutoTwoPhase:
+def _auto(folder: Folder, both: TwoPhase, device: torch.device, settings: SamplesStageSettings) -> AutoTwoPhase:
     model = load_video_segment_cost(folder("segment_cost"), device)
     sampling = settings.sampling
     return AutoTwoPhase(
-        at, lambda embed: model.all_costs(embed, settings.cost_levels), sampling.counts, sampling.tolerance
+        both, lambda embed: model.all_costs(embed, settings.cost_levels), sampling.counts, sampling.tolerance
     )
 
 
@@ -151,15 +143,12 @@ def _student(student: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
     return sample
 
 
-def _chooser(
-    folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings
-) -> Callable[[int], Chooser]:
-    """Who chooses, by the number of keyframes."""
+def _chooser(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Chooser:
     policy = settings.sampling.selector
     if policy == SELECTED:
         selector = load_selector(folder("selector"), next(backbone.parameters()).device)
         preview = load_preview(folder("preview"), backbone) if selector.looks else None
-        return lambda k: by_selector(selector, preview, k)
+        return by_selector(selector, preview)
     assert oracle is not None
     cost = load_arrays(oracle)["cost"]
-    return lambda k: without_looking(policy, cost, k, settings.max_gap_factor, settings.seed)
+    return without_looking(policy, cost, settings.max_gap_factor, settings.seed)

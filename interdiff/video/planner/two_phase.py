@@ -6,7 +6,7 @@ B clips, C channels, T frames, K keyframes, H x W latents, L rows of text, D fea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from interdiff.keyframes.nested_masks import levels_of_steps, nested_ranks
 from interdiff.learning.draws import moved
-from interdiff.two_phase.interpolation import place_keyframes
+from interdiff.two_phase.interpolation import Fill, place_keyframes
 from interdiff.two_phase.sampler import refine_over_levels
 from interdiff.video.backbone.flow_matching import After, Guidance, even_levels, take_frames, unchanged
 from interdiff.video.backbone.wan import WanDenoiser
-from interdiff.video.distillation.sampling import few_passes, few_steps, fresh
+from interdiff.video.distillation.sampling import Renoise, few_passes, few_steps, fresh
 from interdiff.video.distillation.trigflow import answering
 from interdiff.video.planner.forcing import denoise_frames, frame_levels, partly_noisy
 from interdiff.video.planner.keyframes import sample_keyframes
@@ -50,10 +50,14 @@ class Sampling(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """Keyframes [B, K] int64 on the CPU, and costs [B, T, T] by number of keyframes, by which more of them are added."""
+    """By number K of keyframes: which they are, [B, K] int64 on the CPU, and costs [B, T, T] by which more are added."""
 
-    indices: Tensor
+    indices: Callable[[int], Tensor]
     costs: Callable[[int], np.ndarray]
+
+    def of(self, rows: Tensor) -> Choice:
+        """That for some of the clips."""
+        return Choice(lambda k: self.indices(k)[rows], lambda k: self.costs(k)[rows.numpy()])
 
 
 Chooser = Callable[[Tensor, Tensor], Choice]
@@ -67,6 +71,31 @@ class Sampled:
     indices: Tensor
     interpolated: Tensor
     refined: Tensor
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Noise [B, C, T, H, W], prompts [B, L, D], where more noise comes from, and what each step's result goes through."""
+
+    noise: Tensor
+    embed: Tensor
+    generator: torch.Generator
+    after: After
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """[C, H, W], a frame's."""
+        _, channels, _, height, width = self.noise.shape
+        return channels, height, width
+
+    @property
+    def renoise(self) -> Renoise:
+        """More noise of that shape."""
+        return fresh(self.noise, self.generator)
+
+    def project(self, x_btc: Tensor) -> Tensor:
+        """`after`, of sequences [B, T, C H W]."""
+        return flat(self.after(unflat(x_btc, self.shape)))
 
 
 @dataclass(frozen=True)
@@ -97,74 +126,77 @@ class TwoPhase:
         generator: torch.Generator,
         truth: Tensor | None = None,
         after: After = unchanged,
+        choice: Choice | None = None,
     ) -> Sampled:
         """Clips of prompts [B, L, D] from noise [B, C, T, H, W].
 
         Args:
             truth: what they are in the data, where it is to be used.
             after: what each step has made goes through it: K frames in phase 1, T in phase 2.
+            choice: of keyframes, where it was made before.
         """
-        settings = self.settings
-        choice = self.choose(noise, embed)
-        masks, indices = self._masks(choice), moved(choice.indices, noise.device)
-        if settings.exact == "keyframes":
+        exact, clips = self.settings.exact, Clips(noise, embed, generator, after)
+        choice = choice or self.choose(noise, embed)
+        chosen = choice.indices(self.k)
+        masks, indices = self._masks(choice), moved(chosen, noise.device)
+        if exact == "keyframes":
             assert truth is not None
             made = take_frames(truth, indices)
         else:
-            made = self._keyframes(take_frames(noise, indices), embed, indices, generator, after)
-        frames, shape = noise.shape[2], (noise.shape[1], *noise.shape[3:])
-        anchors, _ = place_keyframes(flat(made), indices, frames)
-        fill = filling_with(self.interpolator, shape)
-
-        def project(x: Tensor) -> Tensor:
-            return flat(after(unflat(x, shape)))
-
-        if settings.exact == "rest":
+            made = self._keyframes(replace(clips, noise=take_frames(noise, indices)), indices)
+        anchors, _ = place_keyframes(flat(made), indices, noise.shape[2])
+        fill = filling_with(self.interpolator, clips.shape)
+        if exact == "rest":
             assert truth is not None
-            known = masks[0].to(noise.device)[..., None]
-            sequences = (torch.where(known, anchors, flat(truth)),) * 2
-        elif self.refiner is not None and self.forced:
+            known = moved(masks[0], noise.device)[..., None]
+            filled = refined = torch.where(known, anchors, flat(truth))
+        elif self.refiner is None:
+            filled = refined = fill(anchors, masks[0])[0]
+        elif self.forced:
             filled, deviation = fill(anchors, masks[0])
             level = frame_levels(deviation, masks[0], none_exact(embed), self.forced)
-            steps = settings.refiner_steps
-            if "refiner" in settings.distilled:
-                student = answering(
-                    self.refiner, embed, torch.arange(frames, device=noise.device).expand(len(noise), -1)
-                )
-                given = unflat(filled, shape), noise, level[..., 0], steps, fresh(noise, generator), after
-                sequences = filled, flat(few_passes(student, *given))
-            else:
-                noisy = partly_noisy(filled, flat(noise), level, masks[0])
-                sequences = filled, denoise_frames(self.refiner, noisy, level, embed, shape, steps, project)
-        elif self.refiner is not None:
-            sequences = refine_over_levels(
-                refine(self.refiner, embed, shape),
-                anchors,
-                masks,
-                [settings.noise * self.trained_noise] * len(masks),
-                fill,
-                generator,
-                project,
-                still=True,
-            )
+            refined = self._from_levels(self.refiner, clips, filled, level, masks[0])
         else:
-            sequences = (fill(anchors, masks[0])[0],) * 2
-        interpolated, refined = (unflat(x, shape) for x in sequences)
-        return Sampled(choice.indices, interpolated, refined)
+            filled, refined = self._over_masks(self.refiner, clips, anchors, masks, fill)
+        return Sampled(chosen, unflat(filled, clips.shape), unflat(refined, clips.shape))
 
-    def _keyframes(
-        self, noise: Tensor, embed: Tensor, indices: Tensor, generator: torch.Generator, after: After
-    ) -> Tensor:
+    def _keyframes(self, clips: Clips, indices: Tensor) -> Tensor:
         """Phase 1, or its student: the frames [B, C, K, H, W] from noise of that shape."""
         settings = self.settings
         if "keyframes" in settings.distilled:
-            student = answering(self.keyframes, embed, indices)
-            return few_steps(student, noise, settings.steps, fresh(noise, generator), after)
+            student = answering(self.keyframes, clips.embed, indices)
+            return few_steps(student, clips.noise, settings.steps, clips.renoise, clips.after)
         levels = even_levels(settings.steps, settings.shift)
-        return sample_keyframes(self.keyframes, noise, embed, indices, levels, self.guidance, after)
+        return sample_keyframes(self.keyframes, clips.noise, clips.embed, indices, levels, self.guidance, clips.after)
+
+    def _over_masks(
+        self, refiner: WanDenoiser, clips: Clips, anchors: Tensor, masks: Sequence[Tensor], fill: Fill
+    ) -> tuple[Tensor, Tensor]:
+        """Phase 2 by a pass for each mask [B, T]: the filled and the refined sequences [B, T, C H W]."""
+        return refine_over_levels(
+            refine(refiner, clips.embed, clips.shape),
+            anchors,
+            masks,
+            [self.settings.noise * self.trained_noise] * len(masks),
+            fill,
+            clips.generator,
+            clips.project,
+            still=True,
+        )
+
+    def _from_levels(self, refiner: WanDenoiser, clips: Clips, filled: Tensor, level: Tensor, mask: Tensor) -> Tensor:
+        """Phase 2, or its student, from the noise levels [B, T, 1] of filled sequences' frames."""
+        steps, frames = self.settings.refiner_steps, clips.noise.shape[2]
+        if "refiner" in self.settings.distilled:
+            places = torch.arange(frames, device=level.device).expand(len(level), -1)
+            student = answering(refiner, clips.embed, places)
+            given = unflat(filled, clips.shape), clips.noise, level[..., 0], steps, clips.renoise, clips.after
+            return flat(few_passes(student, *given))
+        noisy = partly_noisy(filled, flat(clips.noise), level, mask)
+        return denoise_frames(refiner, noisy, level, clips.embed, clips.shape, steps, clips.project)
 
     def _masks(self, choice: Choice) -> list[Tensor]:
         """The masks [B, T] of phase 2's steps, nested, on the CPU; the first is that of the keyframes."""
         counts = levels_of_steps(self.levels, self.k, max(1, self.settings.refiner_steps))
-        ranks = nested_ranks(choice.costs, counts, self.max_gap_factor, choice.indices.numpy())
+        ranks = nested_ranks(choice.costs, counts, self.max_gap_factor, choice.indices(self.k).numpy())
         return [torch.from_numpy(ranks) <= level for level in range(len(counts))]
