@@ -8,8 +8,9 @@ B clips or pairs, C channels, T frames, H x W latents, M moments.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,31 @@ class Interpolator(Protocol):
             gap: [B] latent frames from `first` to `last`, float.
         """
         ...
+
+
+@runtime_checkable
+class WithFallback(Interpolator, Protocol):
+    """An interpolator with several answers, which gives at every place the one of which it expects the least error."""
+
+    def answers(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor, /) -> Sequence[Between]:
+        """Each answer, its own first; arguments as in `Interpolator`."""
+        ...
+
+
+def answers_of(model: Interpolator, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Sequence[Between]:
+    """All answers of an interpolator; of most there is one."""
+    if isinstance(model, WithFallback):
+        return model.answers(first, last, tau, gap)
+    return [model(first, last, tau, gap)]
+
+
+def least_error(answers: Sequence[Between]) -> Between:
+    """At every place the answer of the least expected error: no other choice by place has less expected absolute error."""
+    best = answers[0]
+    for other in answers[1:]:
+        better = other.error < best.error
+        best = Between(torch.where(better[:, :, None], other.z, best.z), torch.where(better, other.error, best.error))
+    return best
 
 
 @full_precision

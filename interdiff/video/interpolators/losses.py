@@ -17,7 +17,7 @@ from interdiff.learning import draws
 from interdiff.learning.processes import parts, share
 from interdiff.two_phase.interpolation import neighbours
 from interdiff.video.data.batches import TrainingClips
-from interdiff.video.interpolators.interpolator import Between, blend
+from interdiff.video.interpolators.interpolator import Between, answers_of, blend
 from interdiff.video.interpolators.settings import LossSettings
 from interdiff.video.interpolators.straightener import Straightener
 from interdiff.video.interpolators.warping import WithFlows, warp
@@ -170,22 +170,23 @@ class WeightedMoments:
 
 
 def losses_by_name(model: Any, batch: MomentsBatch) -> Iterator[tuple[str, Tensor]]:
-    """Each loss, before it is weighted."""
+    """Each loss, before it is weighted; of several answers the interpolator's own, but each one's likelihood."""
     moments, filled, weights = batch.moments, batch.optical_flow, batch.weights
 
     def weighted(between: Between, moments: Moments) -> Tensor:
         return absolute(between, moments.truth, gap_weights(moments.gap, batch.frames, weights.gap_power))
 
-    between = model(moments.first, moments.last, moments.tau, moments.gap)
+    answers = answers_of(model, moments.first, moments.last, moments.tau, moments.gap)
+    between = answers[0]
     yield "absolute", weighted(between, moments)
-    yield "likelihood", calibration(between, moments.truth)
+    yield "likelihood", torch.stack([calibration(answer, moments.truth) for answer in answers]).sum()
     yield "edges", edges(between, moments.truth)
     yield "scales", scales(between, moments.truth)
     if weights.endpoint or weights.consistency:
         yield from flow_losses(model, moments)
     if filled is not None:
-        between = model(filled.first, filled.last, filled.tau, filled.gap)
-        yield "optical_flow", weighted(between, filled)
+        taught = answers_of(model, filled.first, filled.last, filled.tau, filled.gap)
+        yield "optical_flow", weighted(taught[0], filled)
 
 
 def interpolator_loss(model: nn.Module, batch: MomentsBatch) -> dict[str, Tensor]:

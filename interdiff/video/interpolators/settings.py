@@ -78,6 +78,7 @@ class FlowSettings(Section):
     cost_scale: Count = Field(1, description="latents per place of the cost volume and axis")
     residual: bool = Field(True, description="add a learned correction")
     scale: Count = Field(4, description="flows, warps and masks are on a grid so many times as fine as the latents'")
+    fallback: bool = Field(False, description="answer as lerp does at places where less error is expected of it")
 
 
 class SinkhornSettings(Section):
@@ -122,4 +123,6 @@ class InterpolatorSettings(Section):
     def _has_flows(self) -> InterpolatorSettings:
         if (self.losses.endpoint or self.losses.consistency) and (self.method != "flow" or self.straightened):
             raise ValueError("losses.endpoint: expected 0, as losses.consistency, but for method flow of plain latents")
+        if self.flow.fallback and self.straightened:
+            raise ValueError("flow.fallback: expected false where straightened is true")
         return self

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from interdiff.axes import rearrange, repeat
 from interdiff.learning.networks import FourierFeatures, zero
 from interdiff.video.interpolators.blocks import ResidualBlock
-from interdiff.video.interpolators.interpolator import Between, blend
+from interdiff.video.interpolators.interpolator import Between, blend, least_error
 from interdiff.video.interpolators.warping import warp
 
 TIME_OCTAVES = 3
@@ -56,19 +56,19 @@ class FinerGrid(nn.Module):
 
 
 class ExpectedError(nn.Module):
-    """How far off every place will be, from what the interpolator saw and how much it changed there.
+    """How far off every answer will be at every place, from what the interpolator saw and how much it changed there.
 
     Nothing of what it learns reaches the interpolator: a network that shares its features to say where it errs says it worse.
     """
 
-    def __init__(self, width: int, changes: int) -> None:
+    def __init__(self, width: int, changes: int, answers: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width + changes, ERROR_WIDTH, 3, padding=1)
-        self.second = nn.Conv2d(ERROR_WIDTH, 1, 3, padding=1)
+        self.second = nn.Conv2d(ERROR_WIDTH, answers, 3, padding=1)
         zero(self.second)
 
     def forward(self, hidden: Tensor, *changes: Tensor) -> Tensor:
-        """Errors [N, 1, H, W] from features [N, width, H, W] and differences of latents [N, C, H, W]."""
+        """Errors [N, answers, H, W] from features [N, width, H, W] and differences of latents [N, C, H, W]."""
         sizes = [change.abs().mean(1, keepdim=True) for change in changes]
         x = torch.cat([hidden, *sizes], 1).detach()
         return F.softplus(self.second(F.silu(self.first(x))) - 1.0) + SMALLEST_ERROR
@@ -86,6 +86,7 @@ class FlowInterpolator(nn.Module):
         cost_radius, cost_scale: of the cost volume; radius 0 leaves it out.
         residual: add a learned correction, which vanishes at both ends.
         scale: flows, warps and masks are on a grid so many times as fine as the latents'.
+        fallback: answer with the straight line at places where less error is expected of it.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class FlowInterpolator(nn.Module):
         cost_scale: int,
         residual: bool,
         scale: int,
+        fallback: bool = False,
     ) -> None:
         super().__init__()
         self.gap_conditioning, self.time_mask, self.residual = gap_conditioning, time_mask, residual
@@ -113,12 +115,16 @@ class FlowInterpolator(nn.Module):
         self.time_in = nn.Conv2d(width + 3 * channels + self.times.width(1), width, 3, padding=1)
         self.time = nn.Sequential(*(ResidualBlock(width) for _ in range(time_blocks)))
         self.out = nn.Conv2d(width, scale**2 + channels, 3, padding=1)
-        self.error = ExpectedError(width, changes=3)
+        self.error = ExpectedError(width, changes=3, answers=1 + fallback)
         for layer in (self.flow, self.out):
             zero(layer)
 
     def forward(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
         """As `Interpolator` says."""
+        return least_error(self.answers(first, last, tau, gap))
+
+    def answers(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> list[Between]:
+        """As `WithFallback` says: what motion gives and, with `fallback`, the straight line."""
         features, flows = self.motion(first, last, gap)
         return self.at(first, last, tau, features, flows)
 
@@ -144,8 +150,8 @@ class FlowInterpolator(nn.Module):
         features = self.pair(self.pair_in(torch.cat(inputs, 1)))
         return features, F.pixel_shuffle(self.flow(F.silu(features)), self.scale)
 
-    def at(self, first: Tensor, last: Tensor, tau: Tensor, features: Tensor, flows: Tensor) -> Between:
-        """What lies at times tau [B, M], from `motion`'s features and flows.
+    def at(self, first: Tensor, last: Tensor, tau: Tensor, features: Tensor, flows: Tensor) -> list[Between]:
+        """Answers at times tau [B, M], from `motion`'s features and flows.
 
         A place moves evenly, so that at time t it shows what `first` shows t of the way back along the backward flow, and
         what `last` shows 1 - t of the way on along the forward one (Jiang et al. 2018, equation 3, without its products).
@@ -171,11 +177,14 @@ class FlowInterpolator(nn.Module):
         bridge = 4 * t * (1 - t)
         if self.residual:
             z = z + bridge * correction
-        error = self.error(hidden, ends[1] - ends[0], each(last - first), z - straight) * bridge.sqrt()
+        errors = self.error(hidden, ends[1] - ends[0], each(last - first), z - straight) * bridge.sqrt()
         shape = {"b": len(first), "m": moments}
-        return Between(
-            rearrange(z, "(b m) c h w -> b m c h w", **shape), rearrange(error, "(b m) 1 h w -> b m h w", **shape)
-        )
+        z, straight = (rearrange(answer, "(b m) c h w -> b m c h w", **shape) for answer in (z, straight))
+        # Without a fallback there is one error, of the first answer.
+        return [
+            Between(answer, rearrange(error, "(b m) h w -> b m h w", **shape))
+            for answer, error in zip((z, straight), errors.unbind(1), strict=False)
+        ]
 
 
 def build(channels: int, **size: Any) -> nn.Module:
