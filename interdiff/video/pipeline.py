@@ -70,6 +70,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         frames, height, width: of a clip in latents. rows: L of embeddings. sentences: one for each.
         keyframes, keyframe_steps, refiner_steps, guidance_scale, negative_prompt: what a call takes that names nothing else.
         shift, guided_below: of phase 1's noise levels, and the level above which it is not guided.
+        start: the level that it starts at; below 1 from what the preview shows.
         noise, trained_noise: share of phase 2's training noise that is added, and that noise; forced: or its levels.
         levels, max_gap_factor: numbers of keyframes of phase 2's masks, coarse to fine, and their longest gap in uniform gaps.
         preview_level: noise level that the preview takes noise for.
@@ -101,6 +102,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         negative_prompt: str = "",
         shift: float = 3.0,
         guided_below: float = 1.0,
+        start: float = 1.0,
         noise: float = 1.0,
         trained_noise: float = 0.5,
         forced: list[float] | None = None,
@@ -134,6 +136,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
             negative_prompt=negative_prompt,
             shift=shift,
             guided_below=guided_below,
+            start=start,
             noise=noise,
             trained_noise=trained_noise,
             forced=forced,
@@ -192,6 +195,7 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
             k=len(keyframes) if isinstance(keyframes, Sequence) else keyframes or config.keyframes,
             steps=config.keyframe_steps if keyframe_steps is None else keyframe_steps,
             shift=config.shift,
+            start=config.start,
             refiner_steps=config.refiner_steps if refiner_steps is None else refiner_steps,
             noise=config.noise,
             distilled=config.distilled,

@@ -31,7 +31,7 @@ from interdiff.video.planner.two_phase import Chooser
 
 @dataclass(frozen=True)
 class Sampling:
-    """How both phases are sampled: K, steps and shift of phase 1, steps of phase 2 and its share of noise.
+    """How both phases are sampled: K, steps, shift and first level of phase 1, steps of phase 2 and its share of noise.
 
     distilled: phases whose networks are students.
     """
@@ -39,6 +39,7 @@ class Sampling:
     k: int
     steps: int
     shift: float
+    start: float
     refiner_steps: int
     noise: float
     distilled: Sequence[str]
@@ -56,7 +57,7 @@ class Sampling:
         if "keyframes" in self.distilled:
             levels: list[float] = level_of(torch.tensor(TIMES[: self.steps], dtype=torch.float64)).tolist()
             return levels
-        return even_levels(self.steps, self.shift)[:-1]
+        return even_levels(self.steps, self.shift, self.start)[:-1]
 
 
 class PipelineInterpolator(ModelMixin, ConfigMixin):

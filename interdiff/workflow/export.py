@@ -106,6 +106,7 @@ def pipeline_of(method: Method) -> TwoPhasePipeline:
         negative_prompt=method.config.video.negative_prompt,
         shift=sampling.shift,
         guided_below=sampling.guided_below,
+        start=sampling.start,
         noise=sampling.noise,
         trained_noise=settings.trained_noise,
         forced=settings.forced and list(settings.forced),

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -262,6 +263,26 @@ def test_both_phases_end_to_end(backbone, passes):
     assert torch.equal(sampled.refined, sampled.interpolated) == (passes == 0)
 
 
+def test_phase_1_goes_on_from_what_a_look_shows():
+    """By the straight line from there to the noise, whose velocity a network that knows the clips gives."""
+    both = two_phase(Ideal(), refiner_steps=0, start=0.5)
+    looked = replace(both, choose=lambda noise, embed: replace(both.choose(noise, embed), seen=CLIPS))
+    steps = []
+    made = looked.sample(NOISE, EMBED, seeded(), after=lambda z: steps.append(z) or z)
+    torch.testing.assert_close(
+        take_frames(made.refined, made.indices), take_frames(CLIPS, made.indices), atol=1e-4, rtol=1e-3
+    )
+    first = even_levels(2, 3.0, 0.5)[1]
+    straight = noisy(*(take_frames(x, made.indices) for x in (CLIPS, NOISE)), torch.full((B, 1), first))
+    torch.testing.assert_close(steps[0], straight, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("asked", [{"selector": "fixed"}, {"method": "teacher"}, {"distilled": ["keyframes"]}])
+def test_phase_1_starts_from_a_look_that_there_is(asked):
+    with pytest.raises(InputError, match=r"sampling\.start: expected 1 but for phase 1 itself"):
+        validated(SamplingSettings, {"start": 0.9, **asked}, "sampling")
+
+
 def test_ground_truth_stands_in_for_what_it_is_told_to(backbone):
     """Each control differs from both phases in one part alone."""
     exact = two_phase(backbone, exact="keyframes", refiner_steps=0).sample(NOISE, EMBED, seeded(), CLIPS)
@@ -346,7 +367,9 @@ def test_the_selector_chooses_by_its_look(backbone):
     )
     preview = Preview(backbone, 0.9)
     choice = by_selector(selector, preview)(NOISE, EMBED)
-    seen = seen_costs(preview, NOISE, EMBED)
+    assert torch.equal(choice.seen, preview(NOISE, EMBED))
+    assert torch.equal(choice.of(torch.tensor([1])).seen, choice.seen[[1]])
+    seen = seen_costs(choice.seen)
     torch.testing.assert_close(seen[seen.isfinite()].view(B, -1).mean(1), torch.ones(B))
     np.testing.assert_array_equal(choice.indices(4).numpy(), selector.select(EMBED, seen, 4))
     with torch.no_grad():

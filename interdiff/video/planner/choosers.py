@@ -58,34 +58,36 @@ def load_selector(folder: Path, device: torch.device) -> VideoSelector:
     return load_checkpoint(folder, "selector", lambda config: VideoSelector(**config), device)
 
 
-@torch.no_grad()
-def seen_costs(preview: Preview, noise_bcthw: Tensor, embed_bld: Tensor) -> Tensor:
+def seen_costs(seen_bcthw: Tensor) -> Tensor:
     """Exact costs [B, T, T] of what a look shows, in means of a clip's segments: a look is paler than the clip will be."""
-    cost = line_costs(preview(noise_bcthw, embed_bld))
+    cost = line_costs(seen_bcthw)
     mean = cost.mean((1, 2), where=np.isfinite(cost), keepdims=True)
-    return torch.from_numpy(cost / mean).to(noise_bcthw)
+    return torch.from_numpy(cost / mean).to(seen_bcthw)
 
 
+@torch.no_grad()
 def seen_costs_of(data: ShardDataset, numbers: Sequence[int], preview: Preview) -> Tensor:
     """`seen_costs` of N clips of a data set with the columns noise and embed: [N, T, T]."""
     device = next(preview.parameters()).device
     parts = []
     for rows in torch.as_tensor(numbers).split(TOGETHER):
         noise, embed = (data.batch(name, rows.tolist()).float().to(device) for name in ("noise", "embed"))
-        parts.append(seen_costs(preview, noise, embed))
+        parts.append(seen_costs(preview(noise, embed)))
     return torch.cat(parts)
 
 
 def by_selector(selector: VideoSelector, preview: Preview | None) -> Chooser:
     """Keyframes by the selector, with one look at the noise where there is a preview."""
 
+    @torch.no_grad()
     def choose(noise: Tensor, embed: Tensor) -> Choice:
-        seen = seen_costs(preview, noise, embed) if preview else None
+        seen = preview(noise, embed) if preview else None
+        costs = None if seen is None else seen_costs(seen)
 
         @cache
         def indices(k: int) -> Tensor:
-            return torch.from_numpy(selector.select(embed, seen, k).astype(np.int64))
+            return torch.from_numpy(selector.select(embed, costs, k).astype(np.int64))
 
-        return Choice(indices, lambda k: selector.path_costs(embed, seen, k))
+        return Choice(indices, lambda k: selector.path_costs(embed, costs, k), seen)
 
     return choose

@@ -193,6 +193,9 @@ class SamplingSettings(FrameBudgetSettings):
     guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance; two passes a step above 1")
     guided_below: Fraction = Field(1.0, description="noise level above which guidance is left out")
     shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
+    start: float = Field(
+        1.0, gt=0, le=1, description="noise level that phase 1 starts at; below 1 from what the selector's look shows"
+    )
     distilled: list[Phase] = Field([], description="phases whose students sample in their place")
     k: CountOrAuto = Field(
         4,
@@ -221,6 +224,10 @@ class SamplingSettings(FrameBudgetSettings):
             raise ValueError(f"refiner_steps: expected 1 to {PASSES} for phase 2's student, as it learned")
         if min(self.counts) < LEAST:
             raise ValueError(f"k: {min(self.counts)} keyframes; expected at least {LEAST}")
+        if self.start < 1 and (
+            self.method != "two_phase" or self.selector != SELECTED or "keyframes" in self.distilled
+        ):
+            raise ValueError("start: expected 1 but for phase 1 itself, with a selector that looks")
         if self.k == "auto" and self.method != "two_phase":
             raise ValueError(f"k: expected a number with method {self.method}")
         if self.adapted and self.method != "teacher":

@@ -17,7 +17,7 @@ from interdiff.keyframes.nested_masks import levels_of_steps, nested_ranks
 from interdiff.learning.draws import moved
 from interdiff.two_phase.interpolation import Fill, place_keyframes
 from interdiff.two_phase.sampler import refine_over_levels
-from interdiff.video.backbone.flow_matching import After, Guidance, even_levels, take_frames, unchanged
+from interdiff.video.backbone.flow_matching import After, Guidance, even_levels, noisy, take_frames, unchanged
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.distillation.sampling import Renoise, few_passes, few_steps, fresh
 from interdiff.video.distillation.trigflow import answering
@@ -42,6 +42,9 @@ class Sampling(Protocol):
     def noise(self) -> float: ...
 
     @property
+    def start(self) -> float: ...
+
+    @property
     def exact(self) -> str: ...
 
     @property
@@ -50,14 +53,19 @@ class Sampling(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """By number K of keyframes: which they are, [B, K] int64 on the CPU, and costs [B, T, T] by which more are added."""
+    """By number K of keyframes: which they are, [B, K] int64 on the CPU, and costs [B, T, T] by which more are added.
+
+    seen: [B, C, T, H, W], what the clips will become, where who chose had a look at the noise.
+    """
 
     indices: Callable[[int], Tensor]
     costs: Callable[[int], np.ndarray]
+    seen: Tensor | None = None
 
     def of(self, rows: Tensor) -> Choice:
         """That for some of the clips."""
-        return Choice(lambda k: self.indices(k)[rows], lambda k: self.costs(k)[rows.numpy()])
+        seen = None if self.seen is None else self.seen[moved(rows, self.seen.device)]
+        return Choice(lambda k: self.indices(k)[rows], lambda k: self.costs(k)[rows.numpy()], seen)
 
 
 Chooser = Callable[[Tensor, Tensor], Choice]
@@ -143,7 +151,8 @@ class TwoPhase:
             assert truth is not None
             made = take_frames(truth, indices)
         else:
-            made = self._keyframes(replace(clips, noise=take_frames(noise, indices)), indices)
+            seen = None if choice.seen is None else take_frames(choice.seen, indices)
+            made = self._keyframes(replace(clips, noise=take_frames(noise, indices)), indices, seen)
         anchors, _ = place_keyframes(flat(made), indices, noise.shape[2])
         fill = filling_with(self.interpolator, clips.shape)
         if exact == "rest":
@@ -160,14 +169,17 @@ class TwoPhase:
             filled, refined = self._over_masks(self.refiner, clips, anchors, masks, fill)
         return Sampled(chosen, unflat(filled, clips.shape), unflat(refined, clips.shape))
 
-    def _keyframes(self, clips: Clips, indices: Tensor) -> Tensor:
-        """Phase 1, or its student: the frames [B, C, K, H, W] from noise of that shape."""
+    def _keyframes(self, clips: Clips, indices: Tensor, seen: Tensor | None) -> Tensor:
+        """Phase 1, or its student: the frames [B, C, K, H, W] from noise and maybe from what a look shows, of that shape."""
         settings = self.settings
         if "keyframes" in settings.distilled:
             student = answering(self.keyframes, clips.embed, indices)
             return few_steps(student, clips.noise, settings.steps, clips.renoise, clips.after)
-        levels = even_levels(settings.steps, settings.shift)
-        return sample_keyframes(self.keyframes, clips.noise, clips.embed, indices, levels, self.guidance, clips.after)
+        levels, start = even_levels(settings.steps, settings.shift, settings.start), clips.noise
+        if settings.start < 1:
+            assert seen is not None
+            start = noisy(seen, start, start.new_full((len(start), 1), settings.start))
+        return sample_keyframes(self.keyframes, start, clips.embed, indices, levels, self.guidance, clips.after)
 
     def _over_masks(
         self, refiner: WanDenoiser, clips: Clips, anchors: Tensor, masks: Sequence[Tensor], fill: Fill

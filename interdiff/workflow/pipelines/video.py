@@ -195,6 +195,11 @@ class VideoConfig(WithVariants):
         for name, settings in self._resolved.settings.items():
             self._check_tokens(name, VideoSettings(**settings))
             self._check_students(name, VideoSettings(**settings))
+            if settings["sampling"]["start"] < 1 and not settings["selector"]["preview"]:
+                prefix = name if name == BASE else f"variants.{name}"
+                raise InputError(
+                    f"{prefix}.sampling.start: expected 1 without selector.preview, whose look it starts from"
+                )
             if settings["backbone"]["clips"] == "rendered" and self.data.source != "clips":
                 prefix = name if name == BASE else f"variants.{name}"
                 raise InputError(f"{prefix}.backbone.clips: expected shards with data.source: {self.data.source}")
