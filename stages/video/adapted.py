@@ -5,13 +5,11 @@ import torch
 from interdiff.learning.training import Objective
 from interdiff.video.backbone.adaptation import Answers, answer_loss
 from interdiff.video.backbone.backbone import load_backbone
-from interdiff.video.backbone.losses import RandomFrames
 from interdiff.video.backbone.settings import AdaptedSettings
 from interdiff.video.backbone.tuning import save_tuned, tuned
-from interdiff.video.data.batches import TrainingClips, load_negative
-from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
+from stages.frames import random_frames
 from stages.training import train_network
 
 
@@ -21,12 +19,10 @@ def main(stage: Stage) -> None:
     Writes a checkpoint of what differs from the backbone.
     """
     settings: AdaptedSettings = stage.settings
-    data = ShardDataset(stage.path("index"), ["latent", "embed"])
-    negative = load_negative(stage.path("negative"), stage.device, data)
-    clips = TrainingClips([data], settings.training, stage.device)
+    frames = random_frames(stage, settings)
     backbone = load_backbone(stage.inputs["backbone"], stage.device).requires_grad_(False)
     torch.manual_seed(settings.training.seed)
-    answers = Answers(RandomFrames(clips, negative, settings), backbone)
+    answers = Answers(frames, backbone)
     model, history = train_network(stage, tuned(backbone, settings.tuning), Objective(answers.draw, answer_loss))
     save_tuned(stage.outputs, "adapted", model, settings.tuning, history)
 

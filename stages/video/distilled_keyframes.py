@@ -1,20 +1,16 @@
 """Distil phase 1 into a student that makes K keyframes in one to four steps."""
 
-import torch
-
 from interdiff.files import load_arrays
-from interdiff.learning.training import Objective
-from interdiff.video.backbone.tuning import load_tuned, save_tuned
+from interdiff.video.backbone.tuning import load_tuned
 from interdiff.video.data.batches import TrainingClips, load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
-from interdiff.video.distillation.roles import Distillation, Roles
 from interdiff.video.planner.keyframes import best_keyframes
 from interdiff.video.planner.losses.keyframes import ChosenFrames
 from interdiff.workflow.pipelines.video_attention_stages import DistilledKeyframesStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
+from stages.distillation import distil
 from stages.start import load_start
-from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
@@ -31,11 +27,7 @@ def main(stage: Stage) -> None:
     teacher = load_tuned(stage.folder("keyframes"), "keyframes", load_start(stage))
     best = best_keyframes(load_arrays(stage.path("oracle")))
     frames = ChosenFrames(clips, best, negative, settings.keyframes.model_copy(update={"drop_prompt": 0.0}))
-    torch.manual_seed(settings.training.seed)
-    distillation = Distillation(frames.draw, teacher, negative, settings.student)
-    objective = Objective(distillation.draw, distillation.loss)
-    roles, history = train_network(stage, Roles(teacher, settings.student), objective)
-    save_tuned(stage.outputs, "distilled_keyframes", roles.student, settings.student.tuning, history)
+    distil(stage, "distilled_keyframes", frames.draw, teacher, negative, settings.student)
 
 
 if __name__ == "__main__":

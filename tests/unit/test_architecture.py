@@ -1,7 +1,7 @@
 """The arrows of the design, section 3: who may import whom, and how large a module and a folder may be."""
 
 import ast
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -94,6 +94,19 @@ def test_folders_are_small():
     """But for `stages`: one script per rule."""
     modules = Counter(name.rpartition(".")[0] for name, path in FILES.items() if path.name != "__init__.py")
     assert {name: count for name, count in modules.items() if count > 14 and not name.startswith("stages")} == {}
+
+
+def test_stages_repeat_no_three_statements():
+    """What two stages do alike is a module beside them."""
+    found = defaultdict(set)
+    for name, path in FILES.items():
+        bodies = [node.body for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+        if name.startswith("stages."):
+            for body in bodies:
+                lines = [ast.unparse(statement) for statement in body]
+                for three in zip(lines, lines[1:], lines[2:], strict=False):
+                    found[three].add(name)
+    assert {three: names for three, names in found.items() if len(names) > 1} == {}
 
 
 def test_packages_hold_no_code_of_their_own():
