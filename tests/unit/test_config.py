@@ -11,6 +11,7 @@ from interdiff.workflow.config import Config, load_config
 from interdiff.workflow.pipelines import maze as maze_settings
 from interdiff.workflow.variants import merge
 
+ROOT = Path(__file__).parents[2]
 ROOM = "####\\#OO#\\#OO#\\####"
 
 FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"mine": 2}}}}}
@@ -27,6 +28,10 @@ FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"mine": 2}}}}}
         (
             {"video": {"report": {"tuning": ["base"]}}},
             r"report\.tuning: 'base' samples the split test; expected val",
+        ),
+        (
+            {"video": {"base": {"selector": {"preview": False}, "sampling": {"start": 0.9}}}},
+            r"base\.sampling\.start: expected 1 without selector\.preview",
         ),
         (
             {"video": {"data": {"source": "hub"}, "base": {"backbone": {"clips": "rendered"}}}},
@@ -284,12 +289,11 @@ def test_every_key_is_described():
     assert not bare
 
 
-@pytest.mark.parametrize("path", ["config.yaml", "profiles/smoke/overrides.yaml"])
-def test_shipped_configurations_are_valid(path):
-    root = Path(__file__).parents[2]
-    values = yaml.safe_load((root / "config.yaml").read_text())
-    if path != "config.yaml":
-        values = merge(values, yaml.safe_load((root / path).read_text()))
+@pytest.mark.parametrize("profile", sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml")))
+def test_shipped_configurations_are_valid(profile):
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for path in yaml.safe_load((ROOT / f"profiles/{profile}/config.yaml").read_text()).get("configfile", []):
+        values = merge(values, yaml.safe_load((ROOT / path).read_text()))
     loaded = load_config(values)
     # Jobs are told every key of their settings, those that have their default too.
     assert Config.model_validate_json(loaded.model_dump_json()) == loaded

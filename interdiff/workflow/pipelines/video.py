@@ -195,11 +195,6 @@ class VideoConfig(WithVariants):
         for name, settings in self._resolved.settings.items():
             self._check_tokens(name, VideoSettings(**settings))
             self._check_students(name, VideoSettings(**settings))
-            if settings["sampling"]["start"] < 1 and not settings["selector"]["preview"]:
-                prefix = name if name == BASE else f"variants.{name}"
-                raise InputError(
-                    f"{prefix}.sampling.start: expected 1 without selector.preview, whose look it starts from"
-                )
             if settings["backbone"]["clips"] == "rendered" and self.data.source != "clips":
                 prefix = name if name == BASE else f"variants.{name}"
                 raise InputError(f"{prefix}.backbone.clips: expected shards with data.source: {self.data.source}")
@@ -236,8 +231,10 @@ class VideoConfig(WithVariants):
                 raise InputError(f"{prefix}.{key}: {side} does not divide the latents' {clip.height} x {clip.width}")
 
     def _check_keyframes(self, name: str, settings: VideoSettings) -> None:
-        """Numbers of keyframes fit the clips, phase 1 learns them, and nested masks can grow from them."""
+        """Numbers of keyframes fit the clips, phase 1 learns them and starts from what there is, and nested masks can grow."""
         prefix, frames = name if name == BASE else f"variants.{name}", self.data.clips.latent_frames
+        if settings.sampling.start < 1 and not settings.selector.preview:
+            raise InputError(f"{prefix}.sampling.start: expected 1 without selector.preview, whose look it starts from")
         corrects = "distilled_refiner" if "refiner" in settings.sampling.distilled else "refiner"
         levels = getattr(settings, corrects).levels
         for key, counts in (("oracle.k", settings.oracle.k), (f"{corrects}.levels", levels)):
