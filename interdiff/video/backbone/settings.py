@@ -104,11 +104,21 @@ class TuningSettings(Section):
     start: PathText | None = Field(
         None, description="file of a LoRA to start from, in diffusers', peft's, ComfyUI's or kohya's names"
     )
+    layers: Count | None = Field(
+        None,
+        description="blocks, the backbone's first ones, whose answer is learned anew; null: all, as they are (full)",
+    )
     gradient_checkpointing: bool = Field(False, description="less memory, a third more arithmetic")
     attention: AttentionSettings = Field(
         default_factory=AttentionSettings,
         description="among a clip's tokens; dense leaves it as it is in what is tuned",
     )
+
+    @model_validator(mode="after")
+    def _learned_anew(self) -> TuningSettings:
+        if self.layers is not None and (self.kind == "lora" or self.start):
+            raise ValueError("layers: expected null with kind lora or a start, which change the backbone's own answer")
+        return self
 
 
 class TunedSettings(Section):

@@ -15,7 +15,7 @@ from interdiff.settings import validated
 from interdiff.video.attention.sparse_linear import PROCESSOR, attention_of, set_attention
 from interdiff.video.backbone.lora import Change, add_lora, lora_metadata, read_lora, start_lora
 from interdiff.video.backbone.settings import TuningSettings
-from interdiff.video.backbone.wan import WanDenoiser, match_precision
+from interdiff.video.backbone.wan import WanDenoiser, first_blocks, match_precision
 
 LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
 """Linear layers of attention and feed-forward in diffusers' Wan."""
@@ -24,12 +24,13 @@ LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2
 def tuned(backbone: WanDenoiser, settings: TuningSettings) -> WanDenoiser:
     """A copy of the backbone, of which what the settings name learns.
 
-    At first it answers as the backbone does, or, with `settings.start`, as the backbone with that LoRA.
+    At first it answers as the backbone does, or, with `settings.start`, as the backbone with that LoRA; of the first
+    `settings.layers` blocks the answer is still to be learned.
 
     Raises:
-        InputError: the LoRA does not fit the backbone, or what learns of it.
+        InputError: the LoRA does not fit the backbone, or what learns of it; or the backbone has fewer blocks.
     """
-    model, start = copy.deepcopy(backbone), Path(settings.start) if settings.start else None
+    model, start = _blocks(backbone, settings), Path(settings.start) if settings.start else None
     set_attention(model.transformer, settings.attention)
     if settings.kind == "lora":
         # Here, since sampling does without it.
@@ -54,6 +55,13 @@ def tuned(backbone: WanDenoiser, settings: TuningSettings) -> WanDenoiser:
     return model
 
 
+def _blocks(backbone: WanDenoiser, settings: TuningSettings) -> WanDenoiser:
+    """A copy of the backbone, or of its first blocks."""
+    if settings.layers is None:
+        return copy.deepcopy(backbone)
+    return first_blocks(backbone, settings.layers, backbone.transformer.config.ffn_dim, "tuning")
+
+
 def learned(model: WanDenoiser) -> dict[str, Tensor]:
     """The tensors of a tuned network that are not the backbone's."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -74,6 +82,8 @@ def save_tuned(
     """A checkpoint of what differs from the backbone: all weights, or a LoRA under the names that diffusers loads."""
     low_rank, attention = settings.kind == "lora", attention_of(model.transformer)
     described = settings.model_dump(include={"kind", *(["rank"] if low_rank else [])})
+    if settings.layers is not None:
+        described["layers"] = settings.layers
     if attention.kind != "dense":
         described["attention"] = attention.model_dump()
     config = {"kind": kind, "model": described}
@@ -85,13 +95,13 @@ def save_tuned(
 def load_tuned(folder: Path, kind: str, backbone: WanDenoiser) -> WanDenoiser:
     """A checkpoint of a network made of this backbone, in evaluation mode and in the backbone's own precision.
 
-    It has the backbone's layers and no others: low-rank changes are part of their weights.
+    It has no layers but the backbone's: low-rank changes are part of their weights.
 
     Raises:
         InputError: it is of another kind, or of a backbone of another size.
     """
     settings = validated(TuningSettings, model_config(folder / CONFIG, kind), str(folder / CONFIG))
-    model = copy.deepcopy(backbone)
+    model = _blocks(backbone, settings)
     set_attention(model.transformer, settings.attention)
     if settings.kind == "lora":
         changes = read_lora(folder / MODEL)

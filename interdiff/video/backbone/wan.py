@@ -10,6 +10,7 @@ B clips, C channels, F frames, H x W latents or tokens of a frame (S = H W), D f
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 
 from interdiff.axes import rearrange
 from interdiff.errors import InputError
+from interdiff.learning.networks import zero
 from interdiff.learning.precision import without_autocast
 from interdiff.video.backbone.settings import COORDINATES
 
@@ -170,6 +172,31 @@ def _rotary(rope: Any, frames_bf: Tensor, height: int, width: int) -> tuple[Tens
         return torch.cat([part.expand(at) for part in parts], -1).flatten(1, 3)[:, :, None]
 
     return table(rope.freqs_cos), table(rope.freqs_sin)
+
+
+def first_blocks(model: WanDenoiser, layers: int, ffn_dim: int, name: str) -> WanDenoiser:
+    """A network's first blocks with the first units of their feed-forward layers, and an answer still to be learned.
+
+    Raises:
+        InputError: the network has fewer of either (says so of the settings `name`).
+    """
+    whole = model.transformer
+    for key, size, there in (("layers", layers, whole.config.num_layers), ("ffn_dim", ffn_dim, whole.config.ffn_dim)):
+        if size > there:
+            raise InputError(f"{name}.{key}: {size}, but the backbone has {there}")
+    transformer = WanTransformer3DModel.from_config(dict(whole.config) | {"num_layers": layers, "ffn_dim": ffn_dim})
+    for block, source in zip(transformer.blocks, whole.blocks, strict=False):
+        for attention in ("attn1", "attn2"):
+            processor = copy.deepcopy(getattr(source, attention).processor)
+            getattr(block, attention).set_processor(processor)
+    weights = whole.state_dict()
+    parts = {
+        name: weights[name][tuple(slice(size) for size in tensor.shape)]
+        for name, tensor in transformer.state_dict().items()
+    }
+    transformer.load_state_dict(parts)
+    zero(transformer.proj_out)
+    return WanDenoiser(transformer, model.preconditioned)
 
 
 def match_precision(model: WanDenoiser, backbone: WanDenoiser) -> None:

@@ -5,17 +5,13 @@ B clips, C channels, T frames, H x W latents, L rows of text, D features of each
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import torch
-from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
-from interdiff.errors import InputError
 from interdiff.learning.checkpoints import load_checkpoint
-from interdiff.learning.networks import zero
-from interdiff.video.backbone.wan import WanDenoiser, match_precision, over_frames
+from interdiff.video.backbone.wan import WanDenoiser, first_blocks, match_precision, over_frames
 
 
 class Preview(nn.Module):
@@ -38,28 +34,8 @@ class Preview(nn.Module):
 
 
 def build_preview(backbone: WanDenoiser, layers: int, ffn_dim: int, level: float) -> Preview:
-    """The backbone's first blocks with the first units of their feed-forward layers, and an answer still to be learned.
-
-    Raises:
-        InputError: the backbone has fewer of either.
-    """
-    whole = backbone.transformer
-    for name, size, there in (("layers", layers, whole.config.num_layers), ("ffn_dim", ffn_dim, whole.config.ffn_dim)):
-        if size > there:
-            raise InputError(f"preview.{name}: {size}, but the backbone has {there}")
-    transformer = WanTransformer3DModel.from_config(dict(whole.config) | {"num_layers": layers, "ffn_dim": ffn_dim})
-    for block, source in zip(transformer.blocks, whole.blocks, strict=False):
-        for name in ("attn1", "attn2"):
-            processor = copy.deepcopy(getattr(source, name).processor)
-            getattr(block, name).set_processor(processor)
-    weights = whole.state_dict()
-    parts = {
-        name: weights[name][tuple(slice(size) for size in tensor.shape)]
-        for name, tensor in transformer.state_dict().items()
-    }
-    transformer.load_state_dict(parts)
-    zero(transformer.proj_out)
-    return Preview(WanDenoiser(transformer, backbone.preconditioned), level)
+    """A look by the backbone's first blocks, still to be learned; InputError as of `first_blocks`."""
+    return Preview(first_blocks(backbone, layers, ffn_dim, "preview"), level)
 
 
 def load_preview(folder: Path, backbone: WanDenoiser) -> Preview:

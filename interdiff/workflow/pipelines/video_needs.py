@@ -54,7 +54,7 @@ class VideoNeeds(DataNeeds):
         answers: bool = False,
     ) -> Need:
         """Of a training of the backbone, or of what is made of it, on clips of at most so many frames."""
-        wan, shares = self._wan, max(1, self.gpus)
+        wan, shares = replace(self._wan, layers=tuning.layers or self._wan.layers), max(1, self.gpus)
         own = draws * training.batch_size / shares / training.accumulate
         filling = interpolators.flow_bytes(self.own.interpolator.flow, self._clip.height * self._clip.width, most)
         compiled = training.compile != "no"
