@@ -11,11 +11,12 @@ from interdiff.learning.costs import forward_flops
 from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.attention.sparse_linear import set_attention
 from interdiff.video.backbone.backbone import build_backbone
+from interdiff.video.backbone.flow_matching import Guidance
 from interdiff.video.backbone.settings import TuningSettings
 from interdiff.video.backbone.tuning import learned, tuned
 from interdiff.video.data.sizes import Clip
 from interdiff.video.evaluation import profile
-from interdiff.video.evaluation.pass_costs import pass_costs, pass_flops
+from interdiff.video.evaluation.pass_costs import pass_costs, pass_flops, phase_costs
 from interdiff.video.evaluation.profile import PARTS, REST, Clock, step_times
 from interdiff.video.figures.attention import costs_by_length, step_profile
 from interdiff.workflow.config import load_config
@@ -64,6 +65,22 @@ def test_the_longer_the_clip_the_less_sparse_attention_costs_beside_dense():
     shares = table[table["keep"] == 0.15]["full_step_units"].tolist()
     assert 1 > shares[0] > shares[1] > shares[2] > 0.15
     assert (table[table["attention"] == "dense"]["full_step_units"] == 1).all()
+
+
+def test_phase_1_costs_as_much_however_long_the_clip():
+    small = SIZE | {"num_layers": 1, "ffn_dim": 16}
+
+    def preview():
+        return build_backbone(channels=16, patch_size=[1, 2, 2], **small)
+
+    rows = pd.DataFrame(phase_costs(build, preview, CLIP, (16, 32), (4, 8), 3))
+    by = rows.set_index(["part", "frames"])
+    assert list(by.loc["phase 1, K = 4"]["flops"]) == [3 * pass_flops(build, AttentionSettings(), CLIP, 4)] * 2
+    units = by["full_step_units"]
+    assert units["phase 1, K = 4", 32] < units["phase 1, K = 4", 16] < units["phase 1, K = 8", 16]
+    assert 0.3 < units["preview", 16] < 1
+    levels = [1.0, 0.9, 0.5]
+    assert [Guidance(scale, torch.empty(0), 0.95).passes(levels) for scale in (1, 3)] == [3, 5]
 
 
 def test_time_inside_a_part_is_not_that_of_what_it_is_in(monkeypatch):

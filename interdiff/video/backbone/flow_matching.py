@@ -72,6 +72,10 @@ class Guidance:
     negative: Tensor
     below: float = 1.0
 
+    def passes(self, levels: Sequence[float]) -> int:
+        """Passes that steps from these noise levels take."""
+        return sum(1 if self.scale == 1 or level > self.below else 2 for level in levels)
+
     def velocity(self, model: WanDenoiser, embed_bld: Tensor, frames_bf: Tensor) -> Velocity:
         """The guided velocity of frames, of one level for all of them; a guided step takes two passes."""
 

@@ -1,4 +1,4 @@
-"""Arithmetic of a pass over longer and longer clips, dense and sparse, counted from shapes."""
+"""Arithmetic of a pass over longer and longer clips, dense and sparse, and of both phases' parts, counted from shapes."""
 
 from __future__ import annotations
 
@@ -35,8 +35,28 @@ def pass_costs(
             flops = dense if whole else pass_flops(build, attention, clip, count)
             yield {
                 "frames": count,
+                "part": "pass",
                 "attention": attention.kind,
                 "keep": 1.0 if whole else attention.keep,
                 "flops": flops,
                 "full_step_units": flops / dense,
             }
+
+
+def phase_costs(
+    build: Callable[[], WanDenoiser],
+    preview: Callable[[], WanDenoiser] | None,
+    clip: Clip,
+    frames: Sequence[int],
+    counts: Sequence[int],
+    passes: int,
+) -> Iterator[dict[str, Any]]:
+    """Rows as of `pass_costs`, for each length: the preview's look, and phase 1 in so many passes over K frames each."""
+    dense = AttentionSettings()
+    phase_1 = {f"phase 1, K = {k}": passes * pass_flops(build, dense, clip, k) for k in counts}
+    for count in frames:
+        whole = pass_flops(build, dense, clip, count)
+        look = {"preview": pass_flops(preview, dense, clip, count)} if preview else {}
+        for part, flops in (look | phase_1).items():
+            share = {"flops": flops, "full_step_units": flops / whole}
+            yield {"frames": count, "part": part, "attention": dense.kind, "keep": 1.0} | share

@@ -37,16 +37,21 @@ def step_profile(profile: DataFrame, path: Path) -> None:
 
 
 def costs_by_length(costs: DataFrame, path: Path) -> None:
-    """Arithmetic of a pass against the clip's latent frames, a panel for each network, as a PNG; costs: attention_costs.csv."""
+    """Arithmetic of a pass, a look and phase 1 against the clip's latent frames, a panel for each network, as a PNG.
+
+    costs: attention_costs.csv.
+    """
     networks = list(dict.fromkeys(costs["network"]))
-    plot, panels = plt.subplots(1, len(networks), figsize=(4 * len(networks), 3.4), squeeze=False)
+    plot, panels = plt.subplots(1, len(networks), figsize=(4 * len(networks), 4.4), squeeze=False)
     for panel, network in zip(panels[0], networks, strict=True):
-        for (kind, keep), rows in costs[costs["network"] == network].groupby(["attention", "keep"], sort=False):
-            label = kind if kind == "dense" else f"{kind}, keep {keep:g}"
+        for (part, kind, keep), rows in costs[costs["network"] == network].groupby(
+            ["part", "attention", "keep"], sort=False
+        ):
+            label = part if kind == "dense" else f"{part}, {kind}, keep {keep:g}"
             panel.plot(rows["frames"], rows["flops"] / 1e12, "o-", ms=4, lw=1.2, label=label)
-        panel.set(title=network, xlabel="latent frames", ylabel="TFLOP of a pass", yscale="log")
+        panel.set(title=network, xlabel="latent frames", ylabel="TFLOP", yscale="log")
         panel.set_xticks(sorted(set(costs["frames"])))
         panel.grid(alpha=0.3)
-        panel.legend(fontsize=8)
+        panel.legend(fontsize=8, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     plot.tight_layout()
     save_picture(plot, path)

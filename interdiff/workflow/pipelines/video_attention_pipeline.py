@@ -138,6 +138,9 @@ class VideoAttentionPipeline(VideoDataPipeline):
             "transformer": self.section("backbone", BASE)["transformer"],
             "block": self.section("adapted", BASE)["tuning"]["attention"]["block"],
             **{name: getattr(clip, name) for name in ("height", "width", "rows", "text_dim")},
+            "preview": self.section("preview", BASE),
+            "sampling": self.section("samples", BASE),
+            "counts": self.config.base.oracle.k,
         }
 
     def profile(self, wildcards: Any) -> Mapping[str, Any]:

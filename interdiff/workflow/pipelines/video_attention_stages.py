@@ -12,7 +12,13 @@ from interdiff.video.attention.settings import AttentionSettings, FeatureMap, Ki
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.codec.settings import CodecUse
 from interdiff.video.distillation.settings import DistilledKeyframesSettings
-from interdiff.video.planner.settings import DistilledRefinerSettings, KeyframesSettings, RefinerSettings
+from interdiff.video.planner.settings import (
+    DistilledRefinerSettings,
+    KeyframesSettings,
+    PreviewSettings,
+    RefinerSettings,
+    SamplingSettings,
+)
 
 
 class FaithfulnessStageSettings(Section):
@@ -49,6 +55,9 @@ class AttentionCostsStageSettings(Section):
     width: Count = Field(description="columns of latents")
     rows: Count = Field(description="rows of an embedding")
     text_dim: Count = Field(description="numbers of a row")
+    preview: PreviewSettings = Field(description="the look's size")
+    sampling: SamplingSettings = Field(description="of phase 1")
+    counts: list[Count] = Field(description="numbers of keyframes")
 
 
 class ProfileStageSettings(Section):

@@ -68,7 +68,7 @@ SECTIONS: Sections = {
         {
             "attention.csv": "The backbone with sparse attention, before and after it was adapted, beside itself with dense "
             "attention; mean ± standard error over prompts.",
-            "attention_costs.png": "Arithmetic of a pass against the clip's latent frames, dense and sparse.",
+            "attention_costs.png": "Arithmetic against the clip's latent frames: a pass, dense and sparse, a look and phase 1.",
             "profile.png": "Where the time of a training step goes.",
         },
     ),
