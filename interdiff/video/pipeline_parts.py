@@ -64,9 +64,15 @@ class PipelineInterpolator(ModelMixin, ConfigMixin):
     """An interpolator; with the arguments of `build_interpolator`."""
 
     @register_to_config
-    def __init__(self, method: str, size: Mapping[str, Any], around: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        method: str,
+        size: Mapping[str, Any],
+        around: Mapping[str, Any] | None = None,
+        scales: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
-        self.network = build_interpolator(method, size, around)
+        self.network = build_interpolator(method, size, around, scales)
 
     def forward(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
         """As `Interpolator` says."""

@@ -14,6 +14,7 @@ use rule video_network as straightener with:
 use rule video_network as interpolator with:
     input:
         index="<results>/video/index/train.npz",
+        held_out="<results>/video/index/val.npz",
         straightener=straightener_checkpoint,
         optical_flow=optical_flow_index,
     output:

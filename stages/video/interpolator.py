@@ -5,13 +5,15 @@ from typing import Any
 import torch
 
 from interdiff.files import read_json
+from interdiff.learning import draws
 from interdiff.learning.checkpoints import CONFIG, save_checkpoint
 from interdiff.learning.training import Objective
 from interdiff.video.codec.codec import CHANNELS
 from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
+from interdiff.video.interpolators.calibrated import Calibrated
 from interdiff.video.interpolators.loading import build_interpolator, interpolator_config, load_straightener
-from interdiff.video.interpolators.losses import WeightedMoments, interpolator_loss
+from interdiff.video.interpolators.losses import WeightedMoments, error_scales, interpolator_loss
 from interdiff.video.interpolators.settings import InterpolatorSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -21,8 +23,8 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads the training split's `index`, and where the settings ask for them the `straightener` and optical flow's index.
 
-    Learns the clips that optical flow has filled, or all. Writes a checkpoint; the straightener is part of it, and is not
-    trained further.
+    Learns the clips that optical flow has filled, or all; calibrates expected errors on the clips of `held_out`. Writes a
+    checkpoint; the straightener is part of it, and is not trained further.
     """
     settings: InterpolatorSettings = stage.settings
     around = read_json(stage.folder("straightener") / CONFIG)["model"] if settings.straightened else None
@@ -41,7 +43,20 @@ def main(stage: Stage) -> None:
         clips = TrainingClips(data, settings.training, stage.device)
         moments = WeightedMoments(clips, settings.moments, settings.losses)
         model, history = train_network(stage, model, Objective(moments.draw, interpolator_loss))
+    model = _calibrated(stage, model.to(stage.device))
+    config |= {"scales": list(model.scales.shape)}
     save_checkpoint(stage.outputs, model, {"kind": "interpolator", "model": config}, history)
+
+
+def _calibrated(stage: Stage, model: Any) -> Calibrated:
+    settings: InterpolatorSettings = stage.settings
+    held_out = ShardDataset(stage.path("held_out"), ["latent"])
+    numbers = stage.progress(range(min(settings.calibrated_on, len(held_out))), "calibration", unit="clip")
+    clips = (held_out[number]["latent"].float().to(stage.device) for number in numbers)
+    scales = error_scales(model, clips, settings.moments, draws.generator_of(settings.training.seed))
+    calibrated = Calibrated(model, *scales.shape)
+    calibrated.scales.copy_(scales)
+    return calibrated
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 
 COLUMNS = (
-    "method", "split", "gap", "n", "latent_l1", "latent_mse", "psnr", "ssim", "uncertainty_corr", "params_m",
-    "ms_per_frame", "wan_step_share", "latent_l1_se", "latent_mse_se", "psnr_se", "ssim_se", "uncertainty_corr_se",
-    "latent_l1_vs_reference", "latent_l1_vs_reference_se", "psnr_vs_reference", "psnr_vs_reference_se",
+    "method", "split", "gap", "n", "latent_l1", "latent_mse", "psnr", "ssim", "uncertainty_corr", "params_m", "ms_per_frame",
+    "wan_step_share", "calibration", "latent_l1_se", "latent_mse_se", "psnr_se", "ssim_se", "uncertainty_corr_se",
+    "calibration_se", "latent_l1_vs_reference", "latent_l1_vs_reference_se", "psnr_vs_reference", "psnr_vs_reference_se",
     "ssim_vs_reference", "ssim_vs_reference_se", "worst_vs_reference",
 )  # fmt: skip
 

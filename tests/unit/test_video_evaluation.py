@@ -121,10 +121,11 @@ def test_rows_compare_a_method_with_the_reference_on_the_same_frames(codec):
     for row in rows.values():
         assert row["psnr_vs_reference"] < 0 < row["latent_l1_vs_reference"]
         assert -1 <= row["uncertainty_corr"] <= 1
+        assert row["calibration"] > 0 < row["calibration_se"]
     own = table_rows("lerp", reference, reference)[-1]
     assert (own["latent_l1_vs_reference"], own["psnr_vs_reference"], own["worst_vs_reference"]) == (0, 0, 0)
     without = table_rows("optical_flow", figures(codec, smooth, error=False), reference)[-1]
-    assert "uncertainty_corr" not in without
+    assert {"uncertainty_corr", "calibration"}.isdisjoint(without)
     assert without["worst_vs_reference"] == rows["all"]["worst_vs_reference"] > 0
 
 

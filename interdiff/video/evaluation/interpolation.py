@@ -125,6 +125,12 @@ def correlation(sums: np.ndarray) -> np.ndarray:
         return (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
 
 
+def calibration(sums: np.ndarray) -> np.ndarray:
+    """The mean expected error over the mean true one, from sums as `correlation` takes."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums[:, 1] / sums[:, 2]
+
+
 def table_rows(
     method: str, figures: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
 ) -> list[dict[str, float | str | int]]:
@@ -148,8 +154,9 @@ def table_rows(
         if "expected" in figures:
             sums = np.concatenate([figures["places"][..., None], figures["expected"]], -1)
             clips = np.where(chosen[..., None], sums, 0).sum((1, 2))
-            estimate = jackknife(correlation, clips)
-            row |= {"uncertainty_corr": estimate.mean, "uncertainty_corr_se": estimate.se}
+            for name, statistic in (("uncertainty_corr", correlation), ("calibration", calibration)):
+                estimate = jackknife(statistic, clips)
+                row |= {name: estimate.mean, f"{name}_se": estimate.se}
         pairs = np.stack([np.where(chosen, f["latent_l1"], 0).sum((1, 2)) for f in (figures, reference)], -1)
         change = jackknife(lambda sums: sums[:, 0] / sums[:, 1] - 1, pairs)
         row |= {"latent_l1_vs_reference": change.mean, "latent_l1_vs_reference_se": change.se}

@@ -16,6 +16,7 @@ from torch import Tensor
 from interdiff.plotting import save_picture
 from interdiff.video.codec.codec import FRAMES_PER_LATENT
 from interdiff.video.evaluation.interpolation import over_clips
+from interdiff.video.interpolators.calibrated import Calibrated
 from interdiff.video.interpolators.interpolator import Interpolator
 from interdiff.video.interpolators.warping import WithFlows
 
@@ -84,8 +85,9 @@ def widest_gap(
         "expected": made.error[0, 0].cpu().numpy(),
         "true": (made.z[:, 0] - between).abs().mean(1)[0].cpu().numpy(),
     }
-    if isinstance(model, WithFlows):
-        forward, backward = model.flows(first, last, gap)
+    moving = model.inside if isinstance(model, Calibrated) else model
+    if isinstance(moving, WithFlows):
+        forward, backward = moving.flows(first, last, gap)
         fields |= {"forward": forward[0].cpu().numpy(), "backward": backward[0].cpu().numpy()}
     return pictures, fields
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from interdiff.learning.checkpoints import load_checkpoint
+from interdiff.video.interpolators.calibrated import Calibrated
 from interdiff.video.interpolators.straightener import Straightened, Straightener
 
 if TYPE_CHECKING:
@@ -43,10 +44,16 @@ def interpolator_config(
     return {"method": settings.method, "size": size if sized else {}, "around": straightener}
 
 
-def build_interpolator(method: str, size: Mapping[str, Any], around: Mapping[str, Any] | None) -> nn.Module:
-    """An untrained interpolator; ValueError where there is no such method."""
+def build_interpolator(
+    method: str, size: Mapping[str, Any], around: Mapping[str, Any] | None, scales: Sequence[int] | None = None
+) -> nn.Module:
+    """An untrained interpolator; ValueError where there is no such method.
+
+    scales: answers and gaps of one whose expected errors are calibrated.
+    """
     model = _method(method).build(**size)
-    return Straightened(Straightener(**around), model) if around else model
+    model = Straightened(Straightener(**around), model) if around else model
+    return Calibrated(model, *scales) if scales else model
 
 
 def _method(name: str) -> ModuleType:

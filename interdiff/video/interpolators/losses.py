@@ -5,7 +5,7 @@ B clips, C channels, T frames, H x W latents, M moments, R masks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from interdiff.learning import draws
 from interdiff.learning.processes import parts, share
 from interdiff.two_phase.interpolation import neighbours
 from interdiff.video.data.batches import TrainingClips
-from interdiff.video.interpolators.interpolator import Between, answers_of, blend
+from interdiff.video.interpolators.calibrated import SHORTEST
+from interdiff.video.interpolators.interpolator import Between, Interpolator, answers_of, blend
 from interdiff.video.interpolators.settings import LossSettings
 from interdiff.video.interpolators.straightener import Straightener
 from interdiff.video.interpolators.warping import WithFlows, warp
@@ -45,11 +46,24 @@ def random_moments(z_bcthw: Tensor, moments: int, generator: torch.Generator) ->
     def below(limit: Tensor | int, shape: tuple[int, ...]) -> Tensor:
         return (draws.uniform(shape, generator, device) * limit).long()
 
-    gap = 2 + below(frames - 2, (batch,))
+    gap = SHORTEST + below(frames - SHORTEST, (batch,))
     first = below(frames - gap, (batch,))
     inside = 1 + below((gap - 1)[:, None], (batch, moments))
-    gap, first, inside = share(gap, first, inside)
-    clips, rows = z_bcthw.movedim(2, 1), torch.arange(len(z_bcthw), device=device)
+    return _moments(z_bcthw, *share(gap, first, inside))
+
+
+def moments_of_all_gaps(z_cthw: Tensor, moments: int, generator: torch.Generator) -> Moments:
+    """Of one clip a pair of each gap from 2 to T - 1, at a random place, and moments."""
+    frames, device = z_cthw.shape[1], z_cthw.device
+    gap = torch.arange(SHORTEST, frames, device=device)
+    first = (draws.uniform((len(gap),), generator, device) * (frames - gap)).long()
+    inside = 1 + (draws.uniform((len(gap), moments), generator, device) * (gap - 1)[:, None]).long()
+    return _moments(z_cthw.expand(len(gap), *z_cthw.shape), gap, first, inside)
+
+
+def _moments(z_bcthw: Tensor, gap: Tensor, first: Tensor, inside: Tensor) -> Moments:
+    """Of each clip the pair of this gap from frame `first` on, and the moments `inside` frames later."""
+    clips, rows = z_bcthw.movedim(2, 1), torch.arange(len(z_bcthw), device=z_bcthw.device)
     return Moments(
         clips[rows, first].float(),
         clips[rows, first + gap].float(),
@@ -90,6 +104,26 @@ def calibration(between: Between, truth: Tensor) -> Tensor:
     off = (between.z.detach() - truth).abs().mean(2)
     expected = between.error.clamp_min(1e-4)
     return (expected - off * expected.log()).mean()
+
+
+@torch.no_grad()
+def error_scales(model: Interpolator, clips: Iterable[Tensor], moments: int, generator: torch.Generator) -> Tensor:
+    """True absolute errors over expected ones, means over clips of each answer and gap: `Calibrated.scales`, [A, G].
+
+    Args:
+        clips: held-out latents [C, T, H, W], of any T; of each a pair of every gap, so that all gaps are met alike.
+    """
+    means = []
+    for z in clips:
+        pairs = moments_of_all_gaps(z, moments, generator)
+        answers = answers_of(model, pairs.first, pairs.last, pairs.tau, pairs.gap)
+        true = [(answer.z - pairs.truth).abs().mean((1, 2, 3, 4)) for answer in answers]
+        expected = [answer.error.mean((1, 2, 3)) for answer in answers]
+        means.append(torch.stack([torch.stack(true), torch.stack(expected)]))
+    gaps = max(of_clip.shape[2] for of_clip in means)
+    off, said = torch.stack([F.pad(of_clip, (0, gaps - of_clip.shape[2])) for of_clip in means]).sum(0)
+    # Where nothing moves an interpolator may be sure, and right.
+    return torch.where(said > 0, off / said, 1.0)
 
 
 def edges(between: Between, truth: Tensor) -> Tensor:

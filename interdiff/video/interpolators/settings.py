@@ -117,6 +117,9 @@ class InterpolatorSettings(Section):
     sinkhorn: SinkhornSettings = Field(default_factory=SinkhornSettings, description="network of method sinkhorn")
     losses: LossSettings = Field(default_factory=LossSettings, description="what it learns from")
     moments: Count = Field(4, description="moments between each pair of a training step")
+    calibrated_on: Count = Field(
+        200, description="clips of the validation split, the first ones, that expected errors are calibrated on"
+    )
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
     @model_validator(mode="after")

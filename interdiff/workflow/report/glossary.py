@@ -121,6 +121,7 @@ VIDEO = SHARED | {
     "psnr": Term("of decoded frames against the decoded truth, dB", MORE),
     "ssim": Term("structural similarity of the same", MORE),
     "uncertainty_corr": Term("Pearson's correlation of expected and true errors over all places", MORE),
+    "calibration": Term("mean expected error over the mean true one; 1 is best"),
     "latent_l1_vs_reference": Term("relative change of latent_l1 beside the reference on the same frames", LESS),
     "psnr_vs_reference": Term("difference of psnr from the reference's on the same frames, dB", MORE),
     "worst": Term("largest growth of a clip's squared error beside the reference's", LESS),

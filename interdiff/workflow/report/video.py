@@ -83,7 +83,7 @@ ATTRIBUTES = ("objects", "shapes", "directions", "speeds", "events", "easy", "ha
 SELECTION = ("cost_ratio", "overlap_int")
 UNREFINED, CHOSEN, FIXED = "unrefined", "selector_base", "fixed"
 """The rows of metrics.csv and selection.csv that the conclusions are about, beside those of base."""
-BRIEF = ("latent_l1", "psnr", "ssim", "uncertainty_corr")
+BRIEF = ("latent_l1", "psnr", "ssim", "uncertainty_corr", "calibration")
 
 
 def parts(

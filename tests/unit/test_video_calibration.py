@@ -1,0 +1,113 @@
+"""Expected errors that are the true ones in the mean, gap by gap."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from interdiff.learning import draws
+from interdiff.video.data.shard_index import write_index
+from interdiff.video.data.shards import COLUMNS, write_shard
+from interdiff.video.evaluation.interpolation import calibration
+from interdiff.video.interpolators.calibrated import Calibrated
+from interdiff.video.interpolators.interpolator import Between, WithFallback, blend
+from interdiff.video.interpolators.loading import load_interpolator
+from interdiff.video.interpolators.losses import error_scales, moments_of_all_gaps
+from interdiff.video.interpolators.methods.lerp import lerp
+from interdiff.video.interpolators.settings import InterpolatorSettings
+from stages.video import interpolator
+
+
+class Sure:
+    """Says of two lines that they are off by 1 and by 4 times the gap, everywhere."""
+
+    def __call__(self, first, last, tau, gap):
+        return self.answers(first, last, tau, gap)[0]
+
+    def answers(self, first, last, tau, gap):
+        error = gap[:, None, None, None].expand(*tau.shape, *first.shape[-2:])
+        return [Between(blend(first, last, tau) + shift, error * times) for shift, times in ((0.5, 1.0), (6.0, 4.0))]
+
+
+def module(answers):
+    """An interpolator's call as a module."""
+    made = torch.nn.Module()
+    made.forward, made.answers = answers, answers.answers
+    return made
+
+
+def straight(frames, channels=2):
+    """A clip along a line: one that a line fills exactly."""
+    return torch.arange(float(frames))[None, :, None, None].expand(channels, frames, 3, 3).clone()
+
+
+def test_of_a_clip_every_gap_is_met_once():
+    z = straight(9)
+    pairs = moments_of_all_gaps(z, 3, draws.generator_of(0))
+    assert pairs.gap.tolist() == list(range(2, 9))
+    torch.testing.assert_close(pairs.last[:, 0, 0, 0] - pairs.first[:, 0, 0, 0], pairs.gap)
+    torch.testing.assert_close(pairs.truth[:, :, 0, 0, 0], pairs.first[:, 0, 0, :1] + pairs.tau * pairs.gap[:, None])
+
+
+def test_scales_make_the_expected_error_the_true_one_of_each_answer_and_gap():
+    """Clips of several lengths: the longest has the gaps that the others lack."""
+    clips = [straight(frames) for frames in (5, 9, 7)]
+    scales = error_scales(Sure(), clips, 3, draws.generator_of(0))
+    gaps = torch.arange(2.0, 9)
+    torch.testing.assert_close(scales, torch.stack([0.5 / gaps, 6.0 / (4 * gaps)]))
+    model = Calibrated(module(Sure()), *scales.shape)
+    model.scales.copy_(scales)
+    assert isinstance(model, WithFallback)
+    first, last = clips[1][None, :, 0].expand(3, -1, -1, -1), clips[1][None, :, 8].expand(3, -1, -1, -1)
+    between = model(first, last, torch.full((3, 2), 0.5), torch.tensor([2.0, 8.0, 100.0]))
+    expected = torch.tensor([0.5, 0.5, 0.5 * 100 / 8])  # beyond what was met, the last scale
+    torch.testing.assert_close(between.error, expected[:, None, None, None].expand(-1, 2, 3, 3))
+
+
+def test_the_choice_among_answers_is_by_calibrated_errors():
+    model = Calibrated(module(Sure()), 2, 1)
+    model.scales[0] = 5.0
+    first, last = straight(2)[:, 0][None], straight(2)[:, 1][None]
+    torch.testing.assert_close(
+        model(first, last, torch.tensor([[0.5]]), torch.tensor([2.0])).z, torch.full((1, 1, 2, 3, 3), 6.5)
+    )
+
+
+def test_where_nothing_moves_there_is_nothing_to_scale():
+    assert torch.equal(error_scales(lerp, [torch.ones(2, 5, 3, 3)], 2, draws.generator_of(0)), torch.ones(1, 3))
+
+
+def test_the_figure_is_expected_over_true():
+    sums = np.array([[10.0, 3.0, 2.0, 9.0, 9.0, 9.0], [10.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    assert calibration(sums)[0] == pytest.approx(1.5)
+    assert np.isnan(calibration(sums)[1])
+
+
+def test_the_stage_calibrates_on_held_out_clips_and_the_checkpoint_holds_it(tmp_path):
+    generator = draws.generator_of(3)
+    latents = [torch.randn(16, 7, 4, 4, generator=generator).bfloat16() for _ in range(20)]
+    samples = [
+        (str(n), {"latent": z, "embed": torch.ones(1, 2).bfloat16(), "prompt": "-"}) for n, z in enumerate(latents)
+    ]
+    write_shard(tmp_path / "val.tar", samples, COLUMNS)
+    write_index(tmp_path / "val.npz", [tmp_path / "val.tar"], COLUMNS)
+    files = {"model": "model.safetensors", "config": "config.json", "history": "history.csv"}
+    settings = InterpolatorSettings(method="lerp", calibrated_on=10)
+    stage = SimpleNamespace(
+        settings=settings,
+        device=torch.device("cpu"),
+        path=lambda name: {"held_out": tmp_path / "val.npz"}[name],
+        progress=lambda numbers, label, unit: numbers,
+        outputs={name: tmp_path / file for name, file in files.items()},
+    )
+    interpolator.main(stage)
+    made = load_interpolator(tmp_path, stage.device)
+    assert made.scales.shape == (1, 5)
+    pairs = moments_of_all_gaps(latents[15].float(), settings.moments, generator)
+    arguments = pairs.first, pairs.last, pairs.tau, pairs.gap
+    calibrated, plain = made(*arguments), lerp(*arguments)
+    torch.testing.assert_close(calibrated.z, plain.z)
+    off = (calibrated.z - pairs.truth).abs().mean()
+    # Lines expect what walks would leave, and these frames have nothing to do with each other.
+    assert abs(calibrated.error.mean() / off - 1) < 0.05 < 0.3 < abs(plain.error.mean() / off - 1)
