@@ -4,7 +4,7 @@ import torch
 
 from interdiff.files import write_csv
 from interdiff.video.evaluation.tracker import adherence
-from interdiff.workflow.pipelines.video_stages import AdherenceStageSettings
+from interdiff.workflow.pipelines.video_stages import DecodingStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 from stages.judging import judged
@@ -17,4 +17,4 @@ def main(stage: Stage) -> None:
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    run_stage(main, AdherenceStageSettings)
+    run_stage(main, DecodingStageSettings)

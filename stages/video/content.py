@@ -4,7 +4,7 @@ import torch
 
 from interdiff.files import write_csv
 from interdiff.video.evaluation.content import content, load_clip
-from interdiff.workflow.pipelines.video_stages import ContentStageSettings
+from interdiff.workflow.pipelines.video_stages import DecodingStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 from stages.judging import judged
@@ -18,4 +18,4 @@ def main(stage: Stage) -> None:
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    run_stage(main, ContentStageSettings)
+    run_stage(main, DecodingStageSettings)

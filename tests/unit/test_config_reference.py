@@ -1,9 +1,11 @@
 import json
+from itertools import product
 from pathlib import Path
 
 import pytest
 import yaml
 
+from interdiff.settings import Section
 from interdiff.workflow.config_reference import FILES, reference, schema
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,26 @@ def test_every_key_of_the_schema_is_in_the_reference_with_its_meaning():
     for group in [definitions, *definitions["$defs"].values()]:
         assert set(group["properties"]) <= named
     assert all(row[-1].strip(" |") for row in rows)
+
+
+def every(section):
+    for kind in section.__subclasses__():
+        yield kind
+        yield from every(kind)
+
+
+def test_no_two_sections_write_the_same_keys():
+    """What two of them have alike is a section that both are of."""
+    own = {
+        kind: {
+            (name, field.description, str(field.annotation), repr(field.default))
+            for name, field in kind.model_fields.items()
+            if name in kind.__annotations__ and field.description
+        }
+        for kind in every(Section)
+    }
+    shared = {(a, b): keys & own[b] for (a, keys), b in product(own.items(), own) if a is not b}
+    assert {pair: keys for pair, keys in shared.items() if len(keys) > 1} == {}
 
 
 def test_bounds_defaults_and_groups_are_shown():

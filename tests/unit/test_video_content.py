@@ -13,7 +13,7 @@ from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS, write_shard
 from interdiff.video.evaluation.comparison import CONTENT
 from interdiff.video.evaluation.content import content, load_clip
-from interdiff.workflow.pipelines.video_stages import ContentStageSettings
+from interdiff.workflow.pipelines.video_stages import DecodingStageSettings
 from interdiff.workflow.stage import Stage
 from stages import judging
 from stages.video import content as stage_module
@@ -90,7 +90,7 @@ def test_the_stage_writes_a_row_for_each_clip(folder, tmp_path, monkeypatch):
     inputs = {"samples": [tmp_path / "samples.npz"], "index": [tmp_path / "index.npz"]}
     inputs |= {"clip": [folder / "config.json"], "codec": [tmp_path / "config.json"]}
     outputs = {"content": tmp_path / "content.csv"}
-    settings = ContentStageSettings(codec=CodecUse())
+    settings = DecodingStageSettings(codec=CodecUse())
     stage_module.main(Stage("video.content", {}, settings, inputs, outputs, 1, 0, tmp_path))
     table = read_table(outputs["content"])
     assert table.columns.tolist() == ["key", *CONTENT]

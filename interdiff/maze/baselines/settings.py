@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from interdiff.learning.settings import TrainingSettings
-from interdiff.maze.planner.settings import MazeNetworkSettings
+from interdiff.maze.planner.settings import NetworkOfPlansSettings
 from interdiff.settings import Count, Name, Section
 
 
-class WindowDiffusionSettings(Section):
+class WindowDiffusionSettings(NetworkOfPlansSettings):
     """A learned baseline: diffusion over the states at equally spaced steps of windows of fixed horizon."""
 
-    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
     interval: Count = Field(4, description="steps of 0.01 s from one token to the next; divides every horizon")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
-class SegmentFillSettings(Section):
+class SegmentFillSettings(NetworkOfPlansSettings):
     """The hierarchical baseline's low level: diffusion over all steps between two sub-goals."""
 
-    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
     interval: Count = Field(15, description="steps between sub-goals, that of the high level")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
 class FullSequenceSettings(Section):

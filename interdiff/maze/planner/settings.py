@@ -66,17 +66,43 @@ PhaseNetwork = Annotated[
 ]
 
 
-class SegmentCostSettings(Section):
-    """D_phi, the model of the segment cost."""
+class LearnedSettings(Section):
+    """What is learned."""
 
-    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
-    frames_per_token: Count = Field(8, description="frames that one token stands for; divides T")
-    channels: Count = Field(32, description="features of a segment's first and of its last frame")
-    pairs: Count = Field(64, description="segments per sequence and step")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
-class SelectorSettings(Section):
+class NetworkOfPlansSettings(LearnedSettings):
+    """A network of a size."""
+
+    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
+
+
+class PhaseSettings(LearnedSettings):
+    """A phase of planning."""
+
+    network: PhaseNetwork = Field(
+        default_factory=MazeNetworkSettings, description="size of the network, or a class of one's own"
+    )
+
+
+class WholePlansSettings(Section):
+    """What corrects all T points at once, or makes them."""
+
+    frames_per_token: Count = Field(2, description="frames that one token stands for; divides T")
+    collision_weight: float = Field(50.0, ge=0, description="weight of the penalty on points near walls")
+    collision_margin: float = Field(0.1, ge=0, description="distance to walls, in cells, below which it acts")
+
+
+class SegmentCostSettings(NetworkOfPlansSettings):
+    """D_phi, the model of the segment cost."""
+
+    frames_per_token: Count = Field(8, description="frames that one token stands for; divides T")
+    channels: Count = Field(32, description="features of a segment's first and of its last frame")
+    pairs: Count = Field(64, description="segments per sequence and step")
+
+
+class SelectorSettings(LearnedSettings):
     """The selector of keyframe indices; its network has D_phi's size, from which it starts."""
 
     condition_bias: Literal["none", "direct", "encoder"] = Field(
@@ -86,15 +112,11 @@ class SelectorSettings(Section):
     temperature: float = Field(1.0, gt=0, description="divides the potentials, at the first step of training")
     final_temperature: float = Field(1.0, gt=0, description="temperature at the last step, reached linearly")
     kl_to_uniform: float = Field(0.0, ge=0, description="weight of KL(density of keyframes || uniform)")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
-class KeyframesSettings(Section):
+class KeyframesSettings(PhaseSettings):
     """Phase 1, the keyframe denoiser."""
 
-    network: PhaseNetwork = Field(
-        default_factory=MazeNetworkSettings, description="size of the network, or a class of one's own"
-    )
     counts: list[Annotated[int, Field(ge=2)]] = Field(
         [4, 8], min_length=1, description="numbers of keyframes K to train with"
     )
@@ -102,7 +124,6 @@ class KeyframesSettings(Section):
         {"selector": 0.5, "dp": 0.1, "uniform": 0.3, "random": 0.1},
         description="where the indices come from in training, with the share of each",
     )
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
 class AnchorsSettings(Section):
@@ -127,32 +148,19 @@ class CorruptionSettings(Section):
     anchor_jitter: float = Field(0.001, ge=0, description="deviation of the random errors of exact anchors")
 
 
-class RefinerSettings(Section):
+class RefinerSettings(PhaseSettings, WholePlansSettings):
     """Phase 2, the refiner."""
 
-    network: PhaseNetwork = Field(
-        default_factory=MazeNetworkSettings, description="size of the network, or a class of one's own"
-    )
-    frames_per_token: Count = Field(2, description="frames that one token stands for; divides T")
     mix: Annotated[dict[RankPolicy, Fraction], Mix] = Field(
         {"selector": 0.5, "uniform": 0.5},
         description="where the nested masks come from in training, with the share of each",
     )
     corruption: CorruptionSettings = Field(default_factory=CorruptionSettings, description="what it undoes")
-    collision_weight: float = Field(50.0, ge=0, description="weight of the penalty on points near walls")
-    collision_margin: float = Field(0.1, ge=0, description="distance to walls, in cells, below which it acts")
     initialise: bool = Field(True, description="start from phase 1's weights where shapes allow")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
-class SequenceDiffusionSettings(Section):
+class SequenceDiffusionSettings(NetworkOfPlansSettings, WholePlansSettings):
     """The control without phases: diffusion over all T points, by phase 1's noise and phase 2's losses."""
-
-    network: MazeNetworkSettings = Field(default_factory=MazeNetworkSettings, description="size of the network")
-    frames_per_token: Count = Field(2, description="frames that one token stands for; divides T")
-    collision_weight: float = Field(50.0, ge=0, description="weight of the penalty on points near walls")
-    collision_margin: float = Field(0.1, ge=0, description="distance to walls, in cells, below which it acts")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
 
 class SamplingSettings(FrameBudgetSettings):

@@ -14,6 +14,7 @@ from interdiff.video.data.settings import VideoFrames
 
 COORDINATES = 9
 """Input channels beyond the latents' that say where a latent lies, in networks that have them."""
+NoiseShift = Annotated[float, Field(ge=1, description="of noise levels, towards noise")]
 FrameCounts = list[Annotated[int, Field(ge=2)]]
 """Numbers of frames of a clip, both ends among them."""
 
@@ -38,7 +39,14 @@ class TransformerSettings(Section):
     attention: AttentionSettings = Field(default_factory=AttentionSettings, description="among a clip's tokens")
 
 
-class BackboneSettings(Section):
+class NoisedSettings(Section):
+    """What learns from noisy clips."""
+
+    shift: NoiseShift = 3.0
+    drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
+
+
+class BackboneSettings(NoisedSettings):
     """The teacher: what both phases start from, and what they are compared with."""
 
     pretrained: PathText | None = Field(
@@ -61,8 +69,6 @@ class BackboneSettings(Section):
     lengths: list[VideoFrames] = Field(
         [], description="frames of rendered videos, 1 + 4 k, batch by batch in turn; empty: as many as shards have"
     )
-    shift: float = Field(3.0, ge=1, description="of noise levels in training, towards noise")
-    drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
     frames: FrameCounts = Field(
         [5, 9],
         description="numbers of frames that batches have in the first part of training: both ends and random ones",
@@ -149,12 +155,10 @@ class FramesFirstSettings(TunedSettings):
     frames_until: Fraction = Field(0.0, description="where that part ends; from there on all frames")
 
 
-class AdaptedSettings(FramesFirstSettings):
+class AdaptedSettings(FramesFirstSettings, NoisedSettings):
     """The backbone with sparse attention, which learns to answer as the dense backbone does."""
 
     tuning: TuningSettings = Field(default_factory=_sparse, description="what is trained")
-    shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
-    drop_prompt: Fraction = Field(0.1, description="share of clips trained on without their prompt, for guidance")
 
     @model_validator(mode="after")
     def _to_sparse_attention(self) -> AdaptedSettings:

@@ -10,7 +10,7 @@ from interdiff.keyframes.settings import CountOrAuto, FrameBudgetSettings
 from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlocks, NetworkSettings, TrainingSettings
 from interdiff.settings import Count, Fraction, Mix, Name, Section, Weight
 from interdiff.video.attention.settings import AttentionSettings
-from interdiff.video.backbone.settings import TunedSettings
+from interdiff.video.backbone.settings import NoiseShift, TunedSettings
 from interdiff.video.distillation.settings import PASSES, StudentSettings
 
 LEAST = 3
@@ -52,7 +52,14 @@ class FramesNetworkSettings(NetworkSettings):
     text: Literal["attention", "pooled"] = Field("attention", description="how it reads the prompt, without padding")
 
 
-class SegmentCostSettings(Section):
+class PredictorSettings(Section):
+    """What is predicted for a clip's frames."""
+
+    network: FramesNetworkSettings = Field(default_factory=FramesNetworkSettings, description="size")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+
+
+class SegmentCostSettings(PredictorSettings):
     """D_phi: what filling a segment will cost, from the prompt."""
 
     targets: Literal["latents", "teacher"] = Field(
@@ -60,8 +67,6 @@ class SegmentCostSettings(Section):
     )
     clips: Count = Field(300, description="clips whose segments are measured (teacher)")
     pairs: Count = Field(8, description="segments measured of each (teacher)")
-    network: FramesNetworkSettings = Field(default_factory=FramesNetworkSettings, description="size")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
     @property
     def levels(self) -> list[float]:
@@ -69,7 +74,7 @@ class SegmentCostSettings(Section):
         return [0.1, 0.3, 0.5, 0.7, 0.9] if self.targets == "teacher" else [0.0]
 
 
-class SelectorSettings(Section):
+class SelectorSettings(PredictorSettings):
     """The selector: keyframes from the prompt, and from a look at what the noise will become."""
 
     preview: bool = Field(True, description="look at what the noise will become, by the preview")
@@ -81,8 +86,6 @@ class SelectorSettings(Section):
         0.1, description="of the likelihood of the best keyframes, beside the costs of segments"
     )
     uniform_weight: Weight = Field(0.0, description="of the distance from uniformly spread keyframes (entropy control)")
-    network: FramesNetworkSettings = Field(default_factory=FramesNetworkSettings, description="size")
-    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
     @model_validator(mode="after")
     def _has_noise(self) -> SelectorSettings:
@@ -108,7 +111,7 @@ class KeyframesSettings(PhaseSettings):
     source: Literal["generated", "shards"] = Field(
         "generated", description="clips to learn from: the backbone's with the noise they came from, or the data's"
     )
-    shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
+    shift: NoiseShift = 3.0
     mix: Annotated[dict[Policy, Weight], Mix] = Field(
         {"oracle": 0.5, "uniform": 0.1, "random": 0.4}, description="share of samples by who chose their frames"
     )
@@ -192,7 +195,7 @@ class SamplingSettings(FrameBudgetSettings):
     steps: Count = Field(4, description="steps of the backbone, or of phase 1")
     guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance; two passes a step above 1")
     guided_below: Fraction = Field(1.0, description="noise level above which guidance is left out")
-    shift: float = Field(3.0, ge=1, description="of noise levels, towards noise")
+    shift: NoiseShift = 3.0
     start: float = Field(
         1.0, gt=0, le=1, description="noise level that phase 1 starts at; below 1 from what the selector's look shows"
     )

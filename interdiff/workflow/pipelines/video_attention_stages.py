@@ -10,7 +10,6 @@ from interdiff.learning.settings import TrainingSettings
 from interdiff.settings import Count, Name, Section
 from interdiff.video.attention.settings import AttentionSettings, FeatureMap, Kind
 from interdiff.video.backbone.settings import TransformerSettings
-from interdiff.video.codec.settings import CodecUse
 from interdiff.video.distillation.settings import DistilledKeyframesSettings
 from interdiff.video.planner.settings import (
     DistilledRefinerSettings,
@@ -19,6 +18,7 @@ from interdiff.video.planner.settings import (
     RefinerSettings,
     SamplingSettings,
 )
+from interdiff.workflow.pipelines.video_stages import CorrectingStageSettings, DecodingStageSettings
 
 
 class FaithfulnessStageSettings(Section):
@@ -60,14 +60,13 @@ class AttentionCostsStageSettings(Section):
     counts: list[Count] = Field(description="numbers of keyframes")
 
 
-class ProfileStageSettings(Section):
+class ProfileStageSettings(DecodingStageSettings):
     """What the profile of a training step is told."""
 
     refiner: RefinerSettings = Field(description="whose training it is: phase 2's")
     attention: AttentionSettings = Field(description="sparse attention, beside dense")
     k: Count = Field(description="frames, beside all of them")
     clips: Count = Field(description="clips of a step")
-    codec: CodecUse = Field(description="the codec")
 
 
 class DistilledKeyframesStageSettings(Section):
@@ -82,11 +81,10 @@ class DistilledKeyframesStageSettings(Section):
         return self.student.training
 
 
-class DistilledRefinerStageSettings(Section):
+class DistilledRefinerStageSettings(CorrectingStageSettings):
     """What the distillation of phase 2 is told."""
 
     student: DistilledRefinerSettings = Field(description="the student")
-    max_gap_factor: float = Field(description="longest gap of nested masks, in uniform gaps")
 
     @property
     def training(self) -> TrainingSettings:

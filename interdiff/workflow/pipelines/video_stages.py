@@ -39,14 +39,29 @@ class CodecStageSettings(Section):
     digest: str = Field(description="of the folder's keys and captions")
 
 
-class ClipsStageSettings(Section):
-    """What a shard of rendered clips is told."""
+class DecodingStageSettings(Section):
+    """What a stage is told that turns latents into pixels."""
 
     codec: CodecUse = Field(description="the codec")
-    rendered: ClipsSettings = Field(description="the clips")
+
+
+class EncodingStageSettings(DecodingStageSettings):
+    """What a stage is told that turns videos and captions into latents and embeddings."""
+
     text: TextSettings = Field(description="text encoder")
-    split: Split = Field(description="split of the shard")
+
+
+class ShardStageSettings(EncodingStageSettings):
+    """What a shard of them is told."""
+
     number: int = Field(ge=0, description="number of the shard in its split")
+
+
+class ClipsStageSettings(ShardStageSettings):
+    """What a shard of rendered clips is told."""
+
+    rendered: ClipsSettings = Field(description="the clips")
+    split: Split = Field(description="split of the shard")
 
 
 class DownloadStageSettings(Section):
@@ -56,25 +71,23 @@ class DownloadStageSettings(Section):
     number: int = Field(ge=0, description="number of the shard in it")
 
 
-class LsmdcStageSettings(Section):
+class VideoShardStageSettings(ShardStageSettings):
+    """What a shard of videos from files is told."""
+
+    frames: Count = Field(description="frames of a clip, 1 + 4 k")
+
+
+class LsmdcStageSettings(VideoShardStageSettings):
     """What a shard of film clips is told."""
 
-    codec: CodecUse = Field(description="the codec")
     lsmdc: LsmdcSettings = Field(description="the clips")
-    text: TextSettings = Field(description="text encoder")
-    frames: Count = Field(description="frames of a clip, 1 + 4 k")
-    number: int = Field(ge=0, description="number of the shard in its split")
 
 
-class VideosStageSettings(Section):
+class VideosStageSettings(VideoShardStageSettings):
     """What a shard of a folder of videos is told."""
 
-    codec: CodecUse = Field(description="the codec")
     folder: FolderSettings = Field(description="the videos")
-    text: TextSettings = Field(description="text encoder")
-    frames: Count = Field(description="frames of a clip, 1 + 4 k")
     split: Split = Field(description="split of the shard")
-    number: int = Field(ge=0, description="number of the shard in its split")
     shards: Count = Field(description="shards of the split")
     digest: str = Field(description="of the shard's keys and captions")
 
@@ -114,12 +127,10 @@ class SelectorStageSettings(Section):
         return self.selector.training
 
 
-class RenderedStageSettings(Section):
+class RenderedStageSettings(EncodingStageSettings):
     """How clips are rendered as they are needed."""
 
-    codec: CodecUse = Field(description="the codec")
     clips: ClipsSettings = Field(description="the clips")
-    text: TextSettings = Field(description="text encoder")
 
 
 class BackboneStageSettings(Section):
@@ -153,11 +164,16 @@ class AnchorsStageSettings(Section):
     number: int = Field(ge=0, description="number of the shard")
 
 
-class RefinerStageSettings(Section):
+class CorrectingStageSettings(Section):
+    """What the training of a network is told that corrects filled clips."""
+
+    max_gap_factor: float = Field(description="longest gap of nested masks, in uniform gaps")
+
+
+class RefinerStageSettings(CorrectingStageSettings):
     """What the training of phase 2 is told."""
 
     refiner: RefinerSettings = Field(description="phase 2")
-    max_gap_factor: float = Field(description="longest gap of nested masks, in uniform gaps")
 
     @property
     def training(self) -> TrainingSettings:
@@ -200,18 +216,6 @@ def samples_settings(variants: Variants, variant: str) -> SamplesStageSettings:
     )
 
 
-class AdherenceStageSettings(Section):
-    """What the tracker is told."""
-
-    codec: CodecUse = Field(description="the codec")
-
-
-class ContentStageSettings(Section):
-    """What the CLIP that looks at clips is told."""
-
-    codec: CodecUse = Field(description="the codec")
-
-
 class MetricsStageSettings(Section):
     """What the comparison of methods is told."""
 
@@ -229,7 +233,7 @@ class TuningStageSettings(Section):
     changed: list[str] = Field(description="what each changes in sampling, from its parent")
 
 
-class SamplePicturesStageSettings(Section):
+class SamplePicturesStageSettings(DecodingStageSettings):
     """What the pictures of samples are told."""
 
     methods: list[Name] = Field(description="variants, in this order")
@@ -237,7 +241,6 @@ class SamplePicturesStageSettings(Section):
     ladder: list[Name] = Field(description="those of the error ladder, in this order")
     drawn: Name = Field(description="whose keyframes are drawn")
     networks: list[str] = Field(description="what was trained for them, by network and variant")
-    codec: CodecUse = Field(description="the codec")
 
 
 class SelectionStageSettings(Section):
@@ -249,37 +252,41 @@ class SelectionStageSettings(Section):
     cost_levels: list[list[float]] = Field(description="noise levels that each is asked about")
 
 
-class OpticalFlowStageSettings(Section):
+class OpticalFlowStageSettings(DecodingStageSettings):
     """What a shard of optical flow's clips is told."""
 
-    codec: CodecUse = Field(description="the codec")
     optical_flow: OpticalFlowSettings = Field(description="what fills")
     masks: MasksSettings = Field(description="masks that it fills")
-    number: int = Field(ge=0, description="number of the shard in its split")
+    number: int = Field(ge=0, description="number of the shard")
 
 
-class InterpolationStageSettings(Section):
+class FillingStageSettings(DecodingStageSettings):
+    """What a stage is told that fills masks and looks at pixels."""
+
+    masks: MasksSettings = Field(description="masks that are filled")
+
+
+class InterpolationStageSettings(FillingStageSettings):
     """What the figures of an interpolator, or of optical flow, are made with."""
 
-    codec: CodecUse = Field(description="the codec")
-    masks: MasksSettings = Field(description="masks that are filled")
     clips: Count = Field(description="clips, the first ones")
 
 
-class InterpolatorsStageSettings(Section):
-    """What the comparison of interpolators is told."""
+class ComparedStageSettings(Section):
+    """Which interpolators are compared."""
 
     methods: list[Name] = Field(description="variants, and what fills in pixels, in this order")
     reference: Name = Field(description="the one that the others are compared with")
+
+
+class InterpolatorsStageSettings(ComparedStageSettings):
+    """What the comparison of interpolators is told."""
+
     split: Split = Field(description="split of the clips")
 
 
-class InterpolationPicturesStageSettings(Section):
+class InterpolationPicturesStageSettings(ComparedStageSettings, FillingStageSettings):
     """What the pictures of interpolators are told."""
 
-    methods: list[Name] = Field(description="variants, and what fills in pixels, in this order")
-    reference: Name = Field(description="the one that the others are compared with")
     drawn: Name = Field(description="the one whose best, median and worst clips are drawn")
     networks: list[str] = Field(description="what was trained for them")
-    codec: CodecUse = Field(description="the codec")
-    masks: MasksSettings = Field(description="masks that are filled")
