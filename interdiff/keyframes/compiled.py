@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
+# numba's threads are OpenMP's, and its pool sets how many torch has from then on: it takes as many as the others were told to.
+if (threads := os.environ.get("OMP_NUM_THREADS")) and "numba" not in sys.modules:
+    os.environ.setdefault("NUMBA_NUM_THREADS", threads)
 try:
     from numba import njit, prange
 except ModuleNotFoundError:

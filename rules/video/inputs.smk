@@ -178,7 +178,7 @@ def both_kinds(split):
 
 def oracles_of_both_kinds(split):
     """Their oracles."""
-    return VIDEO.files("oracle", BASE, f"{split}.npz", f"generated_{split}.npz")
+    return VIDEO.files("oracle", CONFIG.video.report.costs, f"{split}.npz", f"generated_{split}.npz")
 
 
 def compared_models(stage, key):

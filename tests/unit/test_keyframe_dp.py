@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -105,3 +108,18 @@ def test_random_indices(k):
     assert (np.diff(indices) > 0).all()
     if k == 5:
         assert set(indices.ravel()) == set(range(T))
+
+
+def test_torch_keeps_the_threads_that_it_was_told_to_take():
+    """numba's pool, which starts with the first choice, has the same threads."""
+    code = """
+import numpy as np, torch
+from interdiff.keyframes.dynamic_programming import optimal_indices
+optimal_indices(np.ones((2, 9, 9), np.float32), 4, 3.0)
+print(torch.get_num_threads())
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_NUM_THREADS"}
+    for threads in ("1", "2"):
+        told = environment | {"OMP_NUM_THREADS": threads}
+        ran = subprocess.run([sys.executable, "-c", code], env=told, capture_output=True, text=True, check=True)
+        assert ran.stdout.split() == [threads]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from interdiff.axes import rearrange
 from interdiff.keyframes.segment_cost import gram_costs
+from interdiff.learning.draws import moved
 from interdiff.video.interpolators.interpolator import Interpolator
 from interdiff.video.interpolators.straightener import Straightener
 
@@ -38,12 +39,14 @@ def interpolator_costs(z_cthw: Tensor, interpolator: Interpolator) -> np.ndarray
     """Costs [T, T] float32 of one clip [C, T, H, W] by filling every segment with an interpolator; infinite where j <= i."""
     z = z_cthw.movedim(1, 0)
     frames = len(z)
-    i, j, t = torch.combinations(torch.arange(frames, device="cpu"), 3)[:, [0, 2, 1]].T
-    errors = []
-    for first, last, at in zip(i.split(TOGETHER), j.split(TOGETHER), t.split(TOGETHER), strict=True):
-        gap = (last - first).to(z)
-        between = interpolator(z[first], z[last], ((at - first).to(z) / gap)[:, None], gap)
-        errors.append((between.z[:, 0] - z[at]).square().mean((1, 2, 3)).double().cpu())
-    cost = np.where(np.triu(np.ones((frames, frames), bool), 1), 0.0, np.inf)
-    np.add.at(cost, (i.numpy(), j.numpy()), torch.cat(errors).numpy())
-    return cost.astype(np.float32)
+    cost = np.where(np.triu(np.ones((frames, frames), bool), 1), 0.0, np.inf).astype(np.float32)
+    # An interpolator looks at each pair once, whatever lies between.
+    for gap in range(2, frames):
+        inside = torch.arange(1, gap, device=z.device)
+        for first in torch.arange(frames - gap, device="cpu").split(max(1, TOGETHER // gap)):
+            i = moved(first, z.device)
+            tau = (inside / gap).to(z).expand(len(i), -1)
+            between = interpolator(z[i], z[i + gap], tau, tau.new_full((len(i),), gap))
+            error = (between.z - z[i[:, None] + inside]).square().mean((2, 3, 4)).double().sum(1)
+            cost[first.numpy(), first.numpy() + gap] = error.cpu().numpy()
+    return cost

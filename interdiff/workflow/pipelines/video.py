@@ -116,6 +116,7 @@ class ReportSettings(Section):
     tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
     selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
     segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
+    costs: Name = Field(BASE, description="variant by whose exact costs it judges, and takes keyframes for the best")
     include: list[Literal["ablations", "tuning", "attention"]] = Field(
         [], description="what report.html shows beside; it is made if it is not there"
     )
@@ -170,8 +171,10 @@ class VideoConfig(WithVariants):
             "tunings",
             "selectors",
             "segment_costs",
+            "costs",
         ):
-            for name in getattr(self.report, key):
+            names = getattr(self.report, key)
+            for name in [names] if isinstance(names, str) else names:
                 if name not in IN_PIXELS and name not in self._resolved.settings:
                     known = f"expected one of {', '.join(self._resolved.settings)}"
                     hint = f"renamed to {RENAMED[name]!r}" if name in RENAMED else known

@@ -196,7 +196,7 @@ class VideoPipeline(VideoAttentionPipeline):
 
     def selection(self, wildcards: Any) -> Mapping[str, Any]:
         return {
-            "k": self.config.base.oracle.k,
+            "k": self.section("oracle", self.reported.costs)["k"],
             "selectors": self.reported.selectors,
             "segment_costs": self.reported.segment_costs,
             "cost_levels": [cost_levels(self.resolved, name) for name in self.reported.segment_costs],
