@@ -59,8 +59,8 @@ use rule maze_stage as refinement_limit with:
 
 use rule maze_network as drive with:
     input:
-        test=planner_data(CONFIG.maze.report.rollouts),
-        networks=planner_networks(CONFIG.maze.report.rollouts),
+        test=lambda wildcards: planner_data(MAZE.rollout_planners(wildcards.map)),
+        networks=planner_networks(CONFIG.maze.report.rollouts.planners),
         full_sequence=baseline_checkpoint("window_diffusion", "full_sequence"),
         few_steps=baseline_checkpoint("window_diffusion", "few_steps"),
         subgoals=baseline_checkpoint("window_diffusion", "hierarchical"),
@@ -89,8 +89,8 @@ use rule maze_stage as rollouts with:
 
 use rule maze_network as unseen with:
     input:
-        test=planner_data(CONFIG.maze.report.unseen),
-        networks=planner_networks(CONFIG.maze.report.unseen),
+        test=lambda wildcards: planner_data(MAZE.unseen_planners()),
+        networks=planner_networks(CONFIG.maze.report.unseen.asked()),
     output:
         unseen="<results>/maze/unseen.csv",
     pathvars:
@@ -114,9 +114,9 @@ use rule maze_stage as ablations with:
 
 use rule maze_network as budget with:
     input:
-        test=planner_data(CONFIG.maze.report.budget),
+        test=planner_data(CONFIG.maze.report.budget.planners),
         masks_test=MAZE.files("masks", budget_variant(), "test.npz"),
-        networks=planner_networks(CONFIG.maze.report.budget),
+        networks=planner_networks(CONFIG.maze.report.budget.planners),
     output:
         budget="<results>/maze/budget.csv",
         picture="<results>/maze/budget.png",

@@ -40,17 +40,15 @@ def baseline_checkpoint(stage, planner):
     return paths
 
 
-def planner_networks(part):
-    """Networks of the planners that a part of the report compares."""
-    return MAZE.planning_files(item.variant for item in part.planners.values())
+def planner_networks(planners):
+    """Networks of planners that a part of the report compares."""
+    return MAZE.planning_files(item.variant for item in planners.values())
 
 
-def planner_data(part):
+def planner_data(planners):
     """The data whose sizes these networks know."""
-    variants = [item.variant for item in part.planners.values()]
-    return list(
-        dict.fromkeys(path for variant in variants for path in MAZE.files("prepare", variant, "test.npz"))
-    )
+    files = [MAZE.files("prepare", item.variant, "test.npz") for item in planners.values()]
+    return list(dict.fromkeys(path for paths in files for path in paths))
 
 
 def driven(tasks, suffix):

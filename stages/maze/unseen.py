@@ -15,7 +15,7 @@ from interdiff.maze.evaluation.contenders import (
     searches,
     tracked,
 )
-from interdiff.maze.evaluation.settings import OURS, UnseenStageSettings
+from interdiff.maze.evaluation.settings import UnseenStageSettings
 from interdiff.maze.evaluation.unseen import Driven, drive, mean_figures, summary
 from interdiff.maze.world.random_layouts import random_layouts
 from interdiff.maze.world.tasks import episodes
@@ -32,12 +32,13 @@ def main(stage: Stage) -> None:
     """Reads `test` splits for their sizes, and all networks; writes `unseen`."""
     settings: UnseenStageSettings = stage.settings
     ours = our_planners(settings, Path(stage.results), stage.device)
-    planners: list[Sequence[DrivenPlanner]] = [*([search] for search in searches(ours[OURS])), *ours.values()]
     rows = []
-    for family, maps in settings.families.items():
+    for family, names in settings.driven().items():
+        own = [ours[name] for name in names]
+        planners: list[Sequence[DrivenPlanner]] = [*([search] for search in searches(own[0])), *own]
         mazes = [
             (layout, episodes(layout, "multi", settings.episodes, stage.seed + number))
-            for number, layout in enumerate(random_layouts(maps, family))
+            for number, layout in enumerate(random_layouts(settings.families[family], family))
         ]
         driven: dict[str, list[list[Driven]]] = defaultdict(list)
         made: dict[str, list[dict[str, float]]] = defaultdict(list)
@@ -51,9 +52,9 @@ def main(stage: Stage) -> None:
                 followed = [tracked(references, settings.tracker) for references, _ in plans]
                 driven[name].append([drive(layout, cases, each, settings.steps) for each in followed])
         spent = {seeds[0].name: costs(seeds[0], *mazes[0], stage.generator(3)) for seeds in planners}
-        for name, own in driven.items():
-            cell = {"planner": name, "family": family, "seed": stage.seed, "seeds": len(own[0])}
-            rows.append(cell | summary(own) | mean_figures(made[name]) | spent.get(name, NO_COSTS))
+        for name, rolled in driven.items():
+            cell = {"planner": name, "family": family, "seed": stage.seed, "seeds": len(rolled[0])}
+            rows.append(cell | summary(rolled) | mean_figures(made[name]) | spent.get(name, NO_COSTS))
     write_csv(stage.outputs["unseen"], rows, COLUMNS)
 
 

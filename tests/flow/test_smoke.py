@@ -115,9 +115,12 @@ def test_pictures_and_tables_are_there(smoke, config):
     assert table(smoke, "selection.csv")[1]
     assert {row["variant"] for row in table(smoke, "ablations.csv")[1]} == {"k4", "identity"}
     unseen = [(row["planner"], row["family"]) for row in table(smoke, "unseen.csv")[1]]
-    ours = sorted(config.maze.report.unseen.planners)
-    planners = ("shortest_path_chase", "controller", "shortest_path_planned", *ours)
-    assert unseen == [(name, family) for family in sorted(config.maze.report.unseen.families) for name in planners]
+    others = ("shortest_path_chase", "controller", "shortest_path_planned")
+    driven = config.maze.report.unseen.driven()
+    assert unseen == [(name, family) for family in sorted(driven) for name in (*others, *driven[family])]
+    assert {family: names[0] for family, names in driven.items()} == dict.fromkeys(driven, "two_phase") | {
+        "sides_24": "large_mazes"
+    }
     for name in ("levels", "indices", "failures"):
         assert table(smoke, f"diagnostics/base/{name}.csv")[1]
         assert (smoke / RESULTS / f"diagnostics/base/{name}.png").read_bytes().startswith(b"\x89PNG")

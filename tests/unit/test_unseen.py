@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from interdiff.errors import InputError
 from interdiff.maze.evaluation.contenders import NO_COSTS, costs, driven_fast, feedback_policies, planned, tracked
 from interdiff.maze.evaluation.unseen import Driven, drive, share_through_walls, summary
 from interdiff.maze.planner.settings import RetimingSettings
@@ -10,6 +14,9 @@ from interdiff.maze.world.random_layouts import random_layouts
 from interdiff.maze.world.settings import RandomMapsSettings, TrackerSettings
 from interdiff.maze.world.tasks import episodes
 from interdiff.maze.world.tracker import Reference
+from interdiff.workflow.config import load_config
+from interdiff.workflow.pipelines.maze_pipeline import MazePipeline
+from interdiff.workflow.variants import merge
 
 
 def line(start, end, steps=150):
@@ -86,3 +93,43 @@ def test_what_a_plan_costs():
     assert figures.keys() == {"plan_ms", "crossed", *NO_COSTS}
     assert (figures["token_evals"], figures["params_m"]) == (0, 2.0)
     assert figures["plan_ms"] > 0
+
+
+def pipeline(changes):
+    """The shipped maze pipeline with changes in report.unseen."""
+    shipped = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    return MazePipeline(load_config(merge(shipped, {"maze": {"report": {"unseen": changes}}})).maze, "results", ".")
+
+
+def trained(maze):
+    """The variants whose networks unseen.csv needs."""
+    files = maze.planning_files(planner.variant for planner in maze.unseen_planners().values())
+    return {Path(path).parent.name for path in files}
+
+
+def test_a_family_says_which_planners_drive_in_it():
+    maze = pipeline({})
+    small, large = (maze.reported.unseen.driven()[name] for name in ("sides_16", "sides_32"))
+    assert small == ["two_phase", "waypoints", "map_only", "no_steps", "full_sequence_t"]
+    assert large == ["large_mazes", "large_mazes_uniform"]
+    told = maze.unseen(None)
+    assert told["folders"].keys() == told["prepared"].keys() == {*small, *large}
+    assert told["prepared"]["large_mazes"] == told["prepared"]["large_mazes_uniform"] == "maze/prepared/large_mazes"
+
+
+def test_a_family_that_is_left_out_asks_for_no_training():
+    everything = trained(pipeline({}))
+    small = trained(pipeline({"families": {"sides_24": {"planners": []}, "sides_32": {"planners": []}}}))
+    assert everything - small == {"large_mazes"}
+
+
+def test_mazes_that_do_not_fit_a_planners_maps_are_named():
+    maze = pipeline({"families": {"sides_32": {"planners": ["two_phase"]}}})
+    with pytest.raises(
+        InputError, match=r"unseen\.families\.sides_32: 32 cells .* of 16 .* two_phase \(variant unseen\)"
+    ):
+        maze.unseen_planners()
+    with pytest.raises(InputError, match=r"rollouts\.tasks: giant: 16 cells .* of 12 .* two_phase \(variant base\)"):
+        maze.rollout_planners("giant")
+    with pytest.raises(InputError, match=r"families\.sides_32\.planners: 'best' is not among two_phase, "):
+        pipeline({"families": {"sides_32": {"planners": ["best"]}}})

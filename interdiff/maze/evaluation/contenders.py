@@ -110,7 +110,7 @@ def our_planners(
         data, how = prepared[settings.prepared[name]], settings.sampling[name]
         return load_two_phase(lambda stage: results / folders[stage], data, settings.planners[name], how, name)
 
-    return {name: [load(name, folders) for folders in settings.folders[name]] for name in settings.planners}
+    return {name: [load(name, folders) for folders in own] for name, own in settings.folders.items()}
 
 
 def searches(ours: Sequence[TwoPhasePlanner]) -> list[ShortestPathPlanner]:

@@ -152,6 +152,16 @@ class DriveSettings(DrivingSettings, PlanningSettings):
     baselines: BaselinesSettings = Field(description="learned planners to compare with")
 
 
+class UnseenFamilySettings(RandomMapsSettings):
+    """A family of mazes that no network was trained on, and who plans in it."""
+
+    planners: list[Name] | None = Field(
+        None,
+        description="those of the planners that drive there, the search's path with as many points as the first one's plans;"
+        " null: all; [] leaves the family out, and what it alone needs is not trained",
+    )
+
+
 class UnseenSettings(OursSettings):
     """Plans in random mazes that no network was trained on, unseen.csv."""
 
@@ -159,13 +169,32 @@ class UnseenSettings(OursSettings):
         default_factory=lambda: {OURS: TwoPhaseSettings()},
         description=f"our planners by name; {OURS} is the one that `planner/` holds",
     )
-    families: dict[Name, RandomMapsSettings] = Field(
-        default_factory=lambda: {"as_trained": RandomMapsSettings(count=200, seed=1000)},
+    families: dict[Name, UnseenFamilySettings] = Field(
+        default_factory=lambda: {"as_trained": UnseenFamilySettings(count=200, seed=1000)},
         description="mazes by name; with other seeds than those trained on",
     )
     episodes: Count = Field(5, description="episodes per maze, from and to random free cells")
     steps: Count = Field(1500, description="steps of 0.01 s per episode")
     seed: int = Field(0, ge=0, description="seed of starts, goals and plans")
+
+    @model_validator(mode="after")
+    def _planners_are_known(self) -> Self:
+        for name, family in self.families.items():
+            for planner in family.planners or ():
+                if planner not in self.planners:
+                    raise ValueError(f"families.{name}.planners: {planner!r} is not among {', '.join(self.planners)}")
+        return self
+
+    def driven(self) -> dict[str, list[str]]:
+        """Who plans in each family that is not left out."""
+        everyone = [OURS, *(name for name in self.planners if name != OURS)]
+        names = {name: everyone if own.planners is None else own.planners for name, own in self.families.items()}
+        return {name: planners for name, planners in names.items() if planners}
+
+    def asked(self) -> dict[str, TwoPhaseSettings]:
+        """The planners that some family needs."""
+        names = {name for planners in self.driven().values() for name in planners}
+        return {name: planner for name, planner in self.planners.items() if name in names}
 
 
 class UnseenStageSettings(UnseenSettings, PlanningSettings):

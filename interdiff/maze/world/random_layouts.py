@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import label
 
-from interdiff.maze.world.layouts import Layout
+from interdiff.maze.world.layouts import Layout, load_layout
 from interdiff.maze.world.settings import RandomMapsSettings
 
 
@@ -37,6 +37,13 @@ def random_layout(name: str, settings: RandomMapsSettings, rng: np.random.Genera
     free = np.argwhere(~walls)
     goal = free[rng.integers(len(free))]
     return Layout(name, walls, (int(goal[0]), int(goal[1])))
+
+
+def largest_side(drawn: str | RandomMapsSettings, name: str) -> int:
+    """The most cells per side of a maze, drawn or by name, or of a family's."""
+    if isinstance(drawn, str):
+        return max(load_layout(drawn, name).walls.shape)
+    return drawn.grid or drawn.sides[1]
 
 
 def _connected(walls: np.ndarray) -> bool:

@@ -13,9 +13,7 @@ from interdiff.errors import InputError
 from interdiff.keyframes.gaps import nests
 from interdiff.keyframes.nested_masks import levels_of_steps
 from interdiff.maze.baselines.settings import SegmentFillSettings, WindowDiffusionSettings
-from interdiff.maze.evaluation.settings import (
-    OURS,
-)
+from interdiff.maze.evaluation.settings import OURS
 from interdiff.maze.planner.masks import RANKED
 from interdiff.maze.planner.settings import (
     AnchorsSettings,
@@ -28,6 +26,7 @@ from interdiff.maze.planner.settings import (
     SequenceDiffusionSettings,
 )
 from interdiff.maze.world.layouts import MAPS, load_layout, number_for
+from interdiff.maze.world.random_layouts import largest_side
 from interdiff.maze.world.settings import DataSettings, LayoutSettings, RandomMapsSettings
 from interdiff.settings import BASE, Count, Name, Section
 from interdiff.workflow.pipelines.maze_report import ReportSettings
@@ -174,6 +173,11 @@ class MazeConfig(WithVariants):
                 raise InputError(f"report.selection.counts: K={k} is not among base.masks.levels")
         return self
 
+    def side(self, variant: str) -> int:
+        """Side of the grid, in cells, that the networks of a variant know maps in."""
+        names = self.resolved().section("prepare", variant)["layouts"]
+        return max(largest_side(self.layouts[name].map, name) for name in names)
+
     def map_of(self, name: str) -> str | RandomMapsSettings:
         """The map of a task: that of a layout of this name, else D4RL's."""
         return self.layouts[name].map if name in self.layouts else name
@@ -188,6 +192,10 @@ class MazeConfig(WithVariants):
                     raise InputError(f"{key}: unknown variant {teacher!r}; expected one of {', '.join(settings)}")
                 if teacher in seen:
                     raise InputError(f"{key}: a cycle, {' -> '.join([*seen, teacher])}")
+                if self.side(variant) > self.side(teacher):
+                    raise InputError(
+                        f"{key}: {teacher} knows maps of {self.side(teacher)} cells per side, not {self.side(variant)}"
+                    )
                 seen.append(teacher)
 
     def _check_baselines(self, settings: Mapping[str, Mapping[str, Any]]) -> None:

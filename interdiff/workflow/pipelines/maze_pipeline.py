@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from interdiff.errors import InputError
 from interdiff.maze.evaluation.settings import OURS
 from interdiff.maze.planner.settings import NETWORKS, SamplingSettings, TwoPhaseSettings
+from interdiff.maze.world.random_layouts import largest_side
 from interdiff.settings import BASE
 from interdiff.workflow.identity import spec
 from interdiff.workflow.pipelines.maze import MazeConfig
@@ -62,7 +64,7 @@ class MazePipeline(Pipeline):
         variants = {
             "drive": [planner.variant for planner in self.reported.rollouts.planners.values()],
             "budget": [planner.variant for planner in self.reported.budget.planners.values()],
-            "unseen": [planner.variant for planner in self.reported.unseen.planners.values()],
+            "unseen": [planner.variant for planner in self.reported.unseen.asked().values()],
             "diagnostics": [getattr(wildcards, "variant", "")],
             "planner": [getattr(wildcards, "variant", "")],
             "improved": [getattr(wildcards, "variant", "")],
@@ -102,6 +104,33 @@ class MazePipeline(Pipeline):
         seeded = [name for variant in variants for name in self.resolved.of_all_seeds(variant)]
         files = [path for name in seeded for stage in self.networks(name) for path in self.files(stage, name, *WEIGHTS)]
         return list(dict.fromkeys(files))
+
+    def unseen_planners(self) -> dict[str, TwoPhaseSettings]:
+        """The planners of unseen.csv.
+
+        Raises:
+            InputError: a family's mazes do not fit the maps that the networks of one of its planners know.
+        """
+        unseen = self.reported.unseen
+        for family, names in unseen.driven().items():
+            chosen = {name: unseen.planners[name] for name in names}
+            self._check_fit(f"unseen.families.{family}", largest_side(unseen.families[family], family), chosen)
+        return unseen.asked()
+
+    def rollout_planners(self, name: str) -> dict[str, TwoPhaseSettings]:
+        """The planners of rollouts.csv, for a map of its tasks; InputError as above."""
+        planners = self.reported.rollouts.planners
+        self._check_fit(f"rollouts.tasks: {name}", largest_side(self.config.map_of(name), name), planners)
+        return planners
+
+    def _check_fit(self, key: str, side: int, planners: Mapping[str, TwoPhaseSettings]) -> None:
+        for name, planner in planners.items():
+            known = self.config.side(planner.variant)
+            if side > known:
+                raise InputError(
+                    f"maze.report.{key}: {side} cells per side do not fit the maps of {known} that the planner {name}"
+                    f" (variant {planner.variant}) knows"
+                )
 
     def implementations(self, stage: str, wildcards: Any) -> list[str]:
         """Also what no setting chooses: what lies between the steps of the learned baselines, and the report's contents."""
@@ -181,7 +210,7 @@ class MazePipeline(Pipeline):
 
     def unseen(self, wildcards: Any) -> Mapping[str, Any]:
         tracker = self.reported.rollouts.tracker.model_dump()
-        return self.reported.unseen.model_dump() | self.planning(self.reported.unseen.planners) | {"tracker": tracker}
+        return self.reported.unseen.model_dump() | self.planning(self.reported.unseen.asked()) | {"tracker": tracker}
 
     def ablations_of(self, table: str) -> dict[str, list[str]]:
         """The ablations of a table: all, or the quick ones."""
