@@ -8,25 +8,19 @@ B clips, C channels, T frames of latents, K keyframes, H x W latents, L rows of 
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any, ClassVar
 
-import numpy as np
-import PIL.Image
 import torch
-from diffusers import AutoencoderKLWan, DiffusionPipeline, WanTransformer3DModel
-from diffusers.loaders import WanLoraLoaderMixin
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from interdiff.learning import draws
-from interdiff.video.backbone.flow_matching import After, Guidance
+from interdiff.video.backbone.flow_matching import Guidance
 from interdiff.video.backbone.wan import TIMESTEPS
-from interdiff.video.codec.codec import CHANNELS, Codec, latent_frames
-from interdiff.video.codec.wan_vae import WanCodec
+from interdiff.video.codec.codec import latent_frames
+from interdiff.video.pipeline_base import Callback, ClipsPipeline
 from interdiff.video.pipeline_parts import (
     PipelineCodec,
     PipelineInterpolator,
@@ -37,10 +31,6 @@ from interdiff.video.pipeline_parts import (
 )
 from interdiff.video.planner.preview import Preview
 from interdiff.video.planner.two_phase import Choice, Chooser, TwoPhase
-
-Callback = Callable[[Any, int, float, dict[str, Tensor]], dict[str, Tensor]]
-"""(pipeline, step, timestep, {"latents": [B, C, K or T, H, W]}) -> the same, maybe with other latents."""
-OUTPUTS = ("np", "pt", "pil", "latent")
 
 
 @dataclass
@@ -57,7 +47,7 @@ class TwoPhaseOutput(BaseOutput):
     keyframes: Tensor
 
 
-class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
+class TwoPhasePipeline(ClipsPipeline):
     """Text to video in two phases: K keyframes, what lies between, and a refinement of the whole clip.
 
     Args:
@@ -177,16 +167,9 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         Raises:
             ValueError: something cannot be sampled so (says what was expected).
         """
-        config, device = self.config, self._execution_device
-        if output_type not in OUTPUTS:
-            raise ValueError(f"output_type {output_type!r}: expected one of {', '.join(OUTPUTS)}")
-        generator = _on_cpu(generator)
-        embed = self.encode_prompt(prompt) if prompt_embeds is None else prompt_embeds.to(device)
-        clip = (self._latent_frames(num_frames), config.height, config.width)
-        if latents is None:
-            latents = draws.normal((len(embed), CHANNELS, *clip), generator, device)
-        if tuple(latents.shape) != (len(embed), CHANNELS, *clip):
-            raise ValueError(f"latents {list(latents.shape)}: expected {[len(embed), CHANNELS, *clip]}")
+        config = self.config
+        frames = self._latent_frames(num_frames)
+        embed, latents, generator = self._given(prompt, prompt_embeds, frames, latents, generator, output_type)
         scale = config.guidance_scale if guidance_scale is None else guidance_scale
         negative = negative_prompt_embeds
         if negative is None:
@@ -203,26 +186,12 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
         sampling.check(scale)
         both = self._two_phase(sampling, Guidance(scale, negative, config.guided_below))
         if isinstance(keyframes, Sequence):
-            both = replace(both, choose=_chosen(both.choose, keyframes, clip[0]))
-        with self.progress_bar(total=sampling.steps + sampling.refiner_steps) as bar:
-            after = self._after(sampling, bar, callback_on_step_end)
-            sampled = both.sample(latents.to(device), embed, generator, after=after)
+            both = replace(both, choose=_chosen(both.choose, keyframes, frames))
+        times = [TIMESTEPS * level for level in sampling.keyframe_levels] + [0.0] * sampling.refiner_steps
+        with self.progress_bar(total=len(times)) as bar:
+            sampled = both.sample(latents, embed, generator, after=self._after(times, bar, callback_on_step_end))
         self.maybe_free_model_hooks()
         return TwoPhaseOutput(frames=self._decoded(sampled.refined, output_type), keyframes=sampled.indices)
-
-    def encode_prompt(self, prompt: str | Sequence[str] | None) -> Tensor:
-        """Embeddings [B, L, D], zero past each prompt's end.
-
-        Raises:
-            ValueError: there is no text, or no text encoder.
-        """
-        if prompt is None or self.text_encoder is None:
-            raise ValueError("expected a prompt and a text encoder, or prompt_embeds")
-        # Here, since it needs transformers, and who has embeddings does not.
-        from interdiff.video.data.text import TextEncoder
-
-        encoder = TextEncoder(self.tokenizer, self.text_encoder, self.config.rows, self.config.sentences)
-        return encoder([prompt] if isinstance(prompt, str) else prompt).float()
 
     def _latent_frames(self, num_frames: int | None) -> int:
         frames: int = self.config.frames if num_frames is None else latent_frames(num_frames)
@@ -249,41 +218,6 @@ class TwoPhasePipeline(DiffusionPipeline, WanLoraLoaderMixin):
             trained_noise=config.trained_noise,
             forced=config.forced,
         )
-
-    def _after(self, sampling: Sampling, bar: Any, callback: Callback | None) -> After:
-        """Counts the steps of both phases, and tells them."""
-        steps = count()
-        times = [TIMESTEPS * level for level in sampling.keyframe_levels]
-        times += [0.0] * sampling.refiner_steps
-
-        def after(z: Tensor) -> Tensor:
-            step = next(steps)
-            if callback:
-                z = callback(self, step, times[step], {"latents": z}).get("latents", z)
-            bar.update()
-            return z
-
-        return after
-
-    def _decoded(self, z: Tensor, output_type: str) -> Any:
-        if output_type == "latent":
-            return z
-        codec: Codec = WanCodec(self.vae, tiled=False) if isinstance(self.vae, AutoencoderKLWan) else self.vae
-        video = codec.decode(z)
-        if output_type == "pt":
-            return video.movedim(-1, 2).float() / 255
-        pixels = video.numpy(force=True)
-        if output_type == "np":
-            return pixels.astype(np.float32) / 255
-        return [[PIL.Image.fromarray(frame) for frame in clip] for clip in pixels]
-
-
-def _on_cpu(generator: torch.Generator | None) -> torch.Generator:
-    if generator is None:
-        return draws.generator_of(secrets.randbits(60))
-    if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
-        raise ValueError(f"generator {generator!r}: expected one torch.Generator on the CPU")
-    return generator
 
 
 def _chosen(choose: Chooser, places: Sequence[int], frames: int) -> Chooser:

@@ -1,9 +1,11 @@
-"""Both phases of a method as a folder that diffusers loads: python -m interdiff.workflow.export --help."""
+"""A method of two phases, or a student, as a folder that diffusers loads: python -m interdiff.workflow.export --help."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +15,29 @@ from torch import nn
 
 from interdiff.errors import InputError
 from interdiff.files import load_arrays
-from interdiff.learning.checkpoints import CONFIG, model_config
+from interdiff.learning.checkpoints import CONFIG, MODEL, model_config
 from interdiff.tables import read_table
-from interdiff.video.backbone.tuning import attention_weights
+from interdiff.video.backbone.tuning import attention_weights, load_tuned
+from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.codec.wan_vae import WanCodec
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.loading import load_interpolator
 from interdiff.video.pipeline import TwoPhasePipeline
+from interdiff.video.pipeline_base import ClipsPipeline
 from interdiff.video.pipeline_parts import PipelineCodec, PipelineInterpolator, PipelineSchedule, PipelineSelector
 from interdiff.video.planner.choosers import load_selector
 from interdiff.video.planner.preview import load_preview
 from interdiff.video.planner.samplers import load_phase
+from interdiff.video.student_pipeline import StudentPipeline
 from interdiff.workflow.imagine import Method, read_config
 
+LORA_FILE = "pytorch_lora_weights.safetensors"
+"""The name that diffusers looks for."""
 HELP = """
-METHOD is a row of metrics.csv with two phases, in a folder of results: results/video/base, say. What it samples with must
-have been made. FOLDER is then what interdiff.video.pipeline's TwoPhasePipeline.from_pretrained takes.
+METHOD is a row of metrics.csv with two phases, or a student, in a folder of results: results/video/base or
+results/video/student_4, say. What it samples with must have been made. FOLDER is then what from_pretrained takes of
+interdiff.video.pipeline's TwoPhasePipeline, or of interdiff.video.student_pipeline's StudentPipeline; the transformers in
+it, and a student's LoRA, are diffusers' own.
 """
 CARD = """---
 library_name: diffusers
@@ -36,20 +45,19 @@ pipeline_tag: text-to-video
 tags: [interpolated-diffusion, text-to-video]
 ---
 
-# {name}: text to video in two phases
+# {name}: text to video
 
-Phase 1 denoises {keyframes} of {frames} latent frames in {keyframe_steps} steps, the interpolator fills the others, and phase 2
-corrects the whole clip in {refiner_steps}.
+{what}
 
 ```python
-from interdiff.video.pipeline import TwoPhasePipeline
+from {module} import {kind}
 
-pipe = TwoPhasePipeline.from_pretrained("{folder}")
+pipe = {kind}.from_pretrained("{folder}")
 clip = pipe("{prompt}").frames[0]  # [{pixels}, 3] in [0, 1]
 ```
 
-A call's `keyframes`, `keyframe_steps`, `refiner_steps` and `guidance_scale` replace those below. Its `generator` is on the CPU.
-
+What a call says of {calls} replaces what is below. Its `generator` is on the CPU.
+{lora}
 | part | class | parameters |
 |---|---|---|
 {parts}
@@ -58,47 +66,93 @@ A call's `keyframes`, `keyframe_steps`, `refiner_steps` and `guidance_scale` rep
 |---|---|
 {settings}
 {figures}"""
+TWO_PHASES = """Phase 1 denoises {keyframes} of {frames} latent frames in {keyframe_steps} steps, the interpolator fills the
+others, and phase 2 corrects the whole clip in {refiner_steps}."""
+STUDENT = """A student of a diffusion model, which makes a clip in {steps} steps without guidance. `transformer` is a
+`WanTransformer3DModel` that answers as Wan does: by the velocity v = noise - data at a noise level. From pure noise x each
+step, of a time t of `times` at the level s = sin t / (cos t + sin t), makes data = x / (cos t + sin t) - s v; the next one,
+of t', begins with x = cos(t') data + sin(t') noise."""
+WHAT = {TwoPhasePipeline: TWO_PHASES, StudentPipeline: STUDENT}
+CALLS = {
+    TwoPhasePipeline: "`keyframes`, `keyframe_steps`, `refiner_steps` and `guidance_scale`",
+    StudentPipeline: "`num_inference_steps`",
+}
+LORA = f"""
+`{LORA_FILE}` is what the student changes in the backbone; `load_lora_weights` of diffusers takes this folder.
+"""
 
 
-def pipeline_of(method: Method) -> TwoPhasePipeline:
+def pipeline_of(method: Method) -> ClipsPipeline:
     """A method's pipeline, on the CPU.
 
     Raises:
-        InputError: the method has one phase or sparse attention, or something that it samples with has not been made yet.
+        InputError: the method is of another kind or has sparse attention, or something that it samples with has not been
+            made yet.
     """
+    sampling = method.settings.sampling
+    if sampling.method == "student":
+        return _student(method)
+    if sampling.method == "two_phase" and sampling.exact == "nothing":
+        return _two_phases(method)
+    expected = "expected a student, or a method of two phases that is not shown the clips of the data"
+    raise InputError(f"{method.name}: sampling.method {sampling.method}, sampling.exact {sampling.exact}; {expected}")
+
+
+def _student(method: Method) -> StudentPipeline:
+    backbone = method.backbone()
+    student = load_tuned(method.folder("distilled"), "distilled", backbone)
+    _check_dense(method, [student])
+    steps = method.settings.sampling.steps
+    return StudentPipeline(student.transformer, steps=steps, **_surroundings(method, backbone))
+
+
+def _low_rank(method: Method) -> Path | None:
+    """The file of what a student changes in the backbone, where that is a LoRA, under the names of diffusers."""
+    folder = method.folder("distilled")
+    if method.settings.sampling.method != "student" or model_config(folder / CONFIG, "distilled")["kind"] != "lora":
+        return None
+    return folder / MODEL
+
+
+def _surroundings(method: Method, backbone: WanDenoiser) -> dict[str, Any]:
+    """Codec, text encoder, and the shape of clips and embeddings."""
+    encoder = method.text_encoder()
+    _, frames, height, width = method.data.shape("latent")
+    return {
+        "vae": _codec(method),
+        "tokenizer": encoder.tokenizer,
+        "text_encoder": encoder.model,
+        "preconditioned": backbone.preconditioned,
+        "frames": frames,
+        "height": height,
+        "width": width,
+        "rows": encoder.rows,
+        "sentences": encoder.sentences,
+    }
+
+
+def _check_dense(method: Method, networks: Iterable[WanDenoiser | None]) -> None:
+    if any(network and attention_weights(network) for network in networks):
+        raise InputError(f"{method.name}: sparse attention; expected dense, which is all that diffusers' Wan has")
+
+
+def _two_phases(method: Method) -> TwoPhasePipeline:
     settings, sampling = method.settings, method.settings.sampling
-    if sampling.method != "two_phase" or sampling.exact != "nothing":
-        expected = "expected a method of two phases that is not shown the clips of the data"
-        raise InputError(
-            f"{method.name}: sampling.method {sampling.method}, sampling.exact {sampling.exact}; {expected}"
-        )
     if sampling.k == "auto":
         raise InputError(f"{method.name}: sampling.k: auto; expected a number of keyframes")
-    backbone, encoder = method.backbone(), method.text_encoder()
-    _, frames, height, width = method.data.shape("latent")
-    selector, preview = _selector(method, frames), None
+    backbone = method.backbone()
+    selector, preview = _selector(method, method.data.shape("latent")[1]), None
     if isinstance(selector, PipelineSelector) and selector.network.looks:
         preview = load_preview(method.folder("preview"), backbone)
     second = load_phase(method.folder, "refiner", backbone, sampling) if sampling.refiner_steps else None
     first = load_phase(method.folder, "keyframes", backbone, sampling)
-    for network in (first, second, preview and preview.denoiser):
-        if network and attention_weights(network):
-            raise InputError(f"{method.name}: sparse attention; expected dense, which is all that diffusers' Wan has")
+    _check_dense(method, (first, second, preview.denoiser if preview else None))
     return TwoPhasePipeline(
         transformer=first.transformer,
         transformer_2=second and second.transformer,
         preview=preview and preview.denoiser.transformer,
-        vae=_codec(method),
         interpolator=_interpolator(method),
         selector=selector,
-        tokenizer=encoder.tokenizer,
-        text_encoder=encoder.model,
-        preconditioned=backbone.preconditioned,
-        frames=frames,
-        height=height,
-        width=width,
-        rows=encoder.rows,
-        sentences=encoder.sentences,
         keyframes=sampling.k,
         keyframe_steps=sampling.steps,
         refiner_steps=sampling.refiner_steps,
@@ -114,6 +168,7 @@ def pipeline_of(method: Method) -> TwoPhasePipeline:
         max_gap_factor=settings.max_gap_factor,
         preview_level=preview.level if preview else 1.0,
         distilled=sampling.distilled,
+        **_surroundings(method, backbone),
     )
 
 
@@ -147,7 +202,7 @@ def _filled(part: Any, network: Any) -> Any:
     return part.eval()
 
 
-def model_card(pipeline: TwoPhasePipeline, method: Method, folder: Path, prompt: str) -> str:
+def model_card(pipeline: ClipsPipeline, method: Method, folder: Path, prompt: str) -> str:
     """What the pipeline is made of, its settings and its figures, in Markdown."""
     config = {
         name: value for name, value in pipeline.config.items() if not (name.startswith("_") or isinstance(value, tuple))
@@ -170,7 +225,11 @@ def model_card(pipeline: TwoPhasePipeline, method: Method, folder: Path, prompt:
         parts="\n".join(parts),
         settings="\n".join(f"| `{name}` | {value} |" for name, value in config.items()),
         figures=figures and f"\nIts row of metrics.csv:\n\n| column | value |\n|---|---|\n{figures}",
-        **{name: config[name] for name in ("keyframes", "frames", "keyframe_steps", "refiner_steps")},
+        what=WHAT[type(pipeline)].format(**config),
+        module=type(pipeline).__module__,
+        kind=type(pipeline).__name__,
+        calls=CALLS[type(pipeline)],
+        lora=LORA if (folder / LORA_FILE).exists() else "",
     )
 
 
@@ -192,6 +251,8 @@ def export(method: Method, folder: Path) -> None:
         raise InputError(f"{folder}: not empty; expected a new folder")
     pipeline = pipeline_of(method)
     pipeline.save_pretrained(folder)
+    if (low_rank := _low_rank(method)) is not None:
+        shutil.copyfile(low_rank, folder / LORA_FILE)
     prompt = ShardDataset(method.index, ["prompt"])[0]["prompt"]
     (folder / "README.md").write_text(model_card(pipeline, method, folder, prompt))
 

@@ -19,7 +19,7 @@ LAYERS = {
     "interdiff.maze": "world < planner < baselines < evaluation < figures < plan",
     "interdiff.video": (
         "attention, codec < data < backbone, interpolators < distillation < planner, evaluation < figures < show"
-        " < pipeline_parts < pipeline"
+        " < pipeline_parts < pipeline_base < pipeline, student_pipeline"
     ),
 }
 """Parts of a package from the ground up: a part imports only what is below it."""

@@ -280,9 +280,9 @@ def test_the_command_names_what_is_wrong(results, tmp_path, monkeypatch, capsys)
         (
             results / "video/other",
             "new",
-            "other: sampling.method teacher, sampling.exact nothing; expected a method of",
+            "other: sampling.method teacher, sampling.exact nothing; expected a student, or a",
         ),
-        (results / "video/student_2", "new", "student_2: sampling.method student, sampling.exact nothing; expected a"),
+        (results / "video/student_2", "new", "distilled/base/config.json"),
         (results / "video/base", "full", "not empty"),
         (tmp_path / "video/base", "new", "config.json"),
     ):
