@@ -17,10 +17,14 @@ from interdiff.learning.costs import median_milliseconds
 from interdiff.video.attention.blocks import block_scores, chosen_blocks
 from interdiff.video.attention.kernels import SAGE, flexible, gathered, sage
 from interdiff.video.attention.linear_branch import to_all, to_complement
+from interdiff.video.attention.settings import AttentionSettings
+from interdiff.video.attention.sparse_linear import SparseLinear, reused_choices
 
 KEPT = (0.1, 0.15)
 BLOCK = 64
 Parts = tuple[Tensor, Tensor, Tensor]
+REUSED = (1, 2, 4)
+"""Of so many passes as the last of these, each choice of blocks serves so many."""
 CHECKED = 4096
 """Tokens at which gradients are compared: gathered keys of all tokens do not fit in memory."""
 
@@ -49,6 +53,12 @@ def timed(run: Callable[[], Tensor], parts: Parts, backward: bool = True) -> dic
     with torch.no_grad():
         figures = {"forward_ms": median_milliseconds(lambda _: run(), 7, 2, 2.0)}
     return figures | ({"both_ms": median_milliseconds(both, 5, 2, 2.0)} if backward else {})
+
+
+def passes(layer: SparseLinear, parts: Parts, reuse: int) -> Tensor:
+    """What the last of some passes of a layer gives, each choice of blocks serving some of them."""
+    with reused_choices([layer], reuse):
+        return [layer.attend(*parts) for _ in range(REUSED[-1])][-1]
 
 
 def gradient_error(heads: int, size: int, keep: float, device: torch.device) -> float:
@@ -81,6 +91,9 @@ def rows(length: int, heads: int, size: int, device: torch.device, until: float)
         }
         if find_spec(SAGE) is not None:
             ways["chosen by " + SAGE] = (partial(sage, *parts, index, BLOCK), False)
+        layer = SparseLinear(size, AttentionSettings(kind="sla", keep=keep, block=BLOCK)).to(device).eval()
+        for reuse in REUSED:
+            ways[f"{REUSED[-1]} passes, choice for {reuse}"] = (partial(passes, layer, parts, reuse), False)
         for what, (run, backward) in ways.items():
             yield {"what": what, "tokens": length, "keep": keep} | timed(run, parts, backward)
         yield {"what": "gradients", "keep": keep, "relative_error": gradient_error(heads, size, keep, device)}

@@ -44,6 +44,7 @@ class Sampling:
     noise: float
     distilled: Sequence[str]
     exact: str = "nothing"
+    reuse: int = 1
 
     def check(self, guidance: float) -> None:
         """ValueError where a student cannot be sampled so."""

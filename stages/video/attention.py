@@ -10,7 +10,7 @@ from stages.comparison import ERRORS, FIGURES, compared
 
 COLUMNS = (
     "kind", "feature_map", "keep", "adapted", "frames", "n", "velocity_error", "mass", *FIGURES, *ERRORS[: len(FIGURES)],
-    "flops", *ERRORS[len(FIGURES) :],
+    "flops", *ERRORS[len(FIGURES) :], "reuse",
 )  # fmt: skip
 
 

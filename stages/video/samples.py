@@ -50,7 +50,7 @@ def main(stage: Stage) -> None:
     arrays = {"keys": np.array(data.keys[:count]), "indices": indices, "refined": refined}
     write_arrays(stage.outputs["samples"], arrays, finite=True)
     first = [x[:together].to(stage.device) for x in (noise, embed, truth)]
-    write_json(stage.outputs["costs"], sampling_costs(sample, median(times), backbone, *first))
+    write_json(stage.outputs["costs"], sampling_costs(sample, median(times), backbone, *first, reuse=sampling.reuse))
 
 
 if __name__ == "__main__":

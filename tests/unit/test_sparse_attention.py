@@ -35,7 +35,7 @@ from interdiff.video.backbone.settings import TransformerSettings, TuningSetting
 from interdiff.video.backbone.tuning import attention_weights, learned, load_tuned, save_tuned, tuned
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.planner.preview import build_preview
-from interdiff.video.planner.samplers import check_sage
+from interdiff.video.planner.samplers import check_sparse
 from interdiff.video.planner.settings import SamplingSettings
 
 BLOCK, DIM = 8, 16
@@ -263,12 +263,15 @@ def test_a_gradient_through_kernels_that_only_sample_is_an_error(monkeypatch):
         layer.attend(*tokens(140))
 
 
-def test_kernels_of_sparse_attention_are_asked_for_where_there_is_none():
+@pytest.mark.parametrize(
+    ("asked", "expected"), [({"sage": True}, "sage: expected false"), ({"reuse": 2}, "reuse: expected 1")]
+)
+def test_what_sparse_attention_has_is_asked_for_where_there_is_none(asked, expected):
     network = build_backbone(channels=16, patch_size=[1, 2, 2], **SIZE)
-    with pytest.raises(InputError, match=r"sampling.sage: expected false for a method without sparse attention"):
-        check_sage(SamplingSettings(sage=True), [network])
+    with pytest.raises(InputError, match=rf"sampling\.{expected} for a method without sparse attention"):
+        check_sparse(SamplingSettings(**asked), [network])
     set_attention(network.transformer, AttentionSettings(kind="sla"))
-    check_sage(SamplingSettings(sage=True), [network])
+    check_sparse(SamplingSettings(**asked), [network])
 
 
 def test_the_way_that_is_taken_is_said_once(caplog):

@@ -9,6 +9,8 @@ B clips, H heads, L tokens, D features.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -32,12 +34,28 @@ MOSTLY_EXACT = 4.0
 """The logit of the share of exact attention that SLA2 starts with, 0.98."""
 
 
+class KeptChoice:
+    """A layer's choice of blocks, which serves some passes over tokens of one shape that follow one another."""
+
+    def __init__(self, passes: int) -> None:
+        self._passes, self._left = passes, 0
+        self._index, self._shape = torch.empty(0, device="cpu"), torch.Size()
+
+    def index(self, query_bhld: Tensor, choose: Callable[[], Tensor]) -> Tensor:
+        """The kept choice [B, H, N, J], or another where it has served or the shape is another."""
+        if not self._left or query_bhld.shape != self._shape:
+            self._index, self._shape, self._left = choose(), query_bhld.shape, self._passes
+        self._left -= 1
+        return self._index
+
+
 class SparseLinear(nn.Module):
-    """Self-attention of one layer; with `sage` by kernels that only sample."""
+    """Self-attention of one layer; with `sage` by kernels that only sample. kept: within `reused_choices`."""
 
     def __init__(self, head_dim: int, settings: AttentionSettings) -> None:
         super().__init__()
         self.settings, self.sage = settings, False
+        self.kept: KeptChoice | None = None
         if settings.kind == "sla2":
             self.ratio = nn.Linear(head_dim, 1)
             zero(self.ratio)
@@ -75,7 +93,7 @@ class SparseLinear(nn.Module):
         with without_autocast(query_bhld.device):
             if settings.kind == "sla2":
                 return self._mixture(*parts)
-            index = self.choice(query_bhld, key_bhld)
+            index = self._chosen(query_bhld, key_bhld)
             exact = self._exact(*parts, index)
             if settings.kind == "sla":
                 linear = to_all(*parts, settings.feature_map)
@@ -86,6 +104,12 @@ class SparseLinear(nn.Module):
     def choice(self, query_bhld: Tensor, key_bhld: Tensor) -> Tensor:
         """The blocks of keys that each block of queries attends to, chosen hard: [B, H, N, J]."""
         return chosen_blocks(self._scores(query_bhld, key_bhld), self.settings.keep)
+
+    def _chosen(self, query: Tensor, key: Tensor) -> Tensor:
+        """The same, or what is kept of the passes before."""
+        if self.kept is None or self.training:
+            return self.choice(query, key)
+        return self.kept.index(query, lambda: self.choice(query, key))
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         block = self.settings.block
@@ -98,10 +122,13 @@ class SparseLinear(nn.Module):
     def _mixture(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """SLA2, equation 6: a exact + (1 - a) linear, with a ratio a for each block of queries."""
         block, keep = self.settings.block, self.settings.keep
-        scores = self._scores(query, key)
-        soft = self.training and self.settings.router_temperature > 0
-        index = chosen_blocks(scores, min(1.0, 2 * keep) if soft else keep, ordered=soft)
-        bias = self._softly(scores, index) if soft else None
+        bias = None
+        if self.training and self.settings.router_temperature > 0:
+            scores = self._scores(query, key)
+            index = chosen_blocks(scores, min(1.0, 2 * keep), ordered=True)
+            bias = self._softly(scores, index)
+        else:
+            index = self._chosen(query, key)
         exact = self._exact(query, key, value, index, bias)
         linear = to_complement(query, key, value, index, block, self.settings.feature_map)
         ratio = F.linear(block_means(query, block), self.ratio.weight.float(), self.ratio.bias.float()).sigmoid()
@@ -126,6 +153,24 @@ class SparseLinear(nn.Module):
             return flexible(query, key, value, index, block)
         _say("gathered blocks")
         return gathered(query, key, value, index, block, bias)
+
+
+@contextmanager
+def reused_choices(networks: Iterable[nn.Module | None], passes: int) -> Iterator[None]:
+    """For one sampling: what a layer of these networks chose in a pass serves so many of its passes, itself among them."""
+    layers = [
+        module
+        for network in networks
+        for module in (network.modules() if network and passes > 1 else ())
+        if isinstance(module, SparseLinear)
+    ]
+    for layer in layers:
+        layer.kept = KeptChoice(passes)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.kept = None
 
 
 @cache

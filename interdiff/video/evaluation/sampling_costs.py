@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from interdiff.learning.costs import counted_flops, forward_flops, median_milliseconds
+from interdiff.learning.parallel import without_weights
+from interdiff.video.attention.sparse_linear import reused_choices
 from interdiff.video.backbone.wan import WanDenoiser
 
 
 def sampling_costs(
-    sample: Callable[..., object], seconds: float, model: WanDenoiser, noise: Tensor, embed: Tensor, *given: Tensor
+    sample: Callable[..., object],
+    seconds: float,
+    model: WanDenoiser,
+    noise: Tensor,
+    embed: Tensor,
+    *given: Tensor,
+    reuse: int = 1,
 ) -> dict[str, float]:
     """Costs per clip of sampling a batch of clips from noise [B, C, T, H, W] and embeddings, which took `seconds`.
 
-    given: what else the sampler takes of each clip.
+    given: what else the sampler takes of each clip. reuse: steps that a choice of sparse attention serves.
 
     Returns:
         `flops` and `seconds` of a clip; `full_step_units` and `full_step_seconds`: both over those of one unguided pass of
@@ -25,7 +33,7 @@ def sampling_costs(
     """
     frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
     level = noise.new_full((len(noise), 1), 0.5)
-    flops = sampling_flops(sample, *(x[:1] for x in (noise, embed, *given)))
+    flops = sampling_flops(sample, *(x[:1] for x in (noise, embed, *given)), reuse=reuse)
     with torch.no_grad():
         step_seconds = median_milliseconds(lambda n: model(noise, level, embed, frames)) / 1e3
     return {
@@ -36,17 +44,26 @@ def sampling_costs(
     }
 
 
-def sampling_flops(sample: Callable[..., object], *given: Tensor) -> int:
+def sampling_flops(sample: Callable[..., object], *given: Tensor, reuse: int = 1) -> int:
     """Of sampling a batch. Denoisers do not run: they answer zeros, and are counted from the shapes of what they are given."""
-    asked: list[tuple[WanDenoiser, list[Tensor]]] = []
+    asked: dict[WanDenoiser, list[list[Tensor]]] = {}
 
     def answer(network: WanDenoiser, *inputs: Tensor) -> Tensor:
-        asked.append((network, [given.to("meta") for given in inputs]))
+        asked.setdefault(network, []).append([given.to("meta") for given in inputs])
         return torch.zeros_like(inputs[0])
 
     with _answering(answer):
         others = counted_flops(lambda: sample(*given))
-    return others + sum(forward_flops(network, *inputs) for network, inputs in asked)
+    return others + sum(_passes_flops(network, passes, reuse) for network, passes in asked.items())
+
+
+def _passes_flops(network: WanDenoiser, passes: Sequence[Sequence[Tensor]], reuse: int) -> int:
+    """Of a network's passes one after the other, in one sampling."""
+    if reuse == 1:
+        return sum(forward_flops(network, *inputs) for inputs in passes)
+    copied = without_weights(network).to("meta")
+    with reused_choices([copied], reuse):
+        return counted_flops(lambda: [copied(*inputs) for inputs in passes])
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch import Tensor
 from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.learning import draws
-from interdiff.video.attention.sparse_linear import set_attention
+from interdiff.video.attention.sparse_linear import reused_choices, set_attention
 from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.tuning import attention_weights, load_tuned
@@ -56,6 +56,7 @@ def load_sampler(
         starts = dict.fromkeys(settings.adapted, load_tuned(folder("adapted"), "adapted", backbone))
     if settings.sampling.method in ("student", "unguided"):
         student = for_sampling(load_tuned(folder("distilled"), "distilled", backbone), compiled)
+        check_sparse(settings.sampling, [student])
         for_sampling(backbone, compiled)
         return (
             _student(student, settings)
@@ -67,13 +68,13 @@ def load_sampler(
         if settings.sampling.attention.kind != "dense":
             teacher = copy.deepcopy(backbone)
             set_attention(teacher.transformer, settings.sampling.attention)
-        check_sage(settings.sampling, [teacher])
+        check_sparse(settings.sampling, [teacher])
         if teacher is not backbone:
             for_sampling(backbone, compiled)
         return _teacher(for_sampling(teacher, compiled, sage), guidance, settings)
     used = ["keyframes", *(["refiner"] if settings.sampling.refiner_steps else [])]
     phases = {name: load_phase(folder, name, starts.get(name, backbone), settings.sampling) for name in used}
-    check_sage(settings.sampling, phases.values())
+    check_sparse(settings.sampling, phases.values())
     both = TwoPhase(
         k=max(settings.sampling.counts),
         choose=_chooser(folder, oracle, backbone, settings),
@@ -110,10 +111,11 @@ def load_phase(folder: Folder, name: str, start: WanDenoiser, settings: Sampling
     return load_tuned(folder(f"distilled_{name}"), f"distilled_{name}", start) if student else start
 
 
-def check_sage(settings: SamplingSettings, networks: Iterable[WanDenoiser]) -> None:
-    """InputError where kernels of sparse attention are asked for, and none of a method's networks has that."""
-    if settings.sage and not any(attention_weights(network) for network in networks):
-        raise InputError("sampling.sage: expected false for a method without sparse attention")
+def check_sparse(settings: SamplingSettings, networks: Iterable[WanDenoiser]) -> None:
+    """InputError where something of sparse attention is asked for, and none of a method's networks has that."""
+    for key, dense in (("sage", False), ("reuse", 1)):
+        if getattr(settings, key) != dense and not any(attention_weights(network) for network in networks):
+            raise InputError(f"sampling.{key}: expected {str(dense).lower()} for a method without sparse attention")
 
 
 def _real(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
@@ -126,7 +128,8 @@ def _teacher(backbone: WanDenoiser, guidance: Guidance, settings: SamplesStageSe
 
     def sample(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
         frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
-        z = euler(guidance.velocity(backbone, embed, frames), noise, levels)
+        with reused_choices([backbone], settings.sampling.reuse):
+            z = euler(guidance.velocity(backbone, embed, frames), noise, levels)
         return Sampled(frames, z, z)
 
     return sample
@@ -137,7 +140,8 @@ def _student(student: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
 
     def sample(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
         frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
-        z = few_steps(answering(student, embed, frames), noise, settings.sampling.steps, fresh(noise, generator))
+        with reused_choices([student], settings.sampling.reuse):
+            z = few_steps(answering(student, embed, frames), noise, settings.sampling.steps, fresh(noise, generator))
         return Sampled(frames, z, z)
 
     return sample

@@ -211,6 +211,9 @@ class SamplingSettings(FrameBudgetSettings):
     clips: Count = Field(64, description="prompts of the split, the first ones")
     batch: Count = Field(8, description="clips at once")
     compile: CompiledBlocks = "no"
+    reuse: Count = Field(
+        1, description="steps that what sparse attention chooses in one of them serves: 1 chooses in every step"
+    )
     sage: bool = Field(False, description="sparse attention by the int8 kernels of spas_sage_attn, which cannot train")
 
     @model_validator(mode="after")
@@ -237,6 +240,8 @@ class SamplingSettings(FrameBudgetSettings):
             raise ValueError(f"adapted: expected false with method {self.method}")
         if self.attention.kind != "dense" and (self.adapted or self.method != "teacher"):
             raise ValueError("attention.kind: expected dense but for a teacher that is not adapted")
+        if self.reuse > 1 and self.compile != "no":
+            raise ValueError(f"reuse: expected 1 with compile: {self.compile}, which keeps nothing between steps")
         if self.exact != "nothing" and self.method != "two_phase":
             raise ValueError(f"exact: expected nothing with method {self.method}")
         if self.exact == "rest" and self.refiner_steps:

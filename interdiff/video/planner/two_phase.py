@@ -17,6 +17,7 @@ from interdiff.keyframes.nested_masks import levels_of_steps, nested_ranks
 from interdiff.learning.draws import moved
 from interdiff.two_phase.interpolation import Fill, place_keyframes
 from interdiff.two_phase.sampler import refine_over_levels
+from interdiff.video.attention.sparse_linear import reused_choices
 from interdiff.video.backbone.flow_matching import After, Guidance, even_levels, noisy, take_frames, unchanged
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.distillation.sampling import Renoise, few_passes, few_steps, fresh
@@ -46,6 +47,9 @@ class Sampling(Protocol):
 
     @property
     def exact(self) -> str: ...
+
+    @property
+    def reuse(self) -> int: ...
 
     @property
     def distilled(self) -> Sequence[str]: ...
@@ -143,8 +147,12 @@ class TwoPhase:
             after: what each step has made goes through it: K frames in phase 1, T in phase 2.
             choice: of keyframes, where it was made before.
         """
-        exact, clips = self.settings.exact, Clips(noise, embed, generator, after)
-        choice = choice or self.choose(noise, embed)
+        clips = Clips(noise, embed, generator, after)
+        with reused_choices([self.keyframes, self.refiner], self.settings.reuse):
+            return self._sample(clips, truth, choice or self.choose(noise, embed))
+
+    def _sample(self, clips: Clips, truth: Tensor | None, choice: Choice) -> Sampled:
+        exact, noise, embed = self.settings.exact, clips.noise, clips.embed
         chosen = choice.indices(self.k)
         masks, indices = self._masks(choice), moved(chosen, noise.device)
         if exact == "keyframes":

@@ -94,6 +94,7 @@ class VideoAttentionPipeline(VideoDataPipeline):
                     "feature_map": None if dense else told["feature_map"],
                     "keep": 1.0 if dense else told["keep"],
                     "adapted": "yes" if self.section("samples", name)["adapted"] else "no",
+                    "reuse": self.section("samples", name)["reuse"],
                 }
             )
         return {"methods": self.reported.attention, "attention": rows}

@@ -37,6 +37,7 @@ class AttentionRow(Section):
     feature_map: FeatureMap | None = Field(description="features of its linear part")
     keep: float = Field(description="share of blocks that are kept")
     adapted: Literal["yes", "no"] = Field(description="whether the backbone was tuned for it")
+    reuse: Count = Field(description="steps that a choice of blocks serves")
 
 
 class AttentionStageSettings(Section):

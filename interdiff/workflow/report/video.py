@@ -173,7 +173,7 @@ def methods_in_brief(metrics: pd.DataFrame) -> pd.DataFrame:
 def attention_in_brief(attention: pd.DataFrame) -> pd.DataFrame:
     """attention.csv in the same way."""
     figures = ("frechet", "adherence", "smoothness", "sharpness", "distance")
-    known = ("kind", "feature_map", "keep", "adapted", "frames", "n", "velocity_error", "mass", "flops")
+    known = ("kind", "feature_map", "keep", "adapted", "reuse", "frames", "n", "velocity_error", "mass", "flops")
     return with_errors(attention, figures)[[*known, *figures]]
 
 
