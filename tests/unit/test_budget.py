@@ -1,11 +1,13 @@
 """How many keyframes each plan gets."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from interdiff.errors import InputError
 from interdiff.keyframes.budget import groups, least_counts, mean_count, padded, predicted_costs
@@ -17,6 +19,7 @@ from interdiff.maze.planner.masks import Masks
 from interdiff.maze.planner.plans import Planner, function_evaluations
 from interdiff.maze.planner.settings import SamplingSettings
 from interdiff.workflow.config import load_config
+from interdiff.workflow.pipelines.maze_pipeline import MazePipeline
 
 FRAMES = 32
 SIZE = {"d_model": 16, "depth": 1, "heads": 2}
@@ -137,3 +140,14 @@ def test_ways_are_every_policy_at_every_number_and_each_tolerance():
 def test_the_mean_count_leaves_out_what_is_repeated():
     assert mean_count(np.array([[0, 2, 8], [0, 5, 8]])) == 3
     assert mean_count(np.array([[0, 8, 8], [0, 5, 8]])) == 2.5
+
+
+def test_a_refiner_that_is_but_the_unit_of_compute_is_trained_once():
+    config = load_config(yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())).maze
+    maze, planners = MazePipeline(config, "results", "."), config.report.budget.planners
+    files = [Path(path) for path in maze.planning_files(planner.variant for planner in planners.values())]
+    refiners = {path.parent.name for path in files if path.parts[-3] == "refiner"}
+    assert refiners == {"base", "budget", "budget_seed1", "budget_seed2"}
+    folders = maze.folders("full_sequence_t")
+    assert [own["refiner"] for own in folders] == ["maze/refiner/base"] * 3
+    assert folders[1]["sequence_diffusion"] == "maze/sequence_diffusion/base_seed1"

@@ -205,6 +205,8 @@ NETWORKS = {
     "shortest_path": ("refiner",),
 }
 """The stages whose networks a planner runs, by `sampling.planner`; a pass of the refiner is the unit of its compute."""
+WITHOUT_PHASES = ("full_sequence", "shortest_path")
+"""Planners that run no refiner but for that."""
 
 
 class RetimingSettings(Section):

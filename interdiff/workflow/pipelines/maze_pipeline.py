@@ -9,7 +9,7 @@ from typing import Any
 
 from interdiff.errors import InputError
 from interdiff.maze.evaluation.settings import OURS
-from interdiff.maze.planner.settings import NETWORKS, SamplingSettings, TwoPhaseSettings
+from interdiff.maze.planner.settings import NETWORKS, WITHOUT_PHASES, SamplingSettings, TwoPhaseSettings
 from interdiff.maze.world.random_layouts import largest_side
 from interdiff.settings import BASE
 from interdiff.workflow.identity import spec
@@ -83,11 +83,19 @@ class MazePipeline(Pipeline):
             self.files(stage, wildcards.variant, *WEIGHTS) if stage in self.networks(wildcards.variant) else []
         )
 
+    def _trained(self, variant: str) -> list[dict[str, str]]:
+        """The variants whose networks a variant plans with, by stage: of each of its seeds.
+
+        Where the refiner runs in no plan, its size alone matters, the unit of compute: no further seeds of it are trained.
+        """
+        unit = {"refiner": variant} if self.section("samples", variant)["planner"] in WITHOUT_PHASES else {}
+        seeds = self.resolved.of_all_seeds(variant)
+        return [dict.fromkeys(self.networks(name), name) | unit for name in seeds]
+
     def folders(self, variant: str) -> list[dict[str, str]]:
         """The folders, below the results root, of the networks that a variant plans with, by stage: of each of its seeds."""
         return [
-            {stage: self.folder(stage, name) for stage in self.networks(name)}
-            for name in self.resolved.of_all_seeds(variant)
+            {stage: self.folder(stage, name) for stage, name in trained.items()} for trained in self._trained(variant)
         ]
 
     def planning(self, planners: Mapping[str, TwoPhaseSettings]) -> dict[str, dict[str, Any]]:
@@ -101,8 +109,8 @@ class MazePipeline(Pipeline):
 
     def planning_files(self, variants: Iterable[str]) -> list[str]:
         """What it takes to plan with variants of all seeds beside their data, every file once."""
-        seeded = [name for variant in variants for name in self.resolved.of_all_seeds(variant)]
-        files = [path for name in seeded for stage in self.networks(name) for path in self.files(stage, name, *WEIGHTS)]
+        trained = [own for variant in variants for own in self._trained(variant)]
+        files = [path for own in trained for stage, name in own.items() for path in self.files(stage, name, *WEIGHTS)]
         return list(dict.fromkeys(files))
 
     def unseen_planners(self) -> dict[str, TwoPhaseSettings]:
