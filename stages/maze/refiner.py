@@ -35,6 +35,7 @@ def main(stage: Stage) -> None:
         "frames_per_token": settings.frames_per_token,
         "interpolation": settings.corruption.interpolation,
         "noise": settings.corruption.noise,
+        "neighbours": settings.neighbours,
         **settings.network.described(),
     }
     torch.manual_seed(settings.training.seed)

@@ -16,9 +16,10 @@ from interdiff.maze.planner.keyframes import KeyframeDenoiser, known_entries, pl
 from interdiff.maze.planner.losses.refiner import ERROR_FLOOR, sample_weights, wall_penetration
 from interdiff.maze.planner.losses.segment_cost import random_pairs
 from interdiff.maze.planner.networks import Condition, Waypoints, from_network, sample_sdf, to_network
-from interdiff.maze.planner.refiner import Refiner, project_out_of_walls
+from interdiff.maze.planner.refiner import BETWEEN, Refiner, between_anchors, build_refiner, project_out_of_walls
 from interdiff.maze.planner.segment_cost import SegmentCostModel
 from interdiff.maze.planner.selector import KeyframeSelector, level_costs
+from interdiff.maze.planner.settings import RefinerSettings
 from interdiff.maze.world.layouts import load_layout, occupancy, signed_distance
 from interdiff.two_phase.interpolation import interpolate
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
@@ -179,6 +180,33 @@ def test_samples_weigh_by_the_root_of_their_error():
     error = 0.25 + ERROR_FLOOR  # 0.1 in network units is 0.5
     assert (weights[0] / weights[1]).item() == pytest.approx((error / ERROR_FLOOR) ** 0.25, rel=1e-4)
     assert (weights[1] / weights[2]).item() == pytest.approx(2**0.5, rel=1e-2)
+
+
+def test_what_points_are_told_of_their_neighbours_is_how_a_cubic_spline_bends():
+    torch.manual_seed(0)
+    x = torch.rand(B, T, 4)
+    mask = torch.zeros(B, T, dtype=torch.bool)
+    mask[:, [0, 5, T - 1]] = True
+    straight, spline = (interpolate(x, mask, method) for method in ("linear", "hermite"))
+    told = between_anchors(straight, mask, CELLS)
+    assert told.shape == (B, T, BETWEEN)
+    first, last, before, after, share, width = told.split([2, 2, 2, 2, 1, 1], dim=-1)
+    torch.testing.assert_close(straight[..., :2] + (before + after) / CELLS, spline[..., :2])
+    torch.testing.assert_close((straight[..., :2] + first / CELLS)[:, 2], x[:, 0, :2])
+    torch.testing.assert_close((straight[..., :2] + last / CELLS)[:, 2], x[:, 5, :2])
+    torch.testing.assert_close((share * width)[:, 2], torch.full((B, 1), 2 / (T - 1)))
+    assert not told[:, [0, 5, T - 1], :-2].any()
+
+
+def test_a_refiner_told_of_neighbours_is_rebuilt_as_one(tmp_path):
+    config = NETWORKS["refiner"][1] | {"neighbours": True}
+    model = made("refiner", neighbours=True)
+    outputs = {name: tmp_path / file for name, file in (("model", "model.safetensors"), ("config", "config.json"))}
+    save_checkpoint(outputs | {"history": tmp_path / "history.csv"}, model, {"kind": "refiner", "model": config}, [])
+    again = load_checkpoint(tmp_path, "refiner", lambda c: build_refiner(**c), torch.device("cpu"), frames=T)
+    assert torch.equal(*(output("refiner", network, condition_of()) for network in (model, again)))
+    with pytest.raises(ValueError, match="neighbours: expected false with a network of one's own"):
+        RefinerSettings(network={"class": "torch.nn.Identity"}, neighbours=True)
 
 
 def test_a_new_refiner_is_the_identity():

@@ -24,10 +24,12 @@ from interdiff.maze.planner.networks import (
     Encoded,
     sample_sdf,
 )
-from interdiff.two_phase.interpolation import bridge_deviation
+from interdiff.two_phase.interpolation import bridge_deviation, neighbours
 
 OFFSETS = tuple((row, column) for row in (-0.3, 0.0, 0.3) for column in (-0.3, 0.0, 0.3))
 """Where a network that corrects points sees the signed distance: around each, in cells."""
+BETWEEN = 10
+"""Numbers that a point is told of the anchors on either side."""
 
 
 class Refiner(nn.Module):
@@ -35,6 +37,8 @@ class Refiner(nn.Module):
 
     It is told whether the anchors are exact or phase 1's: the first are to stay, the others to be corrected. It carries the
     interpolation and the noise that it was trained to undo, so that sampling does the same.
+
+    neighbours: each point is told the anchors on either side of it, too (`between_anchors`).
     """
 
     def __init__(
@@ -44,15 +48,16 @@ class Refiner(nn.Module):
         interpolation: str,
         noise: float,
         d_model: int,
+        neighbours: bool = False,
         **size: Any,
     ) -> None:
         super().__init__()
         self.frames, self.frames_per_token = frames, frames_per_token
-        self.interpolation, self.noise = interpolation, noise
+        self.interpolation, self.noise, self.neighbours = interpolation, noise, neighbours
         self.fourier_position = FourierFeatures(POSITION_OCTAVES)
         self.offsets: Tensor
         self.register_buffer("offsets", torch.tensor(OFFSETS), persistent=False)
-        inputs = self.fourier_position.width(2) + 2 + 2 + len(self.offsets)
+        inputs = self.fourier_position.width(2) + 2 + 2 + len(self.offsets) + neighbours * BETWEEN
         self.embed = mlp(frames_per_token * inputs, 2 * d_model, d_model)
         self.position = nn.Parameter(0.02 * torch.randn(frames // frames_per_token, d_model))
         self.level = mlp(3, d_model, d_model)
@@ -78,17 +83,16 @@ class Refiner(nn.Module):
         points = x_btc[:, :, None, :2] + self.offsets / condition.cells
         distance = sample_sdf(condition.sdf, points.flatten(1, 2)).view(*x_btc.shape[:2], -1)
         confidence = 1 - bridge_deviation(mask_bt)
-        features = torch.cat(
-            [
-                self.fourier_position(x_btc[..., :2]),
-                x_btc[..., 2:],
-                mask_bt[..., None].to(x_btc.dtype),
-                confidence[..., None],
-                distance.clamp(-1, 1),
-            ],
-            dim=-1,
-        )
-        tokens = rearrange(features, "b (n f) c -> b n (f c)", f=self.frames_per_token)
+        features = [
+            self.fourier_position(x_btc[..., :2]),
+            x_btc[..., 2:],
+            mask_bt[..., None].to(x_btc.dtype),
+            confidence[..., None],
+            distance.clamp(-1, 1),
+        ]
+        if self.neighbours:
+            features.append(between_anchors(x_btc, mask_bt, condition.cells))
+        tokens = rearrange(torch.cat(features, dim=-1), "b (n f) c -> b n (f c)", f=self.frames_per_token)
         anchors = mask_bt.to(x_btc.dtype).mean(1, keepdim=True)
         modulation = self.level(torch.cat([anchors, anchors.sqrt(), exact_b[:, None].to(x_btc.dtype)], dim=-1))
         times = torch.linspace(0, 1, tokens.shape[1], dtype=tokens.dtype, device=tokens.device)
@@ -96,6 +100,24 @@ class Refiner(nn.Module):
         hidden = self.norm(self.backbone(self.embed(tokens) + self.position, times, encoded, modulation))
         change = rearrange(self.head(hidden), "b n (f c) -> b (n f) c", f=self.frames_per_token)
         return x_btc + change / constant(STATE_SCALE, x_btc.dtype, x_btc.device)
+
+
+def between_anchors(x_btc: Tensor, mask_bt: Tensor, cells: int) -> Tensor:
+    """What every point of a sequence is told of the anchors on either side: [B, T, C], mask [B, T] -> [B, T, BETWEEN].
+
+    In cells, where both are from it, and how far each one's velocity bends the cubic spline through both off the straight
+    line between them, which is the sum of the two; then its share of the way and the width of the gap in tau.
+    """
+    left, right = neighbours(mask_bt)
+    first, last = (x_btc.gather(1, at[..., None].expand_as(x_btc)) for at in (left, right))
+    gap = (right - left)[..., None].to(x_btc.dtype)
+    share = (torch.arange(mask_bt.shape[1], device=left.device) - left)[..., None] / gap.clamp_min(1)
+    width = gap / (mask_bt.shape[1] - 1)
+    place, line = x_btc[..., :2], last[..., :2] - first[..., :2]
+    before = (first[..., 2:] * width - line) * share * (1 - share) ** 2
+    after = (line - last[..., 2:] * width) * share**2 * (1 - share)
+    shifts = torch.cat([first[..., :2] - place, last[..., :2] - place, before, after], dim=-1)
+    return torch.cat([cells * shifts, share, width], dim=-1)
 
 
 class OwnRefiner(OwnNetwork):
@@ -112,12 +134,13 @@ def build_refiner(
     interpolation: str,
     noise: float,
     own: Mapping[str, Any] | None = None,
+    neighbours: bool = False,
     **size: Any,
 ) -> Refiner | OwnRefiner:
-    """Phase 2's network of a configuration: ours of a size, or one's own, which has no need of `frames_per_token`."""
+    """Phase 2's network of a configuration: ours of a size, or one's own, which knows nothing of tokens and neighbours."""
     if own:
         return OwnRefiner(own, frames, interpolation, noise)
-    return Refiner(frames, frames_per_token, interpolation, noise, **size)
+    return Refiner(frames, frames_per_token, interpolation, noise, neighbours=neighbours, **size)
 
 
 def load_refiner(folder: Path, data: Prepared) -> Refiner | OwnRefiner:

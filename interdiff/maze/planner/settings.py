@@ -156,7 +156,17 @@ class RefinerSettings(PhaseSettings, WholePlansSettings):
         description="where the nested masks come from in training, with the share of each",
     )
     corruption: CorruptionSettings = Field(default_factory=CorruptionSettings, description="what it undoes")
+    neighbours: bool = Field(
+        False,
+        description="tell each point the anchors on either side, velocities included; of our network alone",
+    )
     initialise: bool = Field(True, description="start from phase 1's weights where shapes allow")
+
+    @model_validator(mode="after")
+    def _own_sees_for_itself(self) -> RefinerSettings:
+        if self.neighbours and isinstance(self.network, OwnNetworkSettings):
+            raise ValueError("neighbours: expected false with a network of one's own, which is told the whole sequence")
+        return self
 
 
 class SequenceDiffusionSettings(NetworkOfPlansSettings, WholePlansSettings):
