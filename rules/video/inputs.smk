@@ -27,9 +27,9 @@ def codec_files(wildcards):
     return [VIDEO.path(f"codec/{name}") for name in names]
 
 
-def codec_to_render_with(wildcards):
-    """Input function: the codec, where the backbone learns from clips that are rendered as they are needed."""
-    return codec_files(wildcards) if VIDEO.renders(wildcards.variant) else []
+def codec_to_render_with(stage):
+    """Input function: the codec, where a stage learns from clips that are rendered as they are needed."""
+    return lambda wildcards: codec_files(wildcards) if VIDEO.renders(stage, wildcards.variant) else []
 
 
 def annotations(wildcards):

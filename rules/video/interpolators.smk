@@ -15,6 +15,7 @@ use rule video_network as interpolator with:
     input:
         index="<results>/video/index/train.npz",
         held_out="<results>/video/index/val.npz",
+        codec=codec_to_render_with("interpolator"),
         straightener=straightener_checkpoint,
         optical_flow=optical_flow_index,
     output:

@@ -2,7 +2,7 @@ use rule video_network as backbone with:
     input:
         index="<results>/video/index/train.npz",
         negative="<results>/video/negative.npz",
-        codec=codec_to_render_with,
+        codec=codec_to_render_with("backbone"),
     output:
         **checkpoint_in("video/backbone/{variant}"),
     pathvars:

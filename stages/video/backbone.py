@@ -9,28 +9,16 @@ from interdiff.learning.training import Objective
 from interdiff.video.backbone.backbone import build_backbone, transformer_config, whiten_text
 from interdiff.video.backbone.losses import RandomFrames, flow_matching_loss
 from interdiff.video.backbone.settings import BackboneSettings
-from interdiff.video.codec.loading import load_codec
-from interdiff.video.data.batches import RenderedClips, TrainingBatches, TrainingClips, load_negative
+from interdiff.video.data.batches import load_negative
 from interdiff.video.data.shard_dataset import ShardDataset
-from interdiff.video.data.text import load_text_encoder
 from interdiff.workflow.pipelines.video_stages import BackboneStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
+from stages.rendering import training_clips
 from stages.training import train_network
 
 PROMPTS = 1000
 """By which the projection of text starts."""
-
-
-def _clips(stage: Stage, data: ShardDataset) -> TrainingBatches:
-    training, rendered = stage.settings.training, stage.settings.rendered
-    if rendered is None:
-        return TrainingClips([data], training, stage.device)
-    # On the CPU, where they are rendered while a GPU learns.
-    cpu = torch.device("cpu")
-    codec = load_codec(rendered.codec, stage.folder("codec"), cpu)
-    encoder, lengths = load_text_encoder(rendered.text, cpu), stage.settings.backbone.lengths
-    return RenderedClips(rendered.clips, codec, encoder, training, stage.device, lengths)
 
 
 def main(stage: Stage) -> None:
@@ -50,7 +38,7 @@ def main(stage: Stage) -> None:
     if settings.start:
         check_sums(Path(settings.start))
         load_weights(Path(settings.start) / MODEL, network)
-    clips = _clips(stage, data)
+    clips = training_clips(stage, [data], settings.lengths)
     loss = Objective(RandomFrames(clips, negative, settings).draw, flow_matching_loss)
     model, history = train_network(stage, network, loss)
     save_checkpoint(stage.outputs, model, {"kind": "backbone", "model": config}, history)

@@ -9,24 +9,25 @@ from interdiff.learning import draws
 from interdiff.learning.checkpoints import CONFIG, save_checkpoint
 from interdiff.learning.training import Objective
 from interdiff.video.codec.codec import CHANNELS
-from interdiff.video.data.batches import TrainingClips
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.calibrated import Calibrated
 from interdiff.video.interpolators.loading import build_interpolator, interpolator_config, load_straightener
 from interdiff.video.interpolators.losses import WeightedMoments, error_scales, interpolator_loss
 from interdiff.video.interpolators.settings import InterpolatorSettings
+from interdiff.workflow.pipelines.video_stages import InterpolatorStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
+from stages.rendering import training_clips
 from stages.training import train_network
 
 
 def main(stage: Stage) -> None:
     """Reads the training split's `index`, and where the settings ask for them the `straightener` and optical flow's index.
 
-    Learns the clips that optical flow has filled, or all; calibrates expected errors on the clips of `held_out`. Writes a
-    checkpoint; the straightener is part of it, and is not trained further.
+    Learns the clips that optical flow has filled, all, or ones that are rendered, by the `codec`; calibrates expected errors
+    on the clips of `held_out`. Writes a checkpoint; the straightener is part of it, and is not trained further.
     """
-    settings: InterpolatorSettings = stage.settings
+    settings: InterpolatorSettings = stage.settings.interpolator
     around = read_json(stage.folder("straightener") / CONFIG)["model"] if settings.straightened else None
     config = interpolator_config(settings, CHANNELS, around)
     torch.manual_seed(settings.training.seed)
@@ -40,8 +41,7 @@ def main(stage: Stage) -> None:
         data = [ShardDataset(stage.path("index"), ["latent"])]
         if settings.losses.optical_flow:
             data.insert(0, ShardDataset(stage.path("optical_flow"), ["filled", "mask"]))
-        clips = TrainingClips(data, settings.training, stage.device)
-        moments = WeightedMoments(clips, settings.moments, settings.losses)
+        moments = WeightedMoments(training_clips(stage, data), settings.moments, settings.losses)
         model, history = train_network(stage, model, Objective(moments.draw, interpolator_loss))
     model = _calibrated(stage, model.to(stage.device))
     config |= {"scales": list(model.scales.shape)}
@@ -49,7 +49,7 @@ def main(stage: Stage) -> None:
 
 
 def _calibrated(stage: Stage, model: Any) -> Calibrated:
-    settings: InterpolatorSettings = stage.settings
+    settings: InterpolatorSettings = stage.settings.interpolator
     held_out = ShardDataset(stage.path("held_out"), ["latent"])
     numbers = stage.progress(range(min(settings.calibrated_on, len(held_out))), "calibration", unit="clip")
     clips = (held_out[number]["latent"].float().to(stage.device) for number in numbers)
@@ -60,4 +60,4 @@ def _calibrated(stage: Stage, model: Any) -> Calibrated:
 
 
 if __name__ == "__main__":
-    run_stage(main, InterpolatorSettings)
+    run_stage(main, InterpolatorStageSettings)

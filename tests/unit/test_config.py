@@ -38,6 +38,14 @@ FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"mine": 2}}}}}
             r"base\.backbone\.clips: expected shards with data\.source: hub",
         ),
         (
+            {"video": {"data": {"source": "hub"}, "variants": {"own": {"interpolator": {"clips": "rendered"}}}}},
+            r"variants\.own\.interpolator\.clips: expected shards with data\.source: hub",
+        ),
+        (
+            {"video": {"base": {"interpolator": {"clips": "rendered", "losses": {"optical_flow": 0.1}}}}},
+            r"losses\.optical_flow: expected 0 with clips: rendered",
+        ),
+        (
             {"video": {"base": {"refiner": {"tuning": {"kind": "lora"}, "training": {"muon_learning_rate": 0.01}}}}},
             r"video\.base\.refiner\.training\.muon_learning_rate: expected null with tuning\.kind lora",
         ),

@@ -95,7 +95,7 @@ def test_the_stage_calibrates_on_held_out_clips_and_the_checkpoint_holds_it(tmp_
     files = {"model": "model.safetensors", "config": "config.json", "history": "history.csv"}
     settings = InterpolatorSettings(method="lerp", calibrated_on=10)
     stage = SimpleNamespace(
-        settings=settings,
+        settings=SimpleNamespace(interpolator=settings, training=settings.training, rendered=None),
         device=torch.device("cpu"),
         path=lambda name: {"held_out": tmp_path / "val.npz"}[name],
         progress=lambda numbers, label, unit: numbers,

@@ -114,6 +114,7 @@ class RenderedClips(TrainingBatches):
     """Batches of scenes that are rendered and encoded as they are needed: a new one for every sample.
 
     Args:
+        encoder: of prompts; without one there is no column `embed`.
         lengths: numbers of frames that batches have in turn; none: that of `clips`.
     """
 
@@ -121,7 +122,7 @@ class RenderedClips(TrainingBatches):
         self,
         clips: ClipsSettings,
         codec: Codec,
-        encoder: TextEncoder,
+        encoder: TextEncoder | None,
         settings: TrainingSettings,
         device: torch.device,
         lengths: Sequence[int] = (),
@@ -139,9 +140,11 @@ class RenderedClips(TrainingBatches):
         scenes = [split_scene(clips.seed, split, number) for number in numbers.tolist()]
         frames = self._lengths[int(numbers[0]) // self._settings.batch_size % len(self._lengths)]
         videos = torch.from_numpy(np.stack([render(scene, frames, clips.side) for scene in scenes]))
-        embed = self._encoder([scene.prompt for scene in scenes])
+        values = {"latent": self._codec.encode(videos)}
+        if self._encoder is not None:
+            values["embed"] = self._encoder([scene.prompt for scene in scenes])
         # In bf16, as shards have them.
-        return {"latent": self._codec.encode(videos).bfloat16(), "embed": embed.bfloat16()}
+        return {column: value.bfloat16() for column, value in values.items()}
 
 
 def load_negative(path: Path, device: torch.device, prompts: ShardDataset) -> Tensor:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from interdiff.learning import draws
 from interdiff.learning.processes import parts, share
 from interdiff.two_phase.interpolation import neighbours
-from interdiff.video.data.batches import TrainingClips
+from interdiff.video.data.batches import TrainingBatches
 from interdiff.video.interpolators.calibrated import SHORTEST
 from interdiff.video.interpolators.interpolator import Between, Interpolator, answers_of, blend
 from interdiff.video.interpolators.settings import LossSettings
@@ -175,7 +175,7 @@ class MomentsBatch:
 class RandomMoments:
     """Moments of random pairs of latents; clips: of the column `latent` [B, C, T, H, W]."""
 
-    clips: TrainingClips
+    clips: TrainingBatches
     moments: int
 
     def draw(self, generator: torch.Generator, progress: float) -> Moments:
@@ -190,7 +190,7 @@ class WeightedMoments:
     clips: of columns `latent` [B, C, T, H, W], and where that is so `filled` and `mask`.
     """
 
-    clips: TrainingClips
+    clips: TrainingBatches
     moments: int
     weights: LossSettings
 

@@ -116,6 +116,10 @@ class InterpolatorSettings(Section):
     flow: FlowSettings = Field(default_factory=FlowSettings, description="network of method flow")
     sinkhorn: SinkhornSettings = Field(default_factory=SinkhornSettings, description="network of method sinkhorn")
     losses: LossSettings = Field(default_factory=LossSettings, description="what it learns from")
+    clips: Literal["shards", "rendered"] = Field(
+        "shards",
+        description="what it learns from: the training shards, or a new scene for every sample (source: clips)",
+    )
     moments: Count = Field(4, description="moments between each pair of a training step")
     calibrated_on: Count = Field(
         200, description="clips of the validation split, the first ones, that expected errors are calibrated on"
@@ -128,4 +132,6 @@ class InterpolatorSettings(Section):
             raise ValueError("losses.endpoint: expected 0, as losses.consistency, but for method flow of plain latents")
         if self.flow.fallback and self.straightened:
             raise ValueError("flow.fallback: expected false where straightened is true")
+        if self.losses.optical_flow and self.clips == "rendered":
+            raise ValueError("losses.optical_flow: expected 0 with clips: rendered, which no shard has filled")
         return self

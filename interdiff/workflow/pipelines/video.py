@@ -198,9 +198,10 @@ class VideoConfig(WithVariants):
         for name, settings in self._resolved.settings.items():
             self._check_tokens(name, VideoSettings(**settings))
             self._check_students(name, VideoSettings(**settings))
-            if settings["backbone"]["clips"] == "rendered" and self.data.source != "clips":
-                prefix = name if name == BASE else f"variants.{name}"
-                raise InputError(f"{prefix}.backbone.clips: expected shards with data.source: {self.data.source}")
+            for stage in ("backbone", "interpolator"):
+                if settings[stage]["clips"] == "rendered" and self.data.source != "clips":
+                    prefix = name if name == BASE else f"variants.{name}"
+                    raise InputError(f"{prefix}.{stage}.clips: expected shards with data.source: {self.data.source}")
         return self
 
     def _check_students(self, name: str, settings: VideoSettings) -> None:

@@ -108,17 +108,20 @@ class VideoPipeline(VideoAttentionPipeline):
     def report(self, wildcards: Any) -> Mapping[str, Any]:
         return {"domain": "video"}
 
-    def renders(self, variant: str) -> bool:
-        """Whether a variant's backbone learns from clips that are rendered as they are needed."""
-        return self.section("backbone", variant)["clips"] == "rendered"
+    def renders(self, stage: str, variant: str) -> bool:
+        """Whether a variant's backbone or interpolator learns from clips that are rendered as they are needed."""
+        return self.section(stage, variant)["clips"] == "rendered"
 
     def backbone(self, wildcards: Any) -> Mapping[str, Any]:
-        data = self.data
-        rendered = self.codec_use | {"clips": data.clips.model_dump(), "text": data.text.model_dump()}
-        return {
-            "backbone": self.section("backbone", wildcards.variant),
-            "rendered": rendered if self.renders(wildcards.variant) else None,
-        }
+        return self._learning("backbone", wildcards.variant, self.data.text.model_dump())
+
+    def interpolator(self, wildcards: Any) -> Mapping[str, Any]:
+        return self._learning("interpolator", wildcards.variant, None)
+
+    def _learning(self, stage: str, variant: str, text: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """A network's settings, and how clips are rendered for it."""
+        rendered = self.codec_use | {"clips": self.data.clips.model_dump(), "text": text}
+        return {stage: self.section(stage, variant), "rendered": rendered if self.renders(stage, variant) else None}
 
     def generated_index(self, wildcards: Any) -> Mapping[str, Any]:
         return {"kind": "generated", "partial": False}

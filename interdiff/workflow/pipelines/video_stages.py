@@ -10,15 +10,8 @@ from interdiff.learning.settings import TrainingSettings
 from interdiff.settings import Count, Name, Section
 from interdiff.video.backbone.settings import BackboneSettings, GeneratedSettings
 from interdiff.video.codec.settings import CodecSettings, CodecUse
-from interdiff.video.data.settings import (
-    ClipsSettings,
-    FolderSettings,
-    HubSettings,
-    LsmdcSettings,
-    Split,
-    TextSettings,
-)
-from interdiff.video.interpolators.settings import MasksSettings, OpticalFlowSettings
+from interdiff.video.data.settings import ClipsSettings, FolderSettings, HubSettings, LsmdcSettings, Split, TextSettings
+from interdiff.video.interpolators.settings import InterpolatorSettings, MasksSettings, OpticalFlowSettings
 from interdiff.video.planner.settings import (
     Adapted,
     AnchorsSettings,
@@ -40,7 +33,7 @@ class CodecStageSettings(Section):
 
 
 class DecodingStageSettings(Section):
-    """What a stage is told that turns latents into pixels."""
+    """What a stage is told that turns latents into pixels, or back."""
 
     codec: CodecUse = Field(description="the codec")
 
@@ -127,10 +120,23 @@ class SelectorStageSettings(Section):
         return self.selector.training
 
 
-class RenderedStageSettings(EncodingStageSettings):
+class RenderedStageSettings(DecodingStageSettings):
     """How clips are rendered as they are needed."""
 
     clips: ClipsSettings = Field(description="the clips")
+    text: TextSettings | None = Field(description="text encoder, where prompts are learned too")
+
+
+class InterpolatorStageSettings(Section):
+    """What the training of an interpolator is told."""
+
+    interpolator: InterpolatorSettings = Field(description="the interpolator")
+    rendered: RenderedStageSettings | None = Field(description="where clips are rendered for it")
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The interpolator's."""
+        return self.interpolator.training
 
 
 class BackboneStageSettings(Section):
