@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from conftest import SOURCE, Repository, append
-from test_rebuilds import PREPARED_TRAIN, configured, older_with_other_content, package, rename, setting
+from edits import PREPARED_TRAIN, configured, older_with_other_content, package, rename, setting
 
 from interdiff.workflow.engine.dry_run import parse
 from interdiff.workflow.manifest import Manifest, read_manifest

@@ -1,25 +1,21 @@
-import json
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 
-from interdiff.errors import InputError
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.keyframes.gaps import max_gap
 from interdiff.keyframes.path_distribution import log_partition, marginals, path_potential
-from interdiff.learning.checkpoints import load_checkpoint, save_checkpoint
 from interdiff.learning.networks import initialise_from
 from interdiff.maze.planner import conditions
 from interdiff.maze.planner.keyframes import KeyframeDenoiser, known_entries, plan_keyframes
 from interdiff.maze.planner.losses.refiner import ERROR_FLOOR, sample_weights, wall_penetration
 from interdiff.maze.planner.losses.segment_cost import random_pairs
 from interdiff.maze.planner.networks import Condition, Waypoints, from_network, sample_sdf, to_network
-from interdiff.maze.planner.refiner import BETWEEN, Refiner, between_anchors, build_refiner, project_out_of_walls
+from interdiff.maze.planner.refiner import BETWEEN, Refiner, between_anchors, project_out_of_walls
 from interdiff.maze.planner.segment_cost import SegmentCostModel
 from interdiff.maze.planner.selector import KeyframeSelector, level_costs
-from interdiff.maze.planner.settings import RefinerSettings
 from interdiff.maze.world.layouts import load_layout, occupancy, signed_distance
 from interdiff.two_phase.interpolation import interpolate
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
@@ -198,17 +194,6 @@ def test_what_points_are_told_of_their_neighbours_is_how_a_cubic_spline_bends():
     assert not told[:, [0, 5, T - 1], :-2].any()
 
 
-def test_a_refiner_told_of_neighbours_is_rebuilt_as_one(tmp_path):
-    config = NETWORKS["refiner"][1] | {"neighbours": True}
-    model = made("refiner", neighbours=True)
-    outputs = {name: tmp_path / file for name, file in (("model", "model.safetensors"), ("config", "config.json"))}
-    save_checkpoint(outputs | {"history": tmp_path / "history.csv"}, model, {"kind": "refiner", "model": config}, [])
-    again = load_checkpoint(tmp_path, "refiner", lambda c: build_refiner(**c), torch.device("cpu"), frames=T)
-    assert torch.equal(*(output("refiner", network, condition_of()) for network in (model, again)))
-    with pytest.raises(ValueError, match="neighbours: expected false with a network of one's own"):
-        RefinerSettings(network={"class": "torch.nn.Identity"}, neighbours=True)
-
-
 def test_a_new_refiner_is_the_identity():
     refiner = Refiner(**NETWORKS["refiner"][1])
     x = interpolate(STATES, MASK)
@@ -309,51 +294,3 @@ def test_the_selectors_potentials_have_gradients():
     (log_partition(potential, K) - path_potential(potential, INDICES[:1].expand(B, -1))).sum().backward()
     assert network.log_precision.grad.isfinite().all()
     assert network.queries.head.weight.grad.abs().sum() > 0
-
-
-def written(kind, network, folder):
-    names = {"model": "model.safetensors", "config": "config.json", "history": "history.csv"}
-    outputs = {key: folder / name for key, name in names.items()}
-    save_checkpoint(outputs, network, {"kind": kind, "model": NETWORKS[kind][1]}, [{"step": 1}])
-
-
-def loaded(kind, folder):
-    return load_checkpoint(folder, kind, lambda config: NETWORKS[kind][0](**config))
-
-
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_checkpoints_round_trip(kind, tmp_path):
-    network = made(kind)
-    written(kind, network, tmp_path)
-    back = loaded(kind, tmp_path)
-    assert not back.training
-    assert torch.equal(output(kind, back, condition_of()), output(kind, network, condition_of()))
-
-
-@pytest.mark.parametrize("change", [{"d_model": 32}, {"depth": 3}, {"depth": 1}])
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_a_checkpoint_of_another_size_is_bad_input(kind, change, tmp_path):
-    written(kind, made(kind), tmp_path)
-    config = {"kind": kind, "model": NETWORKS[kind][1] | change}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match=r"model\.safetensors: .*tensor"):
-        loaded(kind, tmp_path)
-
-
-def test_a_checkpoint_of_another_network_is_bad_input(tmp_path):
-    written("keyframes", made("keyframes"), tmp_path)
-    with pytest.raises(InputError, match=r"config\.json: a checkpoint of kind 'keyframes'; expected 'refiner'"):
-        loaded("refiner", tmp_path)
-
-
-@pytest.mark.parametrize("change", ["unknown", "missing"])
-def test_a_configuration_with_other_keys_is_bad_input(change, tmp_path):
-    written("refiner", made("refiner"), tmp_path)
-    model = dict(NETWORKS["refiner"][1])
-    if change == "unknown":
-        model["layers"] = 3
-    else:
-        del model["depth"]
-    (tmp_path / "config.json").write_text(json.dumps({"kind": "refiner", "model": model}))
-    with pytest.raises(InputError, match=r"config\.json"):
-        loaded("refiner", tmp_path)

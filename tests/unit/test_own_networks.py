@@ -25,7 +25,6 @@ from interdiff.maze.planner.selector import KeyframeSelector
 from interdiff.maze.planner.settings import RefinerSettings, SamplingSettings
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 from interdiff.workflow.config import load_config
-from interdiff.workflow.identity import _closure, _file, _parsed, code_hashes, spec
 
 ROOT = Path(__file__).parents[2]
 SIZE = {"d_model": 16, "depth": 1, "heads": 2}
@@ -265,38 +264,3 @@ def test_another_class_replaces_its_parents_settings():
     chosen = {name: resolved.implementations("samples", name) for name in variants}
     assert [name for name in variants if "my_package.refiners" in chosen[name]] == ["mine", "wide"]
     assert "my_package.refiners" not in resolved.implementations("keyframes", "mine")
-
-
-def fresh_hashes(module):
-    for cached in (_closure, _file, _parsed):
-        cached.cache_clear()
-    return code_hashes(module, ROOT)
-
-
-def test_code_outside_of_the_repository_counts_with_what_it_imports(package, monkeypatch):
-    others = package / "my_package/others.py"
-    others.write_text(f"import beside\nfrom interdiff.maze.planner import segment_cost\n{OTHERS}")
-    before = fresh_hashes("my_package.others")
-    own = {"beside.py", "my_package/deep.py", "my_package/others.py"}
-    assert own == {name for name in before if not name.startswith("interdiff/")}
-    assert "interdiff/learning/networks.py" in before
-    (package / "my_package/deep.py").write_text("# Why.\nscale = 2\n")
-    assert fresh_hashes("my_package.others") == before
-    (package / "my_package/deep.py").write_text("scale = 3\n")
-    after = fresh_hashes("my_package.others")
-    assert [name for name in before if before[name] != after[name]] == ["my_package/deep.py"]
-    text = spec("maze.refiner", {}, root=ROOT, threads=1, implementations=["my_package.others"])
-    assert own < json.loads(text)["code"].keys()
-
-
-def test_of_an_installed_package_its_own_modules_count(package, tmp_path, monkeypatch):
-    installed = tmp_path / "site-packages"
-    package.rename(installed)
-    monkeypatch.syspath_prepend(str(installed))
-    (installed / "my_package/others.py").write_text(f"import beside\n{OTHERS}")
-    assert {"my_package/deep.py", "my_package/others.py"} == set(fresh_hashes("my_package.others"))
-
-
-def test_a_missing_module_of_ones_own_is_named():
-    with pytest.raises(InputError, match=r"module my_package\.none: no such file under .*, nor on Python's path"):
-        fresh_hashes("my_package.none")

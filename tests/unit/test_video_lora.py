@@ -55,23 +55,6 @@ def denoiser(stock):
     return WanDenoiser(copy.deepcopy(stock), preconditioned=False)
 
 
-def test_the_backbones_first_blocks_learn_to_answer(stock, inputs, tmp_path):
-    z, embed = inputs
-    shallow = TuningSettings(layers=1)
-    model = tuned(denoiser(stock), shallow)
-    assert [len(network.transformer.blocks) for network in (model, denoiser(stock))] == [1, 2]
-    for name, weight in model.transformer.blocks[0].named_parameters():
-        assert torch.equal(weight, stock.blocks[0].get_parameter(name))
-    assert not model(z, LEVEL, embed, ALL).any()
-    torch.nn.init.ones_(model.transformer.proj_out.weight)
-    files = {name: tmp_path / file for name, file in (("model", MODEL), ("config", CONFIG), ("history", "history.csv"))}
-    save_tuned(files, "refiner", model, shallow, [])
-    loaded = load_tuned(tmp_path, "refiner", denoiser(stock))
-    assert torch.equal(loaded(z, LEVEL, embed, ALL), model.eval()(z, LEVEL, embed, ALL))
-    with pytest.raises(InputError, match=r"tuning\.layers: 3, but the backbone has 2"):
-        tuned(denoiser(stock), TuningSettings(layers=3))
-
-
 @torch.no_grad()
 def of_stock(model, inputs):
     z, embed = inputs

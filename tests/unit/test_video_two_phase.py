@@ -1,14 +1,9 @@
-import copy
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 
 from interdiff.errors import InputError
-from interdiff.keyframes.dynamic_programming import optimal_indices
-from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
 from interdiff.learning.costs import counted_flops
 from interdiff.learning.settings import BlockwiseTrainingSettings
 from interdiff.learning.training import Objective
@@ -17,28 +12,21 @@ from interdiff.two_phase.interpolation import place_keyframes
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.flow_matching import (
     Guidance,
-    drop_prompts,
-    euler,
     even_levels,
     noisy,
-    shifted,
     take_frames,
-    unipc,
 )
 from interdiff.video.backbone.losses import flow_matching_loss, random_frames
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.evaluation.sampling_costs import sampling_costs
 from interdiff.video.interpolators.interpolator import fill
 from interdiff.video.interpolators.methods.lerp import lerp
-from interdiff.video.planner.choosers import by_selector, seen_costs, without_looking
+from interdiff.video.planner.choosers import without_looking
 from interdiff.video.planner.keyframes import keyframes_again, sample_keyframes
 from interdiff.video.planner.losses.keyframes import ChosenFrames
-from interdiff.video.planner.losses.preview import Looks, preview_loss
 from interdiff.video.planner.losses.refiner import FilledClips, energy_loss, nested_masks, root_mean_square
 from interdiff.video.planner.oracle import line_costs
-from interdiff.video.planner.preview import Preview, build_preview, load_preview
 from interdiff.video.planner.refiner import EXACT, INEXACT, filling_with, flat, noise_levels, refined
-from interdiff.video.planner.selector import VideoSelector
 from interdiff.video.planner.settings import KeyframesSettings, RefinerSettings, SamplingSettings
 from interdiff.video.planner.two_phase import TwoPhase
 
@@ -72,48 +60,6 @@ class Ideal(torch.nn.Module):
 
     def forward(self, z, sigma, embed, frames):
         return (z - take_frames(CLIPS[: len(z)], frames)) / sigma[:, None, :, None, None]
-
-
-def test_levels_are_even_before_they_are_shifted():
-    assert even_levels(4, 1.0) == pytest.approx([1, 0.75, 0.5, 0.25, 0])
-    assert even_levels(2, 3.0) == pytest.approx([1, 0.75, 0])
-    later = even_levels(2, 3.0, start=0.75)
-    assert later == pytest.approx([0.75, float(shifted(torch.tensor(0.25), 3.0)), 0])
-
-
-@pytest.mark.parametrize("solve", [lambda v: euler(v, NOISE, even_levels(3, 3.0)), lambda v: unipc(v, NOISE, 4, 3.0)])
-def test_solvers_follow_a_straight_flow_to_its_end(solve):
-    """With velocity noise - data everywhere on the line, any number of steps arrives at the data."""
-    torch.testing.assert_close(solve(lambda z, sigma: NOISE - CLIPS), CLIPS, atol=1e-4, rtol=1e-3)
-
-
-def test_solvers_are_told_the_level_that_frames_are_at():
-    def velocity(z, level):
-        torch.testing.assert_close(z, noisy(CLIPS, NOISE, torch.full((B, 1), level)), atol=1e-4, rtol=1e-3)
-        return NOISE - CLIPS
-
-    euler(velocity, NOISE, even_levels(5, 3.0))
-    unipc(velocity, NOISE, 5, 3.0)
-
-
-def test_a_share_of_prompts_is_dropped():
-    embed, negative = torch.ones(1000, 5, DIM), torch.zeros(5, DIM)
-    dropped = drop_prompts(embed, negative, 0.3, seeded()).mean((1, 2))
-    assert set(dropped.tolist()) == {0.0, 1.0}
-    assert dropped.mean() == pytest.approx(0.7, abs=0.05)
-    assert torch.equal(drop_prompts(embed, negative, 0.0, seeded()), embed)
-
-
-def test_guidance_leads_away_from_the_negative_prompt():
-    def model(z, sigma, embed, frames):
-        return embed.mean((1, 2))[:, None, None, None, None].expand_as(z)
-
-    negative = torch.full((5, DIM), -1.0)
-    velocity = Guidance(3.0, negative).velocity(model, torch.full((B, 5, DIM), 2.0), ALL)
-    assert (velocity(NOISE, 1.0) == -1 + 3 * 3).all()
-    velocity = Guidance(3.0, negative, below=0.9).velocity(model, torch.full((B, 5, DIM), 2.0), ALL)
-    assert (velocity(NOISE, 0.95) == 2).all()
-    assert (velocity(NOISE, 0.85) == -1 + 3 * 3).all()
 
 
 def test_phase_1_samples_the_frames_it_is_asked_for():
@@ -309,94 +255,3 @@ def test_costs_count_what_is_run(backbone):
     full = counted_flops(lambda: backbone(NOISE[:1], torch.ones(1, 1), EMBED[:1], ALL[:1]))
     refining = counted_flops(lambda: backbone(NOISE[:1], torch.ones(1, T), EMBED[:1], ALL[:1]))
     assert costs["full_step_units"] == pytest.approx((2 * few + refining) / full, rel=0.01)
-
-
-@pytest.mark.parametrize("policy", ["fixed", "uniform", "random"])
-def test_schedules_without_looking_keep_both_ends(policy):
-    choice = without_looking(policy, line_costs(CLIPS), 3.0, 0)(NOISE, EMBED)
-    indices = choice.indices(4)
-    assert (indices[:, [0, -1]] == torch.tensor([0, T - 1])).all()
-    assert (indices.diff(dim=1) > 0).all()
-    assert (len(indices.unique(dim=0)) == 1) == (policy != "random")
-    assert torch.equal(choice.of(torch.tensor([2, 0])).indices(4), indices[[2, 0]])
-    assert choice.costs(4).shape == (B, T, T)
-
-
-def test_a_look_is_one_pass_of_what_noise_would_become(backbone):
-    z, level = 0.9 * NOISE, torch.full((B, 1), 0.9)
-    torch.testing.assert_close(Preview(backbone, 0.9)(NOISE, EMBED), z - 0.9 * backbone(z, level, EMBED, ALL))
-
-
-def test_a_preview_with_all_of_the_backbone_says_what_it_says(backbone):
-    """But for the last layer, which is left to be learned."""
-    preview = build_preview(backbone, 1, 32, 0.9)
-    last = [model.transformer.proj_out for model in (preview.denoiser, backbone)]
-    assert not last[0].weight.any()
-    last[0].load_state_dict(last[1].state_dict())
-    torch.testing.assert_close(preview(NOISE, EMBED), Preview(backbone, 0.9)(NOISE, EMBED))
-
-
-@pytest.mark.parametrize(("size", "message"), [((2, 16), "preview.layers: 2"), ((1, 33), "preview.ffn_dim: 33")])
-def test_a_preview_is_no_larger_than_the_backbone(backbone, size, message):
-    with pytest.raises(InputError, match=message):
-        build_preview(backbone, *size, 0.9)
-
-
-def test_a_preview_learns_what_the_backbone_makes_of_noise(backbone, tmp_path):
-    torch.manual_seed(0)
-    config = {"layers": 1, "ffn_dim": 16, "level": 0.9}
-    preview = build_preview(backbone, **config)
-    loss = Objective(Looks(Clips(), Preview(backbone, 0.9), NOISE.shape[1:]).draw, preview_loss)
-    optimizer = torch.optim.Adam(preview.parameters(), lr=0.003)
-    generator, losses = seeded(), []
-    for _ in range(60):
-        optimizer.zero_grad()
-        losses.append(loss(preview, generator, 0.0)["loss"])
-        losses[-1].backward()
-        optimizer.step()
-    assert torch.stack(losses[-10:]).mean() < 0.8 * torch.stack(losses[:10]).mean()
-    files = {"model": tmp_path / MODEL, "config": tmp_path / CONFIG, "history": tmp_path / "history.csv"}
-    save_checkpoint(files, preview, {"kind": "preview", "model": config}, [])
-    assert torch.equal(load_preview(tmp_path, backbone)(NOISE, EMBED), preview(NOISE, EMBED))
-
-
-def test_the_selector_chooses_by_its_look(backbone):
-    torch.manual_seed(0)
-    selector = VideoSelector(
-        T, 4, looks=True, max_gap_factor=3.0, text_dim=DIM, text="attention", d_model=16, depth=1, heads=2
-    )
-    preview = Preview(backbone, 0.9)
-    choice = by_selector(selector, preview)(NOISE, EMBED)
-    assert torch.equal(choice.seen, preview(NOISE, EMBED))
-    assert torch.equal(choice.of(torch.tensor([1])).seen, choice.seen[[1]])
-    seen = seen_costs(choice.seen)
-    torch.testing.assert_close(seen[seen.isfinite()].view(B, -1).mean(1), torch.ones(B))
-    np.testing.assert_array_equal(choice.indices(4).numpy(), selector.select(EMBED, seen, 4))
-    with torch.no_grad():
-        selector.log_trust[0] = 2.0
-    best = optimal_indices(seen.numpy(), 4, 3.0)[0]
-    np.testing.assert_array_equal(selector.select(EMBED, seen, 4), best)
-
-
-def test_an_untrained_backbone_attends_to_near_frames():
-    settings = TransformerSettings(num_layers=1, num_attention_heads=2, attention_head_dim=64, ffn_dim=32)
-    transformer = build_backbone(**transformer_config(settings, DIM)).transformer
-    attention, rope = transformer.blocks[0].attn1, transformer.rope
-    turns = torch.complex(rope.freqs_cos[:21, ::2], rope.freqs_sin[:21, ::2])
-    turns[:, rope.t_dim // 2 :] = 1  # the same place in every frame
-    query, key = (
-        torch.view_as_complex(norm(project(torch.zeros(1, 128))).double().reshape(2, 32, 2))
-        for project, norm in ((attention.to_q, attention.norm_q), (attention.to_k, attention.norm_k))
-    )
-    logits = (query[:, None] * turns[0] * (key[:, None] * turns).conj()).sum(-1).real / 8
-    assert (logits.argmax(-1) == 0).all()
-    assert (logits[:, :4].diff() < 0).all()
-    assert (logits[:, 0] - logits[:, 5:].mean(-1) > 1).all()
-
-
-def test_few_tokens_attend_as_stock_wan_has_them(backbone):
-    level = torch.full((B, 1), 0.5)
-    ours = backbone(NOISE, level, EMBED, ALL)
-    stock = copy.deepcopy(backbone)
-    stock.transformer.set_attn_processor(WanAttnProcessor())
-    torch.testing.assert_close(ours, stock(NOISE, level, EMBED, ALL), atol=1e-5, rtol=1e-5)
