@@ -10,10 +10,12 @@ from interdiff.learning import draws
 from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS, write_shard
 from interdiff.video.evaluation.interpolation import calibration
+from interdiff.video.figures.interpolation import widest_gap
 from interdiff.video.interpolators.calibrated import Calibrated
 from interdiff.video.interpolators.interpolator import Between, WithFallback, blend
 from interdiff.video.interpolators.loading import load_interpolator
 from interdiff.video.interpolators.losses import error_scales, moments_of_all_gaps
+from interdiff.video.interpolators.methods.flow import FlowInterpolator
 from interdiff.video.interpolators.methods.lerp import lerp
 from interdiff.video.interpolators.settings import InterpolatorSettings
 from stages.video import interpolator
@@ -111,3 +113,11 @@ def test_the_stage_calibrates_on_held_out_clips_and_the_checkpoint_holds_it(tmp_
     off = (calibrated.z - pairs.truth).abs().mean()
     # Lines expect what walks would leave, and these frames have nothing to do with each other.
     assert abs(calibrated.error.mean() / off - 1) < 0.05 < 0.3 < abs(plain.error.mean() / off - 1)
+
+
+def test_flows_inside_are_still_drawn():
+    flow = FlowInterpolator(2, 8, 1, 1, True, True, 0, 2, True, 1)
+    z, mask = straight(9)[None], torch.tensor([[True] + 7 * [False] + [True]])
+    with torch.no_grad():
+        _, fields = widest_gap(Calibrated(flow, 1, 7), z, mask, lambda z: np.zeros((33, 3, 3, 3)))
+    assert fields.keys() == {"expected", "true", "forward", "backward"}

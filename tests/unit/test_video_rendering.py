@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_an_interpolator_that_renders_is_told_how_and_no_text_encoder():
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    values["video"]["variants"]["flow_rendered"] = {"interpolator": {"clips": "rendered"}}
+    values["video"]["base"]["interpolator"]["clips"] = "rendered"
+    values["video"]["variants"]["flow_rendered"] = {}
+    values["video"]["variants"]["flow"] = {"interpolator": {"clips": "shards"}}
     config = load_config(values)
     pipeline = VideoPipeline(config.video, config.results, ROOT)
     told = {
