@@ -1,16 +1,17 @@
 """A choice of blocks that serves several steps of sampling."""
 
+import copy
+
 import pytest
 import torch
 
-from interdiff.errors import InputError
 from interdiff.learning.costs import forward_flops
-from interdiff.settings import validated
 from interdiff.video.attention.blocks import chosen_blocks
 from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.attention.sparse_linear import SparseLinear, reused_choices, set_attention
 from interdiff.video.backbone.backbone import build_backbone, transformer_config
 from interdiff.video.backbone.flow_matching import Guidance
+from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.evaluation.sampling_costs import sampling_flops
 from interdiff.video.planner.samplers import _teacher
@@ -120,6 +121,12 @@ def test_its_arithmetic_is_counted(backbone):
         assert counted == 4 * one - LAYERS * (4 - chosen) * choice
 
 
-def test_compiled_blocks_keep_nothing():
-    with pytest.raises(InputError, match=r"sampling\.reuse: expected 1 with compile: blocks"):
-        validated(SamplingSettings, {"reuse": 2, "compile": "blocks"}, "sampling")
+@torch.no_grad()
+def test_compiled_blocks_keep_it_too(backbone):
+    expected = sampler(backbone, reuse=2)(NOISE, EMBED)
+    compiled = for_sampling(copy.deepcopy(backbone), "blocks")
+    chosen, layer = [], compiled.transformer.blocks[0].attn1.processor
+    choose = layer.choice
+    layer.choice = lambda query, key: chosen.append(len(query)) or choose(query, key)
+    torch.testing.assert_close(sampler(compiled, reuse=2)(NOISE, EMBED), expected, rtol=1e-4, atol=1e-4)
+    assert chosen == [2] * 2

@@ -41,6 +41,7 @@ class KeptChoice:
         self._passes, self._left = passes, 0
         self._index, self._shape = torch.empty(0, device="cpu"), torch.Size()
 
+    @torch.compiler.disable  # or compiled code would be made anew for each number of passes that are left
     def index(self, query_bhld: Tensor, choose: Callable[[], Tensor]) -> Tensor:
         """The kept choice [B, H, N, J], or another where it has served or the shape is another."""
         if not self._left or query_bhld.shape != self._shape:

@@ -240,8 +240,6 @@ class SamplingSettings(FrameBudgetSettings):
             raise ValueError(f"adapted: expected false with method {self.method}")
         if self.attention.kind != "dense" and (self.adapted or self.method != "teacher"):
             raise ValueError("attention.kind: expected dense but for a teacher that is not adapted")
-        if self.reuse > 1 and self.compile != "no":
-            raise ValueError(f"reuse: expected 1 with compile: {self.compile}, which keeps nothing between steps")
         if self.exact != "nothing" and self.method != "two_phase":
             raise ValueError(f"exact: expected nothing with method {self.method}")
         if self.exact == "rest" and self.refiner_steps:
