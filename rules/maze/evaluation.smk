@@ -114,9 +114,9 @@ use rule maze_stage as ablations with:
 
 use rule maze_network as budget with:
     input:
-        test=planner_data(CONFIG.maze.report.budget.planners),
-        masks_test=MAZE.files("masks", budget_variant(), "test.npz"),
-        networks=planner_networks(CONFIG.maze.report.budget.planners),
+        test=planner_data(MAZE.budget_planners()),
+        masks_test=MAZE.budget_masks(),
+        networks=planner_networks(MAZE.budget_planners()),
     output:
         budget="<results>/maze/budget.csv",
         picture="<results>/maze/budget.png",

@@ -63,11 +63,6 @@ def ablation_samples(wildcards):
     return [f"{CONFIG.results}/{folder}/samples.npz" for folder in folders]
 
 
-def budget_variant():
-    """The variant whose keyframes budget.csv varies."""
-    return CONFIG.maze.report.budget.planners["two_phase"].variant
-
-
 def control_samples(name):
     """A file of all samples of controls.csv, every file once."""
     folders = dict.fromkeys(folder for seeds in MAZE.control_folders().values() for folder in seeds)

@@ -9,7 +9,7 @@ from interdiff.learning import draws
 from interdiff.maze.evaluation.budget import Way, layout_rows, plan_figures, spent_as, ways
 from interdiff.maze.evaluation.contenders import our_planners, tracked
 from interdiff.maze.evaluation.rollouts import roll
-from interdiff.maze.evaluation.settings import OURS, BudgetStageSettings
+from interdiff.maze.evaluation.settings import BudgetStageSettings
 from interdiff.maze.figures.budget import budget_picture
 from interdiff.maze.planner.masks import load_masks
 from interdiff.maze.planner.timed_planner import TwoPhasePlanner
@@ -27,22 +27,25 @@ COLUMNS = (
 
 
 def main(stage: Stage) -> None:
-    """Reads a `test` split of each planner, the masks of ours and all networks; writes `budget` and its `picture`."""
+    """Reads a `test` split of each planner, the masks of those that are varied and all networks; writes `budget` and its
+    `picture`."""
     settings: BudgetStageSettings = stage.settings
     ours = our_planners(settings, Path(stage.results), stage.device)
-    data, masks = ours[OURS][0].prepared, load_masks(stage.path("masks_test"))
-    spending = [(way, [spent_as(planner, way) for planner in ours[OURS]]) for way in ways(settings)]
-    spending += [(Way(name, "", {}), seeds) for name, seeds in ours.items() if name != OURS]
     rows = []
-    work = [(layout, *spent) for layout in settings.maps for spent in spending]
-    for layout, way, seeds in stage.progress(work, "budget", unit="row"):
-        chosen = layout_rows(data, layout, settings.n_per_layout)
-        part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))
-        figures = plan_figures(seeds, part, part_masks, [stage.generator(n) for n in range(len(seeds))])
-        if not way.k:
-            del figures["mean_k"]
-        cell = {"policy": way.policy, "k": way.k, "layout": layout}
-        rows.append(cell | figures | _score(stage, seeds, way, settings.maps[layout], layout))
+    for name, path in zip(settings.varied(), stage.inputs["masks_test"], strict=True):
+        data, masks, maps = ours[name][0].prepared, load_masks(path), settings.maps[name]
+        varied = ways(settings, settings.counts[name])
+        spending = [(way, [spent_as(planner, way) for planner in ours[name]]) for way in varied]
+        spending += [(Way(other, "", {}), ours[other]) for other in settings.beside[name]]
+        work = [(layout, *spent) for layout in maps for spent in spending]
+        for layout, way, seeds in stage.progress(work, name, unit="row"):
+            chosen = layout_rows(data, layout, settings.n_per_layout)
+            part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))
+            figures = plan_figures(seeds, part, part_masks, [stage.generator(n) for n in range(len(seeds))])
+            if not way.k:
+                del figures["mean_k"]
+            cell = {"policy": way.policy, "k": way.k, "layout": layout}
+            rows.append(cell | figures | _score(stage, seeds, way, maps[layout], layout))
     write_csv(stage.outputs["budget"], rows, COLUMNS)
     budget_picture(read_table(stage.outputs["budget"]), stage.outputs["picture"])
 

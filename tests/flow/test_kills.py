@@ -162,7 +162,11 @@ def runs(tmp_path_factory, python):
 
     def small(maze):
         maze["base"] |= {name: maze["base"][name] | values for name, values in SETTINGS.items()}
-        maze |= {"variants": {}, "seeds": {}, "report": {"variants": ["base"], "budget": {"counts": [4]}}}
+        maze |= {
+            "variants": {},
+            "seeds": {},
+            "report": {"variants": ["base"], "budget": {"counts": {"two_phase": [4]}}},
+        }
 
     repository.edit("config.yaml", config(small))
     repository.edit("config.yaml", lambda text: text.replace("enabled: true", "enabled: false"))

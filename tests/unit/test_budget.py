@@ -131,7 +131,7 @@ def test_the_picture_has_a_panel_per_figure_and_layout(tmp_path):
 
 
 def test_ways_are_every_policy_at_every_number_and_each_tolerance():
-    found = list(ways(BudgetSettings(policies=["selector", "dp"], counts=[4, 8], tolerances=[0.1])))
+    found = list(ways(BudgetSettings(policies=["selector", "dp"], tolerances=[0.1]), [4, 8]))
     assert [(way.policy, way.k) for way in found] == [
         ("selector", "4"), ("selector", "8"), ("dp", "4"), ("dp", "8"), ("auto", "auto"),
     ]  # fmt: skip
@@ -142,12 +142,39 @@ def test_the_mean_count_leaves_out_what_is_repeated():
     assert mean_count(np.array([[0, 8, 8], [0, 5, 8]])) == 2.5
 
 
+def shipped(**counts):
+    """The shipped maze pipeline, with other numbers of keyframes in budget.csv."""
+    values = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    values["maze"]["report"]["budget"]["counts"] |= counts
+    return MazePipeline(load_config(values).maze, "results", ".")
+
+
+def refiners(maze):
+    files = map(Path, maze.planning_files(planner.variant for planner in maze.budget_planners().values()))
+    return {path.parent.name for path in files if path.parts[-3] == "refiner"}
+
+
 def test_a_refiner_that_is_but_the_unit_of_compute_is_trained_once():
-    config = load_config(yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())).maze
-    maze, planners = MazePipeline(config, "results", "."), config.report.budget.planners
-    files = [Path(path) for path in maze.planning_files(planner.variant for planner in planners.values())]
-    refiners = {path.parent.name for path in files if path.parts[-3] == "refiner"}
-    assert refiners == {"base", "budget", "budget_seed1", "budget_seed2"}
+    maze = shipped(large_mazes=[])
+    assert refiners(maze) == {"base", "budget", "budget_seed1", "budget_seed2"}
     folders = maze.folders("full_sequence_t")
     assert [own["refiner"] for own in folders] == ["maze/refiner/base"] * 3
     assert folders[1]["sequence_diffusion"] == "maze/sequence_diffusion/base_seed1"
+
+
+def test_planners_of_other_mazes_have_rows_of_their_own():
+    maze = shipped()
+    told = maze.budget(None)
+    assert told["maps"]["large_mazes"].keys() == {"random_16", "random_24", "random_32", "giant"}
+    assert told["maps"]["two_phase"].keys() == {"umaze", "medium", "large"}
+    assert told["beside"]["large_mazes"] == ["large_mazes_full_sequence_t"]
+    assert len(told["beside"]["two_phase"]) == 5
+    assert maze.budget_masks() == [f"results/maze/masks/{name}/test.npz" for name in ("large_mazes", "base")]
+    assert refiners(shipped(two_phase=[])) == {"large_mazes"}
+    with pytest.raises(InputError, match=r"report\.budget\.counts\.large_mazes: K=5 is not among keyframes\.counts of"):
+        shipped(large_mazes=[5])
+    with pytest.raises(InputError, match=r"report\.budget\.counts: 'best' is not among two_phase, "):
+        shipped(best=[4])
+    alone = {"planners": {"two_phase": {}, "other": {"variant": "own"}}}
+    with pytest.raises(InputError, match=r"budget\.planners\.other: the data of own are those of none .* two_phase"):
+        load_config({"maze": {"variants": {"own": {"data": {"seed": 1}}}, "report": {"budget": alone}}})

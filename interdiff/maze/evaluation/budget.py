@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,13 +29,13 @@ class Way:
     changes: dict[str, object]
 
 
-def ways(settings: BudgetSettings) -> Iterator[Way]:
-    """Each policy at each K, and K as D_phi advises at each tolerance."""
+def ways(settings: BudgetSettings, counts: Sequence[int]) -> Iterator[Way]:
+    """Each policy at each K of `counts`, and K as D_phi advises at each tolerance."""
     for policy in settings.policies:
-        for k in settings.counts:
+        for k in counts:
             yield Way(policy, str(k), {"policy": policy, "k": k})
     for tolerance in settings.tolerances:
-        changes = {"policy": "selector", "k": AUTO, "auto_counts": settings.counts, "tolerance": tolerance}
+        changes = {"policy": "selector", "k": AUTO, "auto_counts": list(counts), "tolerance": tolerance}
         yield Way(AUTO, AUTO, changes)
 
 

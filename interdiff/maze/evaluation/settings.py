@@ -246,9 +246,13 @@ class BudgetSettings(OursSettings):
 
     planners: dict[Name, TwoPhaseSettings] = Field(
         default_factory=lambda: {OURS: TwoPhaseSettings()},
-        description=f"planners by name; the keyframes of {OURS}, whose networks know all counts, are varied",
+        description="planners by name; those that counts does not name plan in the mazes of the one with the same data",
     )
-    counts: list[Annotated[int, Field(ge=2)]] = Field([4, 8], min_length=1, description="numbers of keyframes K")
+    counts: dict[Name, list[Annotated[int, Field(ge=2)]]] = Field(
+        default_factory=lambda: {OURS: [4, 8]},
+        description="numbers of keyframes K of each planner whose keyframes are varied, in the mazes that it was trained on;"
+        " [] leaves it out, and what it alone needs is not trained",
+    )
     policies: list[Policy] = Field(
         ["selector", "uniform", "random", "dp"], min_length=1, description="who chooses them; dp sees the ground truth"
     )
@@ -259,11 +263,23 @@ class BudgetSettings(OursSettings):
     episodes: int = Field(100, ge=2, description="driven episodes of the task multi, on D4RL's maps")
     seed: int = Field(0, ge=0, description="seed of plans, starts and goals")
 
+    @model_validator(mode="after")
+    def _varied_are_known(self) -> Self:
+        for name in self.counts:
+            if name not in self.planners:
+                raise ValueError(f"counts: {name!r} is not among {', '.join(self.planners)}")
+        return self
+
+    def varied(self) -> list[str]:
+        """The planners whose keyframes are varied, sorted."""
+        return sorted(name for name, counts in self.counts.items() if counts)
+
 
 class BudgetStageSettings(BudgetSettings, PlanningSettings):
     """What the stage is told: also how planners sample, where their networks are, the maps, and what follows plans."""
 
-    maps: dict[Name, str | None] = Field(description="map of each layout; null for a family")
+    beside: dict[Name, list[Name]] = Field(description="planners beside each one whose keyframes are varied")
+    maps: dict[Name, dict[Name, str | None]] = Field(description="maps of its layouts; null for a family")
     tracker: TrackerSettings = Field(description="what follows all plans")
 
 

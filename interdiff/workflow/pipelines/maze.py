@@ -13,7 +13,6 @@ from interdiff.errors import InputError
 from interdiff.keyframes.gaps import nests
 from interdiff.keyframes.nested_masks import levels_of_steps
 from interdiff.maze.baselines.settings import SegmentFillSettings, WindowDiffusionSettings
-from interdiff.maze.evaluation.settings import OURS
 from interdiff.maze.planner.masks import RANKED
 from interdiff.maze.planner.settings import (
     AnchorsSettings,
@@ -160,10 +159,7 @@ class MazeConfig(WithVariants):
         for key, name in self.report.driven_variants():
             if settings[name]["sampling"]["policy"] == "dp":
                 raise InputError(f"report.{key}: {name} takes keyframes from the ground truth (policy dp)")
-        ours = self.report.budget.planners[OURS].variant
-        for k in self.report.budget.counts:
-            if k not in settings[ours]["keyframes"]["counts"]:
-                raise InputError(f"report.budget.counts: K={k} is not among keyframes.counts of {ours}")
+        self._check_budget(settings)
         self._check_baselines(settings)
         for task, names in self.report.rollouts.tasks.items():
             for name in names:
@@ -197,6 +193,22 @@ class MazeConfig(WithVariants):
                         f"{key}: {teacher} knows maps of {self.side(teacher)} cells per side, not {self.side(variant)}"
                     )
                 seen.append(teacher)
+
+    def _check_budget(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """That networks know the numbers of keyframes, and that every planner has mazes."""
+        budget = self.report.budget
+        for name, counts in budget.counts.items():
+            variant = budget.planners[name].variant
+            for k in counts:
+                if k not in settings[variant]["keyframes"]["counts"]:
+                    raise InputError(f"report.budget.counts.{name}: K={k} is not among keyframes.counts of {variant}")
+        varied = [settings[budget.planners[name].variant]["data"] for name in budget.counts]
+        for name, planner in budget.planners.items():
+            if settings[planner.variant]["data"] not in varied:
+                raise InputError(
+                    f"report.budget.planners.{name}: the data of {planner.variant} are those of none of counts' planners,"
+                    f" {', '.join(budget.counts)}"
+                )
 
     def _check_baselines(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
         """Where their variants are there: a configuration may do without."""

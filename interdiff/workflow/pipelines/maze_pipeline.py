@@ -63,7 +63,7 @@ class MazePipeline(Pipeline):
         """Stages that compare planners read those of several variants."""
         variants = {
             "drive": [planner.variant for planner in self.reported.rollouts.planners.values()],
-            "budget": [planner.variant for planner in self.reported.budget.planners.values()],
+            "budget": [planner.variant for planner in self.budget_planners().values()],
             "unseen": [planner.variant for planner in self.reported.unseen.asked().values()],
             "diagnostics": [getattr(wildcards, "variant", "")],
             "planner": [getattr(wildcards, "variant", "")],
@@ -248,12 +248,32 @@ class MazePipeline(Pipeline):
             settings["rows"] = layout.rows
         return settings | {"tracker": self.reported.rollouts.tracker.model_dump()}
 
+    def _beside(self) -> dict[str, list[str]]:
+        """The planners of budget.csv beside each one whose keyframes are varied: those with the same data."""
+        budget = self.reported.budget
+        data = {name: self.folder("prepare", planner.variant) for name, planner in budget.planners.items()}
+        beside = [name for name in budget.planners if name not in budget.counts]
+        return {name: [other for other in beside if data[other] == data[name]] for name in budget.varied()}
+
+    def budget_planners(self) -> dict[str, TwoPhaseSettings]:
+        """The planners of budget.csv: those whose keyframes are varied, and those beside them."""
+        names = [each for name, beside in self._beside().items() for each in (name, *beside)]
+        return {name: self.reported.budget.planners[name] for name in dict.fromkeys(names)}
+
+    def budget_masks(self) -> list[str]:
+        """Masks of the test splits of the planners whose keyframes are varied, in their order."""
+        variants = [self.reported.budget.planners[name].variant for name in self.reported.budget.varied()]
+        return [path for variant in variants for path in self.files("masks", variant, "test.npz")]
+
     def budget(self, wildcards: Any) -> Mapping[str, Any]:
         budget, tracker = self.reported.budget, self.reported.rollouts.tracker.model_dump()
-        layouts = self.section("prepare", budget.planners[OURS].variant)["layouts"]
-        drawn = {name: self.config.layouts[name].map for name in layouts}
-        maps = {name: map_ if isinstance(map_, str) else None for name, map_ in drawn.items()}
-        return budget.model_dump() | self.planning(budget.planners) | {"maps": maps, "tracker": tracker}
+        maps = {}
+        for name in budget.varied():
+            layouts = self.section("prepare", budget.planners[name].variant)["layouts"]
+            drawn = {layout: self.config.layouts[layout].map for layout in layouts}
+            maps[name] = {layout: map_ if isinstance(map_, str) else None for layout, map_ in drawn.items()}
+        told = {"beside": self._beside(), "maps": maps, "tracker": tracker}
+        return budget.model_dump() | self.planning(self.budget_planners()) | told
 
     def control_folders(self) -> dict[str, list[str]]:
         """Folders, below the results root, of the samples that controls.csv compares, of all their seeds; base's too."""
