@@ -185,15 +185,18 @@ def test_faithfulness_is_that_of_each_clip(adapted, backbone):
 
 def test_the_sweep_covers_what_is_kept_before_and_after(pipeline):
     told = pipeline.settings("attention", None)
-    rows = {(r["kind"], r["feature_map"], r["keep"], r["adapted"]) for r in told["attention"]}
-    assert told["attention"][0] == {"kind": "dense", "feature_map": None, "keep": 1.0, "adapted": "no"}
+    rows = {(r["kind"], r["feature_map"], r["keep"], r["adapted"]) for r in told["attention"] if r["reuse"] == 1}
+    assert told["attention"][0] == {"kind": "dense", "feature_map": None, "keep": 1.0, "adapted": "no", "reuse": 1}
+    again = [row for row in told["attention"] if row["reuse"] > 1]
+    one = {"kind": "sla", "feature_map": "softmax", "keep": 0.15, "adapted": "yes"}
+    assert again == [one | {"reuse": 2}, one | {"reuse": 4}]
     kept = (0.05, 0.1, 0.15, 0.25, 0.5)
     assert {("sla", "softmax", keep, adapted) for keep in kept for adapted in ("yes", "no")} < rows
     assert {("sla_complement", "softmax", keep, "yes") for keep in kept} < rows
     assert {(kind, way, 0.15, "yes") for kind in ("sla", "sla_complement") for way in ("elu", "relu")} < rows
     assert {pipeline.attention_of(name)["block"] for name in pipeline.reported.attention[1:]} == {16}
     assert {pipeline.section("samples", name)["steps"] for name in told["methods"]} == {8}
-    assert len(rows) == len(told["methods"]) == 20
+    assert len(rows) + len(again) == len(told["methods"]) == 22
 
 
 def test_settings_without_a_meaning_are_refused():
