@@ -63,16 +63,18 @@ def test_scales_make_the_expected_error_the_true_one_of_each_answer_and_gap():
     assert isinstance(model, WithFallback)
     first, last = clips[1][None, :, 0].expand(3, -1, -1, -1), clips[1][None, :, 8].expand(3, -1, -1, -1)
     between = model(first, last, torch.full((3, 2), 0.5), torch.tensor([2.0, 8.0, 100.0]))
-    expected = torch.tensor([0.5, 0.5, 0.5 * 100 / 8])  # beyond what was met, the last scale
+    mean = (1 / 0.5 + 1 / 6) / (1 / 0.5**2 + 1 / 6**2)
+    expected = torch.tensor([mean, mean, mean * 100 / 8])  # beyond what was met, the last scale
     torch.testing.assert_close(between.error, expected[:, None, None, None].expand(-1, 2, 3, 3))
 
 
-def test_the_choice_among_answers_is_by_calibrated_errors():
+def test_answers_weigh_by_their_calibrated_errors():
     model = Calibrated(module(Sure()), 2, 1)
     model.scales[0] = 5.0
     first, last = straight(2)[:, 0][None], straight(2)[:, 1][None]
+    mean = (1.0 / 10**2 + 6.5 / 8**2) / (1 / 10**2 + 1 / 8**2)
     torch.testing.assert_close(
-        model(first, last, torch.tensor([[0.5]]), torch.tensor([2.0])).z, torch.full((1, 1, 2, 3, 3), 6.5)
+        model(first, last, torch.tensor([[0.5]]), torch.tensor([2.0])).z, torch.full((1, 1, 2, 3, 3), mean)
     )
 
 

@@ -127,7 +127,7 @@ def test_no_clip_breaks_a_method(method, kind):
 def test_the_fallback_is_hardly_worse_than_the_line_on_any_kind(trained, kind):
     z = clips(kind, 64, seed=4)
     off, straight = ((filled(model, z)[0] - z).abs().mean() for model in (trained, lerp))
-    assert off <= MARGIN * straight + 1e-3
+    assert off <= MARGIN * straight + 3e-3
 
 
 def test_what_moves_evenly_is_still_found(trained):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from interdiff.video.interpolators.interpolator import Between, Interpolator, answers_of, least_error
+from interdiff.video.interpolators.interpolator import Between, Interpolator, answers_of, weighted
 
 SHORTEST = 2
 """Latent frames of the least gap that leaves a frame out."""
@@ -30,7 +30,7 @@ class Calibrated(nn.Module):
 
     def forward(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
         """As `Interpolator` says."""
-        return least_error(self.answers(first, last, tau, gap))
+        return weighted(self.answers(first, last, tau, gap))
 
     def answers(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> list[Between]:
         """As `WithFallback` says."""

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from interdiff.learning.draws import moved
 from interdiff.learning.precision import full_precision
 
+SMALLEST = 1e-6
+"""Expected errors weigh as if they were no smaller."""
+
 
 @dataclass(frozen=True)
 class Between:
@@ -43,7 +46,7 @@ class Interpolator(Protocol):
 
 @runtime_checkable
 class WithFallback(Interpolator, Protocol):
-    """An interpolator with several answers, which gives at every place the one of which it expects the least error."""
+    """An interpolator with several answers, which gives at every place their mean, weighted by what it expects of each."""
 
     def answers(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor, /) -> Sequence[Between]:
         """Each answer, its own first; arguments as in `Interpolator`."""
@@ -57,13 +60,18 @@ def answers_of(model: Interpolator, first: Tensor, last: Tensor, tau: Tensor, ga
     return [model(first, last, tau, gap)]
 
 
-def least_error(answers: Sequence[Between]) -> Between:
-    """At every place the answer of the least expected error: no other choice by place has less expected absolute error."""
-    best = answers[0]
-    for other in answers[1:]:
-        better = other.error < best.error
-        best = Between(torch.where(better[:, :, None], other.z, best.z), torch.where(better, other.error, best.error))
-    return best
+def weighted(answers: Sequence[Between]) -> Between:
+    """Answers weighted by the inverse squares of their expected errors: the mean of the least expected squared error, where
+    errors are independent. The weighted mean of the errors bounds its own. One answer stays as it is.
+    """
+    if len(answers) == 1:
+        return answers[0]
+    errors = torch.stack([answer.error for answer in answers])
+    shares = errors.clamp_min(SMALLEST).square().reciprocal()
+    shares = shares / shares.sum(0)
+    z = sum(share[:, :, None] * answer.z for share, answer in zip(shares, answers, strict=True))
+    assert isinstance(z, Tensor)
+    return Between(z, (shares * errors).sum(0))
 
 
 @full_precision

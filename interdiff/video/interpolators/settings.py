@@ -78,7 +78,7 @@ class FlowSettings(Section):
     cost_scale: Count = Field(1, description="latents per place of the cost volume and axis")
     residual: bool = Field(True, description="add a learned correction")
     scale: Count = Field(4, description="flows, warps and masks are on a grid so many times as fine as the latents'")
-    fallback: bool = Field(False, description="answer as lerp does at places where less error is expected of it")
+    fallback: bool = Field(False, description="answer with the mean of this and lerp, by the error expected of each")
 
 
 class SinkhornSettings(Section):

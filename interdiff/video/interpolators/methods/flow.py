@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from interdiff.axes import rearrange, repeat
 from interdiff.learning.networks import FourierFeatures, zero
 from interdiff.video.interpolators.blocks import ResidualBlock
-from interdiff.video.interpolators.interpolator import Between, blend, least_error
+from interdiff.video.interpolators.interpolator import Between, blend, weighted
 from interdiff.video.interpolators.warping import warp
 
 TIME_OCTAVES = 3
@@ -86,7 +86,7 @@ class FlowInterpolator(nn.Module):
         cost_radius, cost_scale: of the cost volume; radius 0 leaves it out.
         residual: add a learned correction, which vanishes at both ends.
         scale: flows, warps and masks are on a grid so many times as fine as the latents'.
-        fallback: answer with the straight line at places where less error is expected of it.
+        fallback: answer with the mean of this and of the straight line, by what error is expected of either.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class FlowInterpolator(nn.Module):
 
     def forward(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> Between:
         """As `Interpolator` says."""
-        return least_error(self.answers(first, last, tau, gap))
+        return weighted(self.answers(first, last, tau, gap))
 
     def answers(self, first: Tensor, last: Tensor, tau: Tensor, gap: Tensor) -> list[Between]:
         """As `WithFallback` says: what motion gives and, with `fallback`, the straight line."""
