@@ -1,17 +1,18 @@
-"""The additive cost of replacing a segment of a sequence by linear interpolation between its two ends.
+"""The additive cost of replacing a segment of a sequence by interpolation between its two ends.
 
-The cost of the segment (i, j) of a sequence x [T, D] is the sum over its frames of the squared interpolation error,
+By a straight line, the cost of the segment (i, j) of a sequence x [T, D] is the sum over its frames of the squared error,
 
     cost(i, j) = sum_{t=i..j} || x_t - x_i - (t - i) (x_j - x_i) / (j - i) ||^2.
 
 It is a sum over interior frames (the ends contribute nothing), so the cost of a keyframe path is the sum of its segments'
 costs, which dynamic programming needs. It expands into prefix sums of x, t x and x^2, so that any pair takes O(D) time
-and all pairs of a sequence O(T^2 D), with no sampling.
+and all pairs of a sequence O(T^2 D), with no sampling. `spline_cost` does the same for cubic splines.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +20,10 @@ from torch import Tensor
 
 from interdiff.keyframes.compiled import njit, prange
 from interdiff.keyframes.shapes import check_shapes
+from interdiff.keyframes.spline_cost import all_spline_costs, pair_spline_costs
 
+Interpolation = Literal["linear", "hermite"]
+"""What fills: straight lines, or cubic splines whose slopes at keyframes are central differences of the sequence."""
 # Costs below this (a mean error of 0.02 units over 20 frames) are the same to every use of them.
 COST_FLOOR = 2e-3
 
@@ -63,9 +67,12 @@ def _all_costs(x_btd, cost_bij):
                     row[gap] += np.float32(max(cost, 0.0))
 
 
-def all_segment_costs(x_btd: np.ndarray) -> np.ndarray:
+def all_segment_costs(x_btd: np.ndarray, interpolation: Interpolation = "linear") -> np.ndarray:
     """Exact costs of all segments: x [B, T, D] -> cost_bij [B, T, T] float32, infinite where j <= i."""
     check_shapes("x_btd B T D", x_btd)
+    if interpolation == "hermite":
+        x = x_btd.astype(np.float64)
+        return all_spline_costs(x, np.gradient(x, axis=1))
     batch, frames, _ = x_btd.shape
     cost_bij = np.empty((batch, frames, frames), np.float32)
     _all_costs(np.ascontiguousarray(x_btd, np.float32), cost_bij)
@@ -95,13 +102,15 @@ def gram_costs(gram_btt: Tensor) -> Tensor:
     return torch.where((j > i)[..., 0], cost, torch.inf)
 
 
-def pair_costs(x_btd: Tensor, i_bp: Tensor, j_bp: Tensor) -> Tensor:
+def pair_costs(x_btd: Tensor, i_bp: Tensor, j_bp: Tensor, interpolation: Interpolation = "linear") -> Tensor:
     """Differentiable costs of the given segments only: x [B, T, D], i < j [B, P] -> [B, P].
 
     In x's own precision: in float32 the cost of a nearly straight segment, the small difference of large sums, is good
     to about 1e-6 of the sequence's squared norm.
     """
     check_shapes("x_btd B T D, i_bp B P, j_bp B P", x_btd, i_bp, j_bp)
+    if interpolation == "hermite":
+        return pair_spline_costs(x_btd, torch.gradient(x_btd, dim=1)[0], i_bp, j_bp).to(x_btd.dtype)
     x = x_btd - x_btd.mean(dim=1, keepdim=True)
     t = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)[:, None]
     moments = torch.stack([x, t * x, x * x], dim=-1)

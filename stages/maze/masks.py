@@ -27,7 +27,7 @@ def main(stage: Stage) -> None:
     ranks, summed = [], np.zeros((1, data.frames, data.frames))
     for rows in stage.progress(data.chunks(512), "dynamic programming", unit="chunk"):
         positions = data.world_positions(rows).numpy()
-        exact = all_segment_costs(positions)
+        exact = all_segment_costs(positions, settings.interpolation)
         cost = _costs(positions, exact, settings, stage.rng(1))
         for k in settings.levels:
             index, total = optimal_indices(cost, k, settings.max_gap_factor)
@@ -43,6 +43,7 @@ def main(stage: Stage) -> None:
         "levels": np.array(settings.levels),
         "nested_levels": np.array(settings.nested_levels),
         "max_gap_factor": np.array(settings.max_gap_factor),
+        "interpolation": np.array(settings.interpolation),
     }
     write_arrays(stage.outputs["masks"], arrays)
 

@@ -79,7 +79,7 @@ def _row(
         "seed": int(arrays["seed"][0]),
         "n": len(truth),
         **{name: value for name, value in metrics.items() if not name.startswith("crossed")},
-        "cost_ratio": cost_ratio(truth, part.cells, arrays["indices"], masks.costs),
+        "cost_ratio": cost_ratio(truth, part.cells, arrays["indices"], masks.costs, masks.interpolation),
         "nfe": function_evaluations(planner, part, masks, generator),
         "plan_ms": plan_milliseconds(planner, part, masks, generator),
         **{name: value for name, value in metrics.items() if name.startswith("crossed")},

@@ -25,6 +25,7 @@ def main(stage: Stage) -> None:
         "frames": train_data.frames,
         "frames_per_token": settings.frames_per_token,
         "channels": settings.channels,
+        "interpolation": masks.interpolation,
         **settings.network.model_dump(),
     }
     torch.manual_seed(settings.training.seed)

@@ -10,7 +10,7 @@ from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.maze.evaluation.selection_limit import Starts, expected_cost, load_starts, sample_rows, selection_row
 from interdiff.maze.evaluation.settings import SelectionStageSettings
 from interdiff.maze.planner.data import load_prepared
-from interdiff.maze.planner.masks import load_masks
+from interdiff.maze.planner.masks import Masks, load_masks
 from interdiff.maze.planner.phase1 import load_segment_cost, load_selector
 from interdiff.maze.planner.policies import keyframe_indices
 from interdiff.maze.planner.segment_cost import costs_of_chunks
@@ -32,7 +32,7 @@ def main(stage: Stage) -> None:
     data, masks = data.subset(torch.as_tensor(rows, device=stage.device)), load_masks(stage.path("masks_test"))
     masks, gap = masks.subset(rows), masks.max_gap_factor
     starts = load_starts(stage.path("test"))
-    expected = _expected_costs(stage, starts, data.layouts, data.layout.numpy(force=True), rows, data.frames)
+    expected = _expected_costs(stage, starts, data.layouts, data.layout.numpy(force=True), rows, data.frames, masks)
     segment_cost = load_segment_cost(stage.folder("segment_cost"), data)
     matrices = [(predicted, exact) for _, predicted, exact in costs_of_chunks(segment_cost, data)]
     predicted, exact = (np.concatenate(parts) for parts in zip(*matrices, strict=True))
@@ -54,7 +54,7 @@ def main(stage: Stage) -> None:
 
 
 def _expected_costs(
-    stage: Stage, starts: Starts, names: list[str], layout_n: np.ndarray, rows: np.ndarray, frames: int
+    stage: Stage, starts: Starts, names: list[str], layout_n: np.ndarray, rows: np.ndarray, frames: int, masks: Masks
 ) -> dict[int, np.ndarray]:
     """By number, for each layout whose demonstrations are our simulator's: [n, T, T] of the conditions of its rows."""
     settings: SelectionStageSettings = stage.settings
@@ -63,7 +63,8 @@ def _expected_costs(
     for row, number in stage.progress(list(zip(rows, layout_n, strict=True)), "re-simulating", unit="condition"):
         if starts.simulated[number]:
             condition = (layouts[number], starts.states[row], starts.targets[row], frames, settings.demonstrations)
-            cost = expected_cost(*condition, stage.rng(1000 + row), settings.layouts[names[number]].noise)
+            noise = settings.layouts[names[number]].noise
+            cost = expected_cost(*condition, stage.rng(1000 + row), noise, masks.interpolation)
             costs.setdefault(int(number), []).append(cost)
     return {number: np.stack(parts) for number, parts in costs.items()}
 

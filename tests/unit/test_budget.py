@@ -23,7 +23,7 @@ from interdiff.workflow.pipelines.maze_pipeline import MazePipeline
 
 FRAMES = 32
 SIZE = {"d_model": 16, "depth": 1, "heads": 2}
-NO_MASKS = Masks({}, {}, (4, 8, 16), 2.5)
+NO_MASKS = Masks({}, {}, (4, 8, 16), 2.5, "linear")
 
 
 def test_the_least_number_that_is_tolerable_is_taken():

@@ -34,7 +34,7 @@ from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 from interdiff.workflow.config import load_config
 
 FRAMES = 32
-NO_MASKS = Masks({}, {}, (4, 8, 16), 2.5)
+NO_MASKS = Masks({}, {}, (4, 8, 16), 2.5, "linear")
 SIZE = {"d_model": 16, "depth": 1, "heads": 2}
 
 

@@ -77,9 +77,9 @@ def test_cost_ratio_is_a_ratio_of_sums():
     cost = all_segment_costs(truth * CELLS)
     total = (cost[:, 0, 4] + cost[:, 4, 9]).sum()
     best = np.array([1.0, 2.0, 3.0])
-    assert cost_ratio(truth, CELLS, indices, {indices.shape[1]: best}) == pytest.approx(total / 6, rel=1e-5)
+    assert cost_ratio(truth, CELLS, indices, {indices.shape[1]: best}, "linear") == pytest.approx(total / 6, rel=1e-5)
     repeated = np.concatenate([indices, indices[:, -1:]], axis=1)
-    assert cost_ratio(truth, CELLS, repeated, {indices.shape[1]: best}) == pytest.approx(total / 6, rel=1e-5)
+    assert cost_ratio(truth, CELLS, repeated, {indices.shape[1]: best}, "linear") == pytest.approx(total / 6, rel=1e-5)
 
 
 @pytest.fixture

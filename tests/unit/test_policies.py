@@ -22,7 +22,7 @@ def masks(data):
     cost = all_segment_costs(data.world_positions().numpy())
     found = {k: optimal_indices(cost, k, FACTOR) for k in LEVELS}
     indices, costs = ({k: pair[n] for k, pair in found.items()} for n in (0, 1))
-    return Masks(indices, costs, LEVELS, FACTOR)
+    return Masks(indices, costs, LEVELS, FACTOR, "linear")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 
 from interdiff.keyframes.budget import groups
 from interdiff.keyframes.dynamic_programming import path_cost
-from interdiff.keyframes.segment_cost import all_segment_costs
+from interdiff.keyframes.segment_cost import Interpolation, all_segment_costs
 from interdiff.maze.world.collisions import piece_collisions
 
 KINDS = ("interp", "refined", "oracle_interp", "oracle_refined")
@@ -45,14 +45,16 @@ def plan_metrics(positions: dict[str, np.ndarray], truth: np.ndarray, occupancy:
     return metrics
 
 
-def cost_ratio(truth: np.ndarray, cells: int, indices: np.ndarray, optimal: Mapping[int, np.ndarray]) -> float:
+def cost_ratio(
+    truth: np.ndarray, cells: int, indices: np.ndarray, optimal: Mapping[int, np.ndarray], interpolation: Interpolation
+) -> float:
     """Summed exact cost of keyframes [N, K] over that of the optima of as many under the same bound on gaps.
 
     Args:
         indices: of fewer keyframes than K, with the last one repeated.
         optimal: K -> cost [N].
     """
-    costs = all_segment_costs(truth * cells)
+    costs = all_segment_costs(truth * cells, interpolation)
     costs[:, -1, -1] = 0  # a repeated last keyframe costs nothing
     best = sum(float(optimal[k][rows].sum()) for k, rows in groups(1 + (np.diff(indices) > 0).sum(1)))
     return float(path_cost(costs, indices).sum() / best)

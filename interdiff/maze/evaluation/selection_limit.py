@@ -14,7 +14,7 @@ import numpy as np
 
 from interdiff.files import load_arrays
 from interdiff.keyframes.dynamic_programming import optimal_indices, path_cost
-from interdiff.keyframes.segment_cost import all_segment_costs
+from interdiff.keyframes.segment_cost import Interpolation, all_segment_costs
 from interdiff.maze.world.controller import NOISE, resimulate
 from interdiff.maze.world.layouts import OFFSET, Layout
 
@@ -49,6 +49,7 @@ def expected_cost(
     demonstrations: int,
     rng: np.random.Generator,
     noise: float = NOISE,
+    interpolation: Interpolation = "linear",
 ) -> np.ndarray:
     """Mean exact segment cost [T, T] float32, in squared units, of demonstrations from one state [4] to one cell [2].
 
@@ -56,7 +57,8 @@ def expected_cost(
     """
     cell = (float(target[0]), float(target[1]))
     runs = resimulate(layout, start_state, cell, rng, demonstrations, noise)
-    return all_segment_costs(np.stack([_resampled(states[:, :2], frames) for states in runs])).mean(0)
+    positions = np.stack([_resampled(states[:, :2], frames) for states in runs])
+    return all_segment_costs(positions, interpolation).mean(0)
 
 
 def sample_rows(layout_n: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

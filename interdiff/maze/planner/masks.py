@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from interdiff.files import load_arrays
+from interdiff.keyframes.segment_cost import Interpolation
 
 
 @dataclass(frozen=True)
 class Masks:
-    """DP indices {K: [N, K] int64} and costs {K: [N]}, and what bounds every later choice of keyframes."""
+    """DP indices {K: [N, K] int64} and costs {K: [N]}, what bounds every later choice of keyframes, and what fills."""
 
     indices: dict[int, np.ndarray]
     costs: dict[int, np.ndarray]
     nested_levels: tuple[int, ...]
     max_gap_factor: float
+    interpolation: Interpolation
 
     def subset(self, rows: np.ndarray) -> Masks:
         """The given rows alone."""
@@ -27,7 +30,7 @@ class Masks:
 
 def load_masks(path: Path) -> Masks:
     """Read a file of the masks stage."""
-    head = load_arrays(path, ("levels", "nested_levels", "max_gap_factor"))
+    head = load_arrays(path, ("levels", "nested_levels", "max_gap_factor", "interpolation"))
     levels = [int(k) for k in head["levels"]]
     arrays = load_arrays(path, tuple(f"{name}_{k}" for name in ("indices", "cost") for k in levels))
     return Masks(
@@ -35,6 +38,7 @@ def load_masks(path: Path) -> Masks:
         costs={k: arrays[f"cost_{k}"] for k in levels},
         nested_levels=tuple(int(k) for k in head["nested_levels"]),
         max_gap_factor=float(head["max_gap_factor"]),
+        interpolation=cast(Interpolation, str(head["interpolation"])),
     )
 
 

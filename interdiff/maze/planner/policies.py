@@ -11,7 +11,7 @@ from torch import Tensor
 from interdiff.errors import InputError
 from interdiff.keyframes.dynamic_programming import random_indices, uniform_indices
 from interdiff.keyframes.nested_masks import nested_ranks, random_nested_ranks
-from interdiff.keyframes.segment_cost import all_segment_costs
+from interdiff.keyframes.segment_cost import Interpolation, all_segment_costs
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.masks import Masks
 from interdiff.maze.planner.selector import KeyframeSelector, level_costs
@@ -76,7 +76,7 @@ def level_ranks(
         ranks = nested_ranks(lambda level: uniform_costs(data.frames, level), levels, gap, first[:1])
         ranks = np.tile(ranks, (len(data.states), 1))
     else:
-        costs = _selector_costs(selector) if policy == "selector" else _exact_costs
+        costs = _selector_costs(selector) if policy == "selector" else _exact_costs(selector.interpolation)
         parts = []
         for rows in data.chunks(CHUNK):
             begin = None if first is None else first[rows.numpy(force=True)]
@@ -97,9 +97,12 @@ def _selector_costs(selector: KeyframeSelector) -> Callable[[Prepared, Tensor], 
     return costs
 
 
-def _exact_costs(data: Prepared, rows: Tensor) -> Callable[[int], np.ndarray]:
-    exact = all_segment_costs(data.world_positions(rows).numpy(force=True))
-    return lambda level: exact
+def _exact_costs(interpolation: Interpolation) -> Callable[[Prepared, Tensor], Callable[[int], np.ndarray]]:
+    def costs(data: Prepared, rows: Tensor) -> Callable[[int], np.ndarray]:
+        exact = all_segment_costs(data.world_positions(rows).numpy(force=True), interpolation)
+        return lambda level: exact
+
+    return costs
 
 
 def uniform_costs(frames: int, k: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from interdiff.keyframes.predicted_cost import PairCosts
-from interdiff.keyframes.segment_cost import COST_FLOOR, all_segment_costs, pair_costs
+from interdiff.keyframes.segment_cost import COST_FLOOR, Interpolation, all_segment_costs, pair_costs
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.networks import Condition, FrameQueries
 
@@ -30,10 +30,13 @@ class SegmentCostModel(nn.Module):
         frames_per_token: int,
         channels: int,
         d_model: int,
+        interpolation: Interpolation = "linear",
         **size: Any,
     ) -> None:
         super().__init__()
-        self.size = {"frames_per_token": frames_per_token, "channels": channels, "d_model": d_model, **size}
+        self.interpolation: Interpolation = interpolation
+        told = {"channels": channels, "d_model": d_model, "interpolation": interpolation}
+        self.size = {"frames_per_token": frames_per_token, **told, **size}
         self.queries = FrameQueries(frames, frames_per_token, 2 + 2 * channels, d_model, **size)
         self.spread = PairCosts(frames)
 
@@ -46,12 +49,14 @@ class SegmentCostModel(nn.Module):
         # The path learns from positions alone: the costs' gradients, ruled by the shortest segments, only slow it down.
         # In float64, because a nearly straight segment's cost is the small difference of large sums.
         path = output_btc[..., :2].detach().double()
-        return pair_costs(path, i_bp, j_bp).to(output_btc.dtype) + self.spread.pairs(output_btc[..., 2:], i_bp, j_bp)
+        return pair_costs(path, i_bp, j_bp, self.interpolation).to(output_btc.dtype) + self.spread.pairs(
+            output_btc[..., 2:], i_bp, j_bp
+        )
 
     def all_costs(self, output_btc: Tensor) -> np.ndarray:
         """Costs of all segments [B, T, T] float32, infinite where j <= i."""
         spread = self.spread.all(output_btc[..., 2:]).numpy(force=True)
-        return all_segment_costs(output_btc[..., :2].numpy(force=True)) + spread
+        return all_segment_costs(output_btc[..., :2].numpy(force=True), self.interpolation) + spread
 
 
 @torch.no_grad()
@@ -74,4 +79,4 @@ def costs_of_chunks(
     for rows in data.chunks(chunk):
         with torch.no_grad():
             predicted = model.all_costs(model(data.condition(rows)))
-        yield rows, predicted, all_segment_costs(data.world_positions(rows).numpy(force=True))
+        yield rows, predicted, all_segment_costs(data.world_positions(rows).numpy(force=True), model.interpolation)

@@ -35,6 +35,9 @@ class MasksSettings(Section):
         "exact",
         description="exact squared error, the log's SNR-weighted form, or that form's estimator",
     )
+    interpolation: Literal["linear", "hermite"] = Field(
+        "linear", description="what fills, whose error the cost is: straight lines, or cubic splines (cost: exact, snr)"
+    )
     cost_samples: Count = Field(16, description="frames per segment of the sampled estimator")
     subset_fraction: float = Field(
         0.1, gt=0, le=1, description="share of the sequences that global indices are chosen on"
@@ -47,6 +50,8 @@ class MasksSettings(Section):
             levels = getattr(self, name)
             if levels != sorted(set(levels)):
                 raise ValueError(f"{name}={levels} must increase")
+        if self.cost == "sampled" and self.interpolation != "linear":
+            raise ValueError("interpolation: expected linear with cost: sampled")
         return self
 
 
