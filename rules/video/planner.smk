@@ -50,8 +50,8 @@ use rule video_stage as video_teacher with:
         codec=[VIDEO.path(f"codec/{name}") for name in CHECKPOINT.values()],
     output:
         **{
-            f"{part}{'_' if folder else ''}{name}": f"<results>/video/teacher/{{variant}}/{folder}{file}"
-            for part, folder in (("", ""), ("codec", "codec/"))
+            f"{part}_{name}": f"<results>/video/teacher/{{variant}}/{folder}{file}"
+            for part, folder in (("backbone", ""), ("codec", "codec/"))
             for name, file in CHECKPOINT.items()
         },
         sums="<results>/video/teacher/{variant}/SHA256SUMS",

@@ -14,7 +14,7 @@ import yaml
 from forking import SNAKEMAKE, forking
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config.yaml", "rules", "profiles", "envs", "interdiff", "stages")
+PARTS = ("Snakefile", "config.yaml", "rules", "profiles", "envs", "interdiff", "stages", "pretrained")
 SOURCE = "d4rl.hdf5"
 # They follow from whatever is made anew.
 VIEWS = {"variants", "report"}
@@ -165,7 +165,7 @@ def smooth_sequences(layouts, rows):
 def equally_spaced(data, levels, nested_levels):
     """Masks of equally spaced keyframes for such data: the arrays of a split."""
     rows, frames, _ = data["positions"].shape
-    masks = {"levels": levels, "nested_levels": nested_levels, "max_gap_factor": 2.5}
+    masks = {"levels": levels, "nested_levels": nested_levels, "max_gap_factor": 2.5, "interpolation": "linear"}
     for k in levels:
         masks[f"indices_{k}"] = np.tile(np.linspace(0, frames - 1, k).astype(np.int16), (rows, 1))
         masks[f"cost_{k}"] = np.ones(rows)

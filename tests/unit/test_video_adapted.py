@@ -124,7 +124,9 @@ def test_it_is_the_teacher_or_what_a_phase_is_made_of(adapted, backbone, monkeyp
 
 @pytest.fixture(scope="module")
 def pipeline():
-    config = load_config(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    values["video"]["report"]["methods"].append("sparse")
+    config = load_config(values)
     return VideoPipeline(config.video, "results", ROOT)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from interdiff.files import load_arrays
-from interdiff.keyframes.segment_cost import Interpolation
+
+if TYPE_CHECKING:  # rules read this module, and do without torch
+    from interdiff.keyframes.segment_cost import Interpolation
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def load_masks(path: Path) -> Masks:
         costs={k: arrays[f"cost_{k}"] for k in levels},
         nested_levels=tuple(int(k) for k in head["nested_levels"]),
         max_gap_factor=float(head["max_gap_factor"]),
-        interpolation=cast(Interpolation, str(head["interpolation"])),
+        interpolation=cast("Interpolation", str(head["interpolation"])),
     )
 
 

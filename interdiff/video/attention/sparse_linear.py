@@ -16,10 +16,10 @@ from functools import cache
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention, _get_qkv_projections
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.axes import rearrange
 from interdiff.learning.networks import zero
 from interdiff.learning.precision import without_autocast
 from interdiff.video.attention.blocks import block_means, block_scores, chosen_blocks, kept_count

@@ -117,7 +117,10 @@ class VideoAttentionPipeline(VideoDataPipeline):
                     "attention": self._attention_kind(name),
                 }
             )
-        teachers = [name for name in self.reported.milestone if self.dense_teacher(name)]
+        owner = self.resolved.owner
+        teachers = [
+            name for name in self.reported.milestone if self.dense_teacher(name) and owner("backbone", name) == BASE
+        ]
         return {"rows": rows, "frames": video_sizes.clip(self.data).frames, "teachers": teachers}
 
     def _attention_kind(self, variant: str) -> str | None:

@@ -113,6 +113,7 @@ VIDEO = SHARED | {
     "feature_map": Term("of the linear rest"),
     "keep": Term("share of the key blocks that each query block attends to"),
     "adapted": Term("whether the backbone learned to answer as it does with dense attention"),
+    "reuse": Term("steps of sampling that one choice of key blocks serves"),
     "frames": Term("latent frames of a clip"),
     "velocity_error": Term("relative error of the velocity, beside the dense backbone's", LESS),
     "mass": Term("share of dense attention that the chosen blocks hold", MORE),
