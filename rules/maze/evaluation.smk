@@ -1,7 +1,7 @@
 use rule maze_network as samples with:
     input:
-        test=MAZE.of("prepare", "test.npz"),
-        masks_test=MAZE.of("masks", "test.npz"),
+        held_out=MAZE.held_out("prepare"),
+        masks=MAZE.held_out("masks"),
         segment_cost=MAZE.network("segment_cost"),
         selector=MAZE.network("selector"),
         keyframes=MAZE.network("keyframes"),
@@ -45,7 +45,7 @@ use rule maze_stage as selection with:
 
 use rule maze_stage as refinement_limit with:
     input:
-        test=MAZE.of("prepare", "test.npz"),
+        held_out=MAZE.held_out("prepare"),
         samples="<results>/maze/samples/{variant}/samples.npz",
     output:
         limit="<results>/maze/refinement_limit/{variant}.csv",
@@ -140,8 +140,8 @@ use rule maze_stage as controls with:
 
 use rule maze_network as diagnostics with:
     input:
-        test=MAZE.of("prepare", "test.npz"),
-        masks_test=MAZE.of("masks", "test.npz"),
+        held_out=MAZE.held_out("prepare"),
+        masks=MAZE.held_out("masks"),
         segment_cost=MAZE.checkpoint("segment_cost"),
         selector=MAZE.checkpoint("selector"),
         keyframes=MAZE.checkpoint("keyframes"),

@@ -22,7 +22,7 @@ POLICIES = {"selector": "selector", "uniform": "uniform", "random_nested": "rand
 def main(stage: Stage) -> None:
     """Reads the test split, its masks, all networks and the `samples`; writes a table and a picture of each kind."""
     settings: DiagnosticsStageSettings = stage.settings
-    data, masks = load_prepared(stage.path("test"), stage.device), load_masks(stage.path("masks_test"))
+    data, masks = load_prepared(stage.path("held_out"), stage.device), load_masks(stage.path("masks"))
     chosen = torch.cat([data.rows_of(n)[: settings.n_per_layout] for n in data.occurring])
     part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))
     phase1, refiner = load_phase1(stage.folder, data), load_refiner(stage.folder("refiner"), data)

@@ -24,8 +24,8 @@ def main(stage: Stage) -> None:
     settings: RefinementLimitStageSettings = stage.settings
     samples = load_arrays(stage.path("samples"), FIELDS)
     samples = {name: values[samples["seed"] == samples["seed"][0]] for name, values in samples.items()}
-    prepared = load_arrays(stage.path("test"), ("layouts", "simulated", "flip_y", "grid"))
-    starts, names = load_starts(stage.path("test")), prepared["layouts"].tolist()
+    prepared = load_arrays(stage.path("held_out"), ("layouts", "simulated", "flip_y", "grid"))
+    starts, names = load_starts(stage.path("held_out")), prepared["layouts"].tolist()
     flip, grid, simulated = (
         bool(prepared["flip_y"]),
         int(prepared["grid"]),

@@ -18,7 +18,7 @@ from interdiff.workflow.stage import Stage
 def main(stage: Stage) -> None:
     """Reads the test split, its masks and all networks; writes `samples` (every plan, with its map) and `metrics`."""
     settings: SamplingSettings = stage.settings
-    data, masks = load_prepared(stage.path("test"), stage.device), load_masks(stage.path("masks_test"))
+    data, masks = load_prepared(stage.path("held_out"), stage.device), load_masks(stage.path("masks"))
     planner = load_planner(stage.folder, data, settings)
     rows_of = {layout: data.rows_of(layout)[: settings.n_per_layout] for layout in data.occurring}
     rows, samples = [], []

@@ -179,8 +179,11 @@ class SequenceDiffusionSettings(NetworkOfPlansSettings, WholePlansSettings):
 
 
 class SamplingSettings(FrameBudgetSettings):
-    """Plans for the held-out split, both phases."""
+    """Plans for a held-out split, both phases."""
 
+    split: Literal["test", "val"] = Field(
+        "test", description="sequences: metrics.csv's are of test; settings are chosen on val"
+    )
     planner: Literal["two_phase", "waypoints", "full_sequence", "shortest_path"] = Field(
         "two_phase",
         description="what plans: two phases; the way's features alone in the place of phase 1's keyframes; diffusion over all T"

@@ -83,6 +83,12 @@ class MazePipeline(Pipeline):
             self.files(stage, wildcards.variant, *WEIGHTS) if stage in self.networks(wildcards.variant) else []
         )
 
+    def held_out(self, stage: str) -> Callable[[Any], list[str]]:
+        """Input function: what a stage makes of the split that a variant's plans are for."""
+        return lambda wildcards: self.files(
+            stage, wildcards.variant, f"{self.section('samples', wildcards.variant)['split']}.npz"
+        )
+
     def _trained(self, variant: str) -> list[dict[str, str]]:
         """The variants whose networks a variant plans with, by stage: of each of its seeds.
 
