@@ -5,6 +5,7 @@ import torch
 from interdiff.learning.training import Objective
 from interdiff.video.backbone.tuning import save_tuned, tuned
 from interdiff.video.planner.losses.refiner import LOSSES, FilledClips
+from interdiff.video.planner.refiner import start_from_fill
 from interdiff.workflow.pipelines.video_stages import RefinerStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -23,6 +24,8 @@ def main(stage: Stage) -> None:
     filled = filling_clips(stage, FilledClips, settings.refiner)
     torch.manual_seed(settings.training.seed)
     model = tuned(load_start(stage), settings.refiner.tuning)
+    if settings.refiner.objective == "energy" and settings.refiner.tuning.kind == "full":
+        start_from_fill(model)
     model, history = train_network(stage, model, Objective(filled.draw, LOSSES[settings.refiner.objective]))
     save_tuned(stage.outputs, "refiner", model, settings.refiner.tuning, history)
 

@@ -36,7 +36,7 @@ def test_a_network_that_knows_the_clip_arrives_at_it_in_any_number_of_steps(step
     told = []
 
     class Knowing(Ideal):
-        def forward(self, z, sigma, embed, frames):
+        def forward(self, z, sigma, embed, frames, correction=False):
             told.append(sigma)
             return super().forward(z, sigma, embed, frames)
 
@@ -61,7 +61,7 @@ def test_the_velocity_leads_from_any_levels_to_the_clip():
     assert Objective(filled.draw, forcing_loss)(Ideal(), seeded(), 0.0)["loss"] < 1e-6
 
     class Silent(torch.nn.Module):
-        def forward(self, z, sigma, embed, frames):
+        def forward(self, z, sigma, embed, frames, correction=False):
             return torch.zeros_like(z)
 
     assert Objective(filled.draw, forcing_loss)(Silent(), seeded(), 0.0)["loss"] > 0.5
@@ -73,7 +73,7 @@ def test_missing_frames_start_from_the_clips_own_noise():
     seen = []
 
     class Seeing(Ideal):
-        def forward(self, z, sigma, embed, frames):
+        def forward(self, z, sigma, embed, frames, correction=False):
             seen.append((z, sigma))
             return super().forward(z, sigma, embed, frames)
 

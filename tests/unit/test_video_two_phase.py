@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import pytest
@@ -26,7 +27,15 @@ from interdiff.video.planner.keyframes import keyframes_again, sample_keyframes
 from interdiff.video.planner.losses.keyframes import ChosenFrames
 from interdiff.video.planner.losses.refiner import FilledClips, energy_loss, nested_masks, root_mean_square
 from interdiff.video.planner.oracle import line_costs
-from interdiff.video.planner.refiner import EXACT, INEXACT, filling_with, flat, noise_levels, refined
+from interdiff.video.planner.refiner import (
+    EXACT,
+    INEXACT,
+    filling_with,
+    flat,
+    noise_levels,
+    refined,
+    start_from_fill,
+)
 from interdiff.video.planner.settings import KeyframesSettings, RefinerSettings, SamplingSettings
 from interdiff.video.planner.two_phase import TwoPhase
 
@@ -58,7 +67,7 @@ def backbone():
 class Ideal(torch.nn.Module):
     """Knows the clip: its velocity leads from any noise to it."""
 
-    def forward(self, z, sigma, embed, frames):
+    def forward(self, z, sigma, embed, frames, correction=False):
         return (z - take_frames(CLIPS[: len(z)], frames)) / sigma[:, None, :, None, None]
 
 
@@ -136,7 +145,7 @@ def test_the_level_of_a_place_is_what_is_expected_of_it():
 def test_what_is_sure_stays_and_a_frame_counts_as_the_mean_of_its_places():
     told = []
 
-    def model(z, sigma, embed, frames):
+    def model(z, sigma, embed, frames, correction):
         told.append(sigma)
         return torch.ones_like(z)
 
@@ -145,6 +154,15 @@ def test_what_is_sure_stays_and_a_frame_counts_as_the_mean_of_its_places():
     moved = flat(CLIPS) - refined(model, flat(CLIPS), level, EMBED, SHAPE)
     torch.testing.assert_close(moved, level)
     assert told[0][0, 3] == pytest.approx(0.8 * (32 / level.shape[-1]) ** 0.5)
+
+
+def test_phase_2_begins_with_the_filled_clip_as_it_is(backbone):
+    model = copy.deepcopy(backbone)
+    level = torch.full_like(flat(CLIPS), 0.3)
+    assert not torch.allclose(refined(model, flat(CLIPS), level, EMBED, SHAPE), flat(CLIPS))
+    start_from_fill(model)
+    assert torch.equal(refined(model, flat(CLIPS), level, EMBED, SHAPE), flat(CLIPS))
+    assert model(CLIPS, level.mean(-1), EMBED, torch.arange(T).expand(B, -1)).abs().mean() > 0.1
 
 
 def test_masks_of_training_hold_the_keyframes_and_are_of_every_level():
@@ -159,7 +177,7 @@ def test_the_refiners_loss_is_that_of_what_it_makes(backbone):
     masks = nested_masks(line_costs(CLIPS), (4,), 3.0)
 
     class Silent(torch.nn.Module):
-        def forward(self, z, sigma, embed, frames):
+        def forward(self, z, sigma, embed, frames, correction):
             return torch.zeros_like(z)
 
     def scalars(noise):

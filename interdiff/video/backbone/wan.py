@@ -121,7 +121,9 @@ class WanDenoiser(nn.Module):
             block.__class__ = FramesBlock
         self.transformer = transformer
 
-    def forward(self, z_bcfhw: Tensor, sigma_bf: Tensor, embed_bld: Tensor, frames_bf: Tensor) -> Tensor:
+    def forward(
+        self, z_bcfhw: Tensor, sigma_bf: Tensor, embed_bld: Tensor, frames_bf: Tensor, correction: bool = False
+    ) -> Tensor:
         """Velocity [B, C, F, H, W].
 
         Args:
@@ -129,13 +131,15 @@ class WanDenoiser(nn.Module):
             sigma_bf: [B, F] or, for the same of all frames, [B, 1]; in [0, 1].
             embed_bld: text embedding, zero past the prompt's end.
             frames_bf: [B, F] int64, the frames' places in the clip.
+            correction: without what preconditioning passes on of the input: nothing, where the last layer is zero.
         """
         if not self.preconditioned:
             return self._network(z_bcfhw, sigma_bf, embed_bld, frames_bf)
         sigma = over_frames(sigma_bf)
         variance = sigma.square() + (1 - sigma).square()
         output = self._network(z_bcfhw / variance.sqrt(), sigma_bf, embed_bld, frames_bf)
-        return (2 * sigma - 1) / variance * z_bcfhw + output / variance.sqrt()
+        learned = output / variance.sqrt()
+        return learned if correction else (2 * sigma - 1) / variance * z_bcfhw + learned
 
     def _network(self, z_bcfhw: Tensor, sigma_bf: Tensor, embed_bld: Tensor, frames_bf: Tensor) -> Tensor:
         model = self.transformer

@@ -48,7 +48,7 @@ def sampling_flops(sample: Callable[..., object], *given: Tensor, reuse: int = 1
     """Of sampling a batch. Denoisers do not run: they answer zeros, and are counted from the shapes of what they are given."""
     asked: dict[WanDenoiser, list[list[Tensor]]] = {}
 
-    def answer(network: WanDenoiser, *inputs: Tensor) -> Tensor:
+    def answer(network: WanDenoiser, *inputs: Tensor, correction: bool = False) -> Tensor:
         asked.setdefault(network, []).append([given.to("meta") for given in inputs])
         return torch.zeros_like(inputs[0])
 

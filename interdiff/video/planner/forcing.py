@@ -56,6 +56,6 @@ def denoise_frames(
     z = noisy_btc
     for step in range(steps):
         left = (steps - step - 1) / (steps - step)
-        clean = refined(model, z, level_bt1 * ((steps - step) / steps), embed_bld, shape)
+        clean = refined(model, z, level_bt1 * ((steps - step) / steps), embed_bld, shape, correction=False)
         z = project(torch.lerp(clean, z, left))
     return z

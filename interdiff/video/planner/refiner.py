@@ -60,17 +60,28 @@ def none_exact(embed_bld: Tensor) -> Tensor:
 
 
 def refined(
-    model: WanDenoiser, degraded_btc: Tensor, level_btc: Tensor, embed_bld: Tensor, shape: Sequence[int]
+    model: WanDenoiser,
+    degraded_btc: Tensor,
+    level_btc: Tensor,
+    embed_bld: Tensor,
+    shape: Sequence[int],
+    correction: bool = True,
 ) -> Tensor:
-    """One pass of phase 2 over sequences [B, T, C H W]: clean = degraded - level * velocity, as of any noisy frame.
+    """One pass of phase 2 over sequences [B, T, C H W]: clean = degraded - level * correction.
 
     Levels are those of places, so what the interpolator is sure of hardly moves; the network is told their root mean square
-    over a frame.
+    over a frame. Without `correction` its answer is the velocity, as of any noisy frame.
     """
     z = unflat(degraded_btc, shape)
     frames = torch.arange(z.shape[2], device=z.device).expand(len(z), -1)
     told = level_btc.square().mean(-1).sqrt()
-    return degraded_btc - level_btc * flat(model(z, told, embed_bld, frames))
+    return degraded_btc - level_btc * flat(model(z, told, embed_bld, frames, correction=correction))
+
+
+def start_from_fill(model: WanDenoiser) -> None:
+    """Makes the last layer zero, so that phase 2 begins with the filled clip as it is."""
+    for parameter in model.transformer.proj_out.parameters():
+        torch.nn.init.zeros_(parameter)
 
 
 def refine(model: WanDenoiser, embed_bld: Tensor, shape: Sequence[int]) -> Refine:

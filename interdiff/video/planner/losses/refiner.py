@@ -153,7 +153,8 @@ class FilledClips(FillingClips):
 
 def forcing_loss(model: WanDenoiser, batch: RefinerBatch) -> dict[str, Tensor]:
     """Mean squared error of the velocity, at levels that differ between frames (Chen et al. 2024, algorithm 1)."""
-    away = refined(model, batch.degraded, batch.level, batch.embed, batch.shape) - batch.truth
+    clean = refined(model, batch.degraded, batch.level, batch.embed, batch.shape, correction=False)
+    away = clean - batch.truth
     before = root_mean_square(batch.degraded - batch.truth).mean()
     return {"loss": (away / batch.level).square().mean(), "error": root_mean_square(away).mean(), "before": before}
 
