@@ -24,7 +24,7 @@ def main(stage: Stage) -> None:
     filled = filling_clips(stage, FilledClips, settings.refiner)
     torch.manual_seed(settings.training.seed)
     model = tuned(load_start(stage), settings.refiner.tuning)
-    if settings.refiner.objective == "energy" and settings.refiner.tuning.kind == "full":
+    if settings.refiner.objective == "energy":
         start_from_fill(model)
     model, history = train_network(stage, model, Objective(filled.draw, LOSSES[settings.refiner.objective]))
     save_tuned(stage.outputs, "refiner", model, settings.refiner.tuning, history)

@@ -1,4 +1,3 @@
-import copy
 from dataclasses import replace
 
 import pytest
@@ -18,7 +17,8 @@ from interdiff.video.backbone.flow_matching import (
     take_frames,
 )
 from interdiff.video.backbone.losses import flow_matching_loss, random_frames
-from interdiff.video.backbone.settings import TransformerSettings
+from interdiff.video.backbone.settings import TransformerSettings, TuningSettings
+from interdiff.video.backbone.tuning import tuned
 from interdiff.video.evaluation.sampling_costs import sampling_costs
 from interdiff.video.interpolators.interpolator import fill
 from interdiff.video.interpolators.methods.lerp import lerp
@@ -157,12 +157,14 @@ def test_what_is_sure_stays_and_a_frame_counts_as_the_mean_of_its_places():
 
 
 def test_phase_2_begins_with_the_filled_clip_as_it_is(backbone):
-    model = copy.deepcopy(backbone)
+    model = tuned(backbone, TuningSettings())
     level = torch.full_like(flat(CLIPS), 0.3)
     assert not torch.allclose(refined(model, flat(CLIPS), level, EMBED, SHAPE), flat(CLIPS))
     start_from_fill(model)
     assert torch.equal(refined(model, flat(CLIPS), level, EMBED, SHAPE), flat(CLIPS))
     assert model(CLIPS, level.mean(-1), EMBED, torch.arange(T).expand(B, -1)).abs().mean() > 0.1
+    with pytest.raises(InputError, match="kind: lora: expected full"):
+        start_from_fill(tuned(backbone, TuningSettings(kind="lora", rank=2)))
 
 
 def test_masks_of_training_hold_the_keyframes_and_are_of_every_level():

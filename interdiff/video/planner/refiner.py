@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from interdiff.axes import rearrange, repeat
+from interdiff.errors import InputError
 from interdiff.learning.draws import moved
+from interdiff.learning.networks import zero
 from interdiff.two_phase.interpolation import Fill
 from interdiff.two_phase.sampler import Refine
 from interdiff.video.backbone.wan import WanDenoiser
@@ -79,9 +81,15 @@ def refined(
 
 
 def start_from_fill(model: WanDenoiser) -> None:
-    """Makes the last layer zero, so that phase 2 begins with the filled clip as it is."""
-    for parameter in model.transformer.proj_out.parameters():
-        torch.nn.init.zeros_(parameter)
+    """Makes the last layer zero, so that phase 2 begins with the filled clip as it is; a LoRA begins with Wan's velocity.
+
+    Raises:
+        InputError: a LoRA of a backbone that preconditions, whose answer alone is no velocity.
+    """
+    if model.transformer.proj_out.weight.requires_grad:
+        zero(model.transformer.proj_out)
+    elif model.preconditioned:
+        raise InputError("refiner.tuning.kind: lora: expected full, for a backbone that was trained here")
 
 
 def refine(model: WanDenoiser, embed_bld: Tensor, shape: Sequence[int]) -> Refine:
