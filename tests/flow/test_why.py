@@ -50,7 +50,7 @@ def test_a_setting_is_named_with_its_values_and_what_follows_with_its_cost(repos
     setting("base", "refiner", "collision_weight", to=5.0)(repository)
     benchmark(repository, "refiner/base", 100.0, 190.5)
     seconds = {"base": 10, "uniform": 20, "k4": 30, "one_pass": "NA", "identity": 2, "projection": 3}
-    seconds |= dict.fromkeys(("all_levels", "waypoints", "map_only", "shortest_path_planned"), 1) | {"exact_cost": 4}
+    seconds |= dict.fromkeys(("all_levels", "waypoints", "shortest_path_planned"), 1) | {"exact_cost": 4}
     for name, cpu in seconds.items():
         benchmark(repository, f"samples/{name}", 7, cpu)
     benchmark(repository, "metrics", "NA", "NA")
@@ -61,12 +61,12 @@ def test_a_setting_is_named_with_its_values_and_what_follows_with_its_cost(repos
     assert found == {
         "refiner base": ["refiner.collision_weight: 50.0 -> 5.0"],
         "curves base, uniform": ["follows refiner base"],
-        "samples all_levels, base, exact_cost, identity, k4, map_only, one_pass, projection, shortest_path_planned, uniform,"
+        "samples all_levels, base, exact_cost, identity, k4, one_pass, projection, shortest_path_planned, uniform,"
         " waypoints": ["follows refiner base"],
         "gallery base large, base medium, base umaze": ["follows samples base"],
         "gallery uniform large, uniform medium, uniform umaze": ["follows samples uniform"],
         "metrics": [
-            "follows samples base, uniform, k4, one_pass, identity, projection, waypoints, map_only, shortest_path_planned"
+            "follows samples base, uniform, k4, one_pass, identity, projection, waypoints, shortest_path_planned"
         ],
         "ablations quick_ablations": ["follows samples base, identity, one_pass, all_levels, exact_cost, uniform"],
     }

@@ -110,7 +110,7 @@ def trained(maze):
 def test_a_family_says_which_planners_drive_in_it():
     maze = pipeline({})
     small, large = (maze.reported.unseen.driven()[name] for name in ("sides_16", "sides_32"))
-    assert small == ["two_phase", "waypoints", "map_only", "no_steps", "full_sequence_t"]
+    assert small == ["two_phase", "waypoints", "no_steps", "full_sequence_t"]
     assert large == ["large_mazes", "large_mazes_uniform"]
     told = maze.unseen(None)
     assert told["folders"].keys() == told["prepared"].keys() == {*small, *large}

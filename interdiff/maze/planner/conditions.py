@@ -32,7 +32,8 @@ def condition_of(
     maps = occupancy(layout, cells)[None], signed_distance(layout, cells, resolution)[None]
     values = (torch.as_tensor(x, dtype=torch.float32, device=device) for x in (*maps, start, (goals + OFFSET) / cells))
     walls, sdf, start_b4, goal_b2 = values
-    return Condition(walls, sdf, route_steps(walls, start_b4, goal_b2), start_b4, goal_b2)
+    steps = iterated_steps(walls, torch.zeros(len(states), dtype=torch.int64, device=device), start_b4, goal_b2)
+    return Condition(walls, sdf, steps, start_b4, goal_b2)
 
 
 def route_steps(occupancy: Tensor, start: Tensor, goal: Tensor) -> Tensor:

@@ -116,9 +116,9 @@ class Waypoints(nn.Module):
     """Where the shortest ways from start to goal are at S times: positions [B, S, 2] and their length in cells [B, 1].
 
     A position is a mean over free cells, each weighted by how far a way through it is from the shortest (its detour) and
-    by how far along it lies. It is what value iteration networks (Tamar et al. 2016) compute on the map; here the steps
-    between cells are known, and only the weights are learned. So it holds in any maze, where an encoding of the map
-    would have to learn to search.
+    by how far along it lies. It is what value iteration networks (Tamar et al. 2016) compute on the map; here the
+    iteration is fixed (`conditions.iterated_steps`), and only the weights are learned. So it holds in any maze, where an
+    encoding of the map would have to learn to search.
     """
 
     def __init__(self) -> None:

@@ -60,8 +60,8 @@ class AnyPlanner(ABC):
         return True
 
     def seen(self, data: Prepared) -> Prepared:
-        """What the planner makes of the maps of data itself, before all else."""
-        return data if self.settings.steps == "given" else data.with_iterated_steps()
+        """Data with the steps between cells, which the planner finds itself, before all else: it is given the map alone."""
+        return data.with_iterated_steps()
 
     @abstractmethod
     def keyframes(self, data: Prepared, masks: Masks | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:

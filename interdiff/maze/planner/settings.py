@@ -189,10 +189,6 @@ class SamplingSettings(FrameBudgetSettings):
         description="what plans: two phases; the way's features alone in the place of phase 1's keyframes; diffusion over all T"
         " points; or the search's path",
     )
-    steps: Literal["given", "iterated"] = Field(
-        "given",
-        description="steps between cells: given by a search, or found by value iteration on the map, which counts in nfe",
-    )
     sequence_steps: Count = Field(8, description="denoising steps of planner full_sequence")
     policy: Policy = Field("selector", description="where phase 1's indices come from")
     keyframe_steps: Count = Field(6, description="denoising steps of phase 1")

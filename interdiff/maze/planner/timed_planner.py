@@ -71,7 +71,7 @@ class TwoPhasePlanner:
         """The same plans with what both phases made of them."""
         cells, device = self.prepared.cells, self.prepared.device
         condition = condition_of(layout, states, goals, cells, self.prepared.sdf.shape[-1] // cells, device)
-        one = self.planner.seen(self._at(condition, layout))
+        one = self._at(condition, layout)
         policies: list[Policy] = [self.planner.settings.policy, *OTHER_POLICIES]
         traced: dict[int, TracedPlan] = {}
         asked = list(range(len(states)))

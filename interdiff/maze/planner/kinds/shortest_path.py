@@ -22,6 +22,10 @@ class ShortestPath(SequencePlanner):
     def networks(self) -> tuple[nn.Module, ...]:
         return ()
 
+    def seen(self, data: Prepared) -> Prepared:
+        """Data as they are: the search needs no more."""
+        return data
+
     def sequences(self, data: Prepared, rows: Tensor, held: Tensor | None, generator: torch.Generator) -> Tensor:
         paths = []
         for row in rows.tolist():
