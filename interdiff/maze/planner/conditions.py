@@ -12,8 +12,8 @@ from interdiff.learning.precision import full_precision
 from interdiff.maze.planner.networks import Condition
 from interdiff.maze.world.layouts import OFFSET, Layout, cell_steps, far, occupancy, signed_distance
 
-# Filters that take the value above, to the left, to the right and below.
-BESIDE = tuple(float(place == taken) for taken in (1, 3, 5, 7) for place in range(9))
+NEIGHBOURHOOD = (0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0)
+"""A filter of 3 x 3 cells: a cell and those that a step leads to."""
 
 
 def condition_of(
@@ -48,27 +48,29 @@ def route_steps(occupancy: Tensor, start: Tensor, goal: Tensor) -> Tensor:
 def iterated_steps(occupancy: Tensor, layout: Tensor, start: Tensor, goal: Tensor) -> Tensor:
     """Steps [N, 2, G * G] to every cell from starts and goals, by value iteration on the maps [L, G, G].
 
-    Every round each free cell takes the least value of its neighbours and one more, until nothing changes: the max-plus
-    form of value iteration networks' module (Tamar et al. 2016). Its convolutions count as arithmetic of the plan.
+    Every round what is reached grows by its free neighbours, and what is not takes one step more, until nothing changes: the
+    module of value iteration networks (Tamar et al. 2016) where each step costs one. Its convolutions count as arithmetic of
+    the plan.
 
     Args:
         layout: [N], the number of the map that a start and goal [N, 2 or more], normalised, lie in.
     """
-    cells, none = occupancy.shape[-1], float(far(occupancy.shape[-1]))
-    free = (occupancy[layout] == 0).repeat_interleave(2, 0)[:, None]
+    cells = occupancy.shape[-1]
+    free = (occupancy[layout] == 0).float().repeat_interleave(2, 0)[:, None]
     place = (torch.stack([start[:, :2], goal[:, :2]], dim=1) * cells).long().clamp(0, cells - 1).flatten(0, 1)
-    value = torch.full(free.shape, none, device=free.device)
-    value.view(len(value), -1).scatter_(1, (place[:, :1] * cells + place[:, 1:]), 0.0)
-    value = torch.where(free, value, none)
-    beside = constant(BESIDE, value.dtype, value.device).view(4, 1, 3, 3)
+    reached = torch.zeros_like(free)
+    reached.view(len(reached), -1).scatter_(1, place[:, :1] * cells + place[:, 1:], 1.0)
+    reached = reached * free
+    steps = 1 - reached
+    neighbourhood = constant(NEIGHBOURHOOD, free.dtype, free.device).view(1, 1, 3, 3)
     for _ in range(cells):
-        before = value
+        before = reached
         for _ in range(cells):
-            around = F.conv2d(F.pad(value, (1, 1, 1, 1), value=none), beside).amin(1, keepdim=True)
-            value = torch.where(free, torch.minimum(value, around + 1), none)
-        if torch.equal(value, before):
+            reached = (F.conv2d(reached, neighbourhood, padding=1) * free).clamp(max=1.0)
+            steps += 1 - reached
+        if torch.equal(reached, before):
             break
-    return value.view(len(layout), 2, -1)
+    return torch.where(reached > 0, steps, float(far(cells))).view(len(layout), 2, -1)
 
 
 def steps_from_ends(occupancy: Tensor, layout: Tensor, start: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
