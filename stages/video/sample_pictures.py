@@ -46,9 +46,9 @@ def main(stage: Stage) -> None:
         f"{name}: {data[0]['prompt']}" if n == 0 else name: clips[0] for n, (name, clips) in enumerate(videos.items())
     }
     write_png(stage.outputs["sheet"], contact_sheet(first, range(0, len(truth[0]), FRAMES_PER_LATENT), scale=2))
-    metrics = read_table(stage.path("metrics"))
-    quality_by_cost(metrics, settings.teachers, stage.outputs["cost"])
-    error_ladder(metrics.set_index("method").loc[settings.ladder], stage.outputs["ladder"])
+    metrics = read_table(stage.path("metrics")).set_index("method", drop=False)
+    quality_by_cost(metrics.loc[settings.priced], settings.teachers, stage.outputs["cost"])
+    error_ladder(metrics.loc[settings.ladder], stage.outputs["ladder"])
     drawn = load_arrays(samples[settings.drawn], ("indices",))["indices"]
     oracle = load_arrays(stage.path("oracle"))
     chosen = {"oracle": oracle[f"indices_{drawn.shape[1]}"].astype(int), settings.drawn: drawn}

@@ -127,8 +127,13 @@ def test_pictures_decode_one_clip_at_a_time(inputs, tmp_path, monkeypatch):
     whole = codec.decode
     monkeypatch.setattr(codec, "decode", lambda z: decoded.append(len(z)) or whole(z))
     monkeypatch.setattr(sample_pictures, "load_codec", lambda *_: codec)
+    names = list(METHODS)
     settings = SamplePicturesStageSettings(
-        ladder=list(METHODS), methods=list(METHODS), teachers=["teacher"], drawn="base", networks=[], codec=CodecUse()
+        ladder=names, methods=names, priced=["base"], teachers=["teacher"], drawn="base", networks=[], codec=CodecUse()
+    )
+    drawn, draw = [], sample_pictures.quality_by_cost
+    monkeypatch.setattr(
+        sample_pictures, "quality_by_cost", lambda *given: drawn.extend(given[0].method) or draw(*given)
     )
     figures = {
         name: [0.5, 0.7] for name in ("frechet", "adherence", "clip_score", "distance", "smoothness", "sharpness")
@@ -144,4 +149,5 @@ def test_pictures_decode_one_clip_at_a_time(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(sample_pictures, "losses_together", lambda histories, path: path.touch())
     sample_pictures.main(Stage("video.sample_pictures", {}, settings, inputs, outputs, 1, 0, tmp_path))
     assert decoded == [1] * 3 * sample_pictures.SHOWN
+    assert drawn == ["base"]
     assert all(path.exists() for path in outputs.values())

@@ -238,6 +238,7 @@ class VideoPipeline(VideoAttentionPipeline):
         return self.codec_use | {
             "methods": methods,
             "teachers": [name for name in methods if self.dense_teacher(name)],
+            "priced": [name for name in methods if self.section("samples", name)["exact"] == "nothing"],
             "ladder": self.reported.ladder,
             "drawn": BASE,
             "networks": list(self.trained()),

@@ -244,6 +244,7 @@ class SamplePicturesStageSettings(DecodingStageSettings):
 
     methods: list[Name] = Field(description="variants, in this order")
     teachers: list[Name] = Field(description="those that are the backbone itself on all frames")
+    priced: list[Name] = Field(description="those of quality against cost: all that are given no part of a true clip")
     ladder: list[Name] = Field(description="those of the error ladder, in this order")
     drawn: Name = Field(description="whose keyframes are drawn")
     networks: list[str] = Field(description="what was trained for them, by network and variant")
