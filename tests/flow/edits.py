@@ -280,13 +280,26 @@ FILES = {
 
 # Each takes seconds; what these would find, others of the matrix find too, but for which edit it was.
 LONG = {
-    *(f"stages/maze/{name}.py" for name in ("demonstrations", "masks", "selector", "anchors", "gallery", "ablations")),
+    "a docstring in every module",
+    "blank lines in every module",
+    *(f"stages/maze/{name}.py" for name in ("demonstrations", "masks", "segment_cost", "selector", "anchors", "refiner")),
+    *(f"stages/maze/{name}.py" for name in ("selection", "gallery", "ablations")),
     "stages/curves.py",
     "interdiff/maze/evaluation/selection_limit.py",
     "interdiff/maze/deep.py",
+    "interdiff/far.py",
+    "interdiff/two_phase/interpolators/hermite.py",
+    "interdiff/maze/__init__.py",
+    "interdiff/maze/world/__init__.py",
+    "interdiff/workflow/tracking/tracker.py",
+    "interdiff/workflow/manifest.py",
     "stages/__init__.py",
     "stages/maze/__init__.py",
+    "the order of keys and variants",
     "the order of reported variants",
+    "a variant of an inner stage",
     "a variant of a variant",
+    "touch of all results",
+    "a removed table",
 }
 EDITS = CODE | CONFIG | FILES

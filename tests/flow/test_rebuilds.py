@@ -46,7 +46,7 @@ def test_the_stage_and_variant_of_the_contributors_guide_work(repository):
     assert repository.jobs(*targets) == {"lengths cubic val", "refiner cubic", "samples cubic"}
 
 
-@pytest.mark.parametrize("outside", [False, True])
+@pytest.mark.parametrize("outside", [pytest.param(False, marks=pytest.mark.full), True])
 def test_a_network_of_ones_own_counts_where_it_is_used(repository, tmp_path, monkeypatch, outside):
     own = tmp_path if outside else repository.folder
     if outside:

@@ -115,8 +115,8 @@ def test_a_variant_of_phase_2_shares_phase_1(with_video, repository):
 @pytest.mark.parametrize(
     ("variant", "made"),
     [
-        ("student_k6", {"distilled_keyframes base", "distilled_refiner base"}),
-        ("student_k4_unrefined", {"distilled_keyframes base"}),
+        pytest.param("student_k6", {"distilled_keyframes base", "distilled_refiner base"}, marks=pytest.mark.full),
+        pytest.param("student_k4_unrefined", {"distilled_keyframes base"}, marks=pytest.mark.full),
         ("student_k6_sparse", {"distilled_keyframes base", "distilled_refiner student_k6_sparse"}),
         ("unguided_4", {"distilled unguided_8"}),
     ],

@@ -156,7 +156,7 @@ def refiners(maze):
 
 def test_a_refiner_that_is_but_the_unit_of_compute_is_trained_once():
     maze = shipped(large_mazes=[])
-    assert refiners(maze) == {"base", "budget", "budget_seed1", "budget_seed2"}
+    assert refiners(maze) == {"base", "budget"}
     folders = maze.folders("full_sequence_t")
     assert [own["refiner"] for own in folders] == ["maze/refiner/base"] * 3
     assert folders[1]["sequence_diffusion"] == "maze/sequence_diffusion/base_seed1"

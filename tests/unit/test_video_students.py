@@ -184,7 +184,7 @@ def test_the_milestone_is_told_what_its_methods_are(pipeline):
     assert rows["student_k6_two_passes"] == (4, 2, "dense")
     assert rows["student_k6_unrefined"] == (4, 0, "dense")
     assert rows["student_k6_sparse"] == (4, 1, "sla")
-    assert told["teachers"] == ["teacher_50", "teacher_8", "teacher_4", "teacher_2", "teacher_1"]
+    assert told["teachers"] == [f"teacher_{steps}" for steps in (50, 8, 4, 2, 1)] + ["teacher_3_unguided"]
     needs = [pipeline.need(table, SimpleNamespace(), 0) for table in ("metrics", "tuning", "attention", "milestone")]
     assert needs == needs[:1] * 4
     assert pipeline.compared_methods("milestone") == [name for row in told["rows"] for name in row["runs"]]
