@@ -282,8 +282,8 @@ FILES = {
 LONG = {
     "a docstring in every module",
     "blank lines in every module",
-    *(f"stages/maze/{name}.py" for name in ("demonstrations", "masks", "segment_cost", "selector", "anchors", "refiner")),
-    *(f"stages/maze/{name}.py" for name in ("selection", "gallery", "ablations")),
+    *(f"stages/maze/{name}.py" for name in ("demonstrations", "masks", "segment_cost", "selector", "anchors")),
+    *(f"stages/maze/{name}.py" for name in ("refiner", "selection", "gallery", "ablations")),
     "stages/curves.py",
     "interdiff/maze/evaluation/selection_limit.py",
     "interdiff/maze/deep.py",
