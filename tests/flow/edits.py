@@ -279,22 +279,13 @@ FILES = {
 
 
 # Each takes seconds; what these would find, others of the matrix find too, but for which edit it was.
-LONG = {
+QUICK_STAGES = ("prepare", "keyframes", "samples", "metrics")
+LONG_MODULES = ("curves.py", "limit.py", "deep.py", "far.py", "hermite.py", "tracker.py", "manifest.py", "/__init__.py")
+LONG = {name for name in CODE if name.startswith("stages/maze/") and Path(name).stem not in QUICK_STAGES}
+LONG |= {name for name in CODE if name.endswith(LONG_MODULES)} - {"interdiff/__init__.py"}
+LONG |= {
     "a docstring in every module",
     "blank lines in every module",
-    *(f"stages/maze/{name}.py" for name in ("demonstrations", "masks", "segment_cost", "selector", "anchors")),
-    *(f"stages/maze/{name}.py" for name in ("refiner", "selection", "gallery", "ablations")),
-    "stages/curves.py",
-    "interdiff/maze/evaluation/selection_limit.py",
-    "interdiff/maze/deep.py",
-    "interdiff/far.py",
-    "interdiff/two_phase/interpolators/hermite.py",
-    "interdiff/maze/__init__.py",
-    "interdiff/maze/world/__init__.py",
-    "interdiff/workflow/tracking/tracker.py",
-    "interdiff/workflow/manifest.py",
-    "stages/__init__.py",
-    "stages/maze/__init__.py",
     "the order of keys and variants",
     "the order of reported variants",
     "a variant of an inner stage",
