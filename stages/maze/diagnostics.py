@@ -20,7 +20,7 @@ POLICIES = {"selector": "selector", "uniform": "uniform", "random_nested": "rand
 
 
 def main(stage: Stage) -> None:
-    """Reads the test split, its masks, all networks and the `samples`; writes a table and a picture of each kind."""
+    """Reads the held-out split, its masks, all networks and the `samples`; writes a table and a picture of each kind."""
     settings: DiagnosticsStageSettings = stage.settings
     data, masks = load_prepared(stage.path("held_out"), stage.device), load_masks(stage.path("masks"))
     chosen = torch.cat([data.rows_of(n)[: settings.n_per_layout] for n in data.occurring])

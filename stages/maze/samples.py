@@ -16,7 +16,7 @@ from interdiff.workflow.stage import Stage
 
 
 def main(stage: Stage) -> None:
-    """Reads the test split, its masks and all networks; writes `samples` (every plan, with its map) and `metrics`."""
+    """Reads the held-out split, its masks and all networks; writes `samples` (every plan, with its map) and `metrics`."""
     settings: SamplingSettings = stage.settings
     data, masks = load_prepared(stage.path("held_out"), stage.device), load_masks(stage.path("masks"))
     planner = load_planner(stage.folder, data, settings)

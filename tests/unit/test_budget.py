@@ -142,9 +142,10 @@ def test_the_mean_count_leaves_out_what_is_repeated():
     assert mean_count(np.array([[0, 8, 8], [0, 5, 8]])) == 2.5
 
 
-def shipped(**counts):
-    """The shipped maze pipeline, with other numbers of keyframes in budget.csv."""
+def shipped(seeds=(), **counts):
+    """The shipped maze pipeline, with further seeds of `budget` and other numbers of keyframes in budget.csv."""
     values = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    values["maze"]["seeds"]["budget"] = list(seeds)
     values["maze"]["report"]["budget"]["counts"] |= counts
     return MazePipeline(load_config(values).maze, "results", ".")
 
@@ -155,8 +156,8 @@ def refiners(maze):
 
 
 def test_a_refiner_that_is_but_the_unit_of_compute_is_trained_once():
-    maze = shipped(large_mazes=[])
-    assert refiners(maze) == {"base", "budget"}
+    maze = shipped(seeds=[1, 2], large_mazes=[])
+    assert refiners(maze) == {"base", "budget", "budget_seed1", "budget_seed2"}
     folders = maze.folders("full_sequence_t")
     assert [own["refiner"] for own in folders] == ["maze/refiner/base"] * 3
     assert folders[1]["sequence_diffusion"] == "maze/sequence_diffusion/base_seed1"

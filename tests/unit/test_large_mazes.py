@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import yaml
 
-from interdiff.maze.planner.conditions import condition_of, iterated_steps
+from interdiff.maze.planner.conditions import condition_of, route_steps
 from interdiff.maze.planner.networks import Waypoints
 from interdiff.maze.world.layouts import OFFSET, far, load_layout, parse_layout
 from interdiff.maze.world.paths import shortest_path
@@ -36,8 +36,8 @@ def test_ways_of_more_than_255_steps_are_known_and_found_on_the_map():
     row, column = layout.free_cells[-1]
     length = condition.steps[0, 0, row * SIDE + column]
     assert 255 < length < far(SIDE)
-    found = iterated_steps(condition.occupancy, torch.zeros(1, dtype=torch.int64), condition.start, condition.goal)
-    torch.testing.assert_close(found, condition.steps.float())
+    searched = route_steps(condition.occupancy, condition.start, condition.goal)
+    torch.testing.assert_close(condition.steps, searched.float())
     points, total = Waypoints()(condition)
     assert total.item() == length
     assert points[0, 0].mul(SIDE).tolist()[0] < points[0, -1].mul(SIDE).tolist()[0]
