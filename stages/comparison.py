@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,18 @@ from interdiff.video.evaluation.comparison import ADHERENCE, CONTENT, Reference,
 from interdiff.workflow.stage import Stage
 
 FIGURES = ("frechet", *ADHERENCE, *CONTENT, "smoothness", "sharpness", "distance")
+DIVERSITY = "diversity"
+"""Root mean squared difference of two clips that a method makes of one prompt and different noise."""
 ERRORS = tuple(f"{name}{kind}" for kind in ("_se", "_vs_reference", "_vs_reference_se") for name in FIGURES)
 
 
-def compared(stage: Stage, methods: Sequence[str], exact: Path, reference: str) -> dict[str, dict[str, Any]]:
+def compared(
+    stage: Stage, methods: Sequence[str], exact: Path, reference: str, other_noise: Mapping[str, Path] | None = None
+) -> dict[str, dict[str, Any]]:
     """Quality and costs of each method: `samples`, `costs` and, where there are such, `adherence` and `content` of each in
     their order, beside indices of `fit` and `real` clips, the samples `exact`, and one of the methods.
+
+    Methods that have samples of other noise also have a diversity.
 
     Of clips in memory are those of two methods, as they are stored.
     """
@@ -40,6 +46,8 @@ def compared(stage: Stage, methods: Sequence[str], exact: Path, reference: str) 
     for name in stage.progress(methods, "methods", unit="method"):
         clips = _clips(samples[name])
         own = measured(_each(clips))
+        if other_noise and name in other_noise:
+            judged[name][DIVERSITY] = distances(_each(clips), _each(_clips(other_noise[name])))
         figures[name] = quality(own, distances(_each(clips), _each(best)), judged[name], real)
     chosen = {name: load_arrays(path, ("indices",))["indices"] for name, path in samples.items()}
     return {

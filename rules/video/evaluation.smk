@@ -25,6 +25,16 @@ use rule video_network as video_samples with:
         spec=VIDEO.spec("samples", CONFIG.video.threads),
 
 
+use rule video_samples as other_noise with:
+    output:
+        samples="<results>/video/samples/{variant}/other_noise/samples.npz",
+        costs="<results>/video/samples/{variant}/other_noise/costs.json",
+    pathvars:
+        job="other_noise/{variant}",
+    params:
+        spec=VIDEO.spec("other_noise", CONFIG.video.threads, shared="video.samples"),
+
+
 use rule video_network as adherence with:
     input:
         index=sampled_index,
@@ -126,6 +136,7 @@ use rule video_stage as milestone with:
         **judged_files("milestone"),
         samples=method_files("samples.npz", "milestone"),
         costs=method_files("costs.json", "milestone"),
+        other_noise=method_files("other_noise/samples.npz", "diverse"),
         exact=VIDEO.files("samples", CONFIG.video.report.exact, "samples.npz"),
         fit="<results>/video/index/val.npz",
         real="<results>/video/index/test.npz",

@@ -222,6 +222,7 @@ def test_settings_are_chosen_on_validation_prompts(smoke):
         ("tune_teacher", ""),
         ("teacher_guidance_2", "guidance 2.0"),
     ]
+    assert sorted(row["chosen"] for row in rows) == ["", "yes"]
     record = json.loads((smoke / RESULTS.parent / "video/samples/tune_teacher/.manifest/samples.npz.json").read_text())
     assert any(name.endswith("index/val.npz") for name in record["inputs"])
 
@@ -536,6 +537,7 @@ def test_students_of_both_phases_are_judged_at_their_cost(smoke, config):
     columns, rows = table(smoke, "../video/milestone.csv")
     assert columns[:8] == ["method", "frames", "steps", "k", "passes", "attention", "seeds", "n"]
     assert [row["method"] for row in rows] == config.video.report.milestone
+    assert [row["method"] for row in rows if row["diversity"]] == config.video.report.diverse
     by = {row["method"]: float(row["full_step_units"]) for row in rows}
     assert by["student_2"] == pytest.approx(2)
     # Two steps on 3 of 8 frames and a pass over all: less than two on all.

@@ -10,7 +10,7 @@ from interdiff.video.codec.linear import LinearCodec
 from interdiff.video.codec.settings import CodecUse
 from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS, write_shard
-from interdiff.video.evaluation.comparison import CONTENT, distance_from_real, over_seeds
+from interdiff.video.evaluation.comparison import CONTENT, chosen, distance_from_real, over_seeds
 from interdiff.video.evaluation.quality import distance_to, fit_features, frechet_distance, sharpness, statistics
 from interdiff.workflow.pipelines.video_attention_stages import MilestoneStageSettings
 from interdiff.workflow.pipelines.video_stages import MetricsStageSettings, SamplePicturesStageSettings
@@ -93,13 +93,13 @@ def test_the_milestone_has_means_over_training_seeds(inputs, tmp_path):
         {"method": "teacher", "runs": ["teacher"], "steps": 50, "passes": None, "attention": "dense"},
         {"method": "base", "runs": ["base", "base_seed1"], "steps": 4, "passes": 1, "attention": "sla"},
     ]
-    settings = MilestoneStageSettings(rows=rows, frames=5, teachers=["teacher"])
+    settings = MilestoneStageSettings(rows=rows, frames=5, teachers=["teacher"], diverse=["base", "base_seed1"])
     again = tmp_path / "again.npz"
     refined = normal(N, *SHAPE, seed=9).half().numpy()
     write_arrays(again, {"keys": np.arange(N), "indices": np.tile([0, 2, 4], (N, 1)), "refined": refined})
     write_json(tmp_path / "again.json", COSTS | {"full_step_units": 4.0})
     base, teacher = inputs["samples"]
-    inputs |= {"samples": [teacher, base, again], "exact": [teacher]}
+    inputs |= {"samples": [teacher, base, again], "exact": [teacher], "other_noise": [again, base]}
     inputs["costs"] = [inputs["costs"][1], inputs["costs"][0], tmp_path / "again.json"]
     outputs = {"milestone": tmp_path / "milestone.csv", "picture": tmp_path / "milestone.png"}
     milestone.main(Stage("video.milestone", {}, settings, inputs, outputs, 1, 0, tmp_path))
@@ -111,7 +111,21 @@ def test_the_milestone_has_means_over_training_seeds(inputs, tmp_path):
     assert row["distance"] == pytest.approx(np.mean(runs))
     assert row["full_step_units"] == 3.0
     assert np.isnan(table.loc["teacher", "passes"])
+    first, second = (normal(N, *SHAPE, seed=seed).half().float() for seed in (0, 9))
+    assert row["diversity"] == pytest.approx(distance_to(first, second).mean())
+    assert row["diversity_se"] > 0
+    assert np.isnan(table.loc["teacher", "diversity"])
     assert outputs["picture"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_nearest_to_real_clips_of_the_able_is_chosen():
+    rows = {
+        "able": {"adherence": 0.50, "adherence_se": 0.02, "frechet": 6.0},
+        "nearer": {"adherence": 0.49, "adherence_se": 0.02, "frechet": 5.0},
+        "unable": {"adherence": 0.47, "adherence_se": 0.02, "frechet": 3.0},
+    }
+    assert chosen(rows) == "nearer"
+    assert chosen({name: {"frechet": row["frechet"]} for name, row in rows.items()}) == "unable"
 
 
 def test_seeds_add_to_the_error_of_prompts():

@@ -187,6 +187,9 @@ def test_the_milestone_is_told_what_its_methods_are(pipeline):
     assert told["teachers"] == [f"teacher_{steps}" for steps in (50, 8, 4, 2, 1)] + ["teacher_3_unguided"]
     needs = [pipeline.need(table, SimpleNamespace(), 0) for table in ("metrics", "tuning", "attention", "milestone")]
     assert needs == needs[:1] * 4
+    other = pipeline.other_noise(SimpleNamespace(variant="student_4"))
+    assert other == pipeline.samples(SimpleNamespace(variant="student_4")) | {"seed": other["seed"]}
+    assert other["seed"] != pipeline.samples(SimpleNamespace(variant="student_4"))["seed"]
     assert pipeline.compared_methods("milestone") == [name for row in told["rows"] for name in row["runs"]]
 
 

@@ -74,17 +74,20 @@ class Quality:
     count: int
 
     def row(self, reference: Quality) -> dict[str, float]:
-        """Every figure, its standard error, and its difference from another method's, over the same draws of prompts."""
+        """Every figure, its standard error, and, where another method has it, the difference from that one's, over the same
+        draws of prompts.
+        """
         rng = np.random.default_rng(0)
         draws = [rng.integers(self.count, size=self.count) for _ in range(DRAWS)]
         everyone = np.arange(self.count)
         row: dict[str, float] = {}
         for name, figure in self.figures.items():
             again = np.array([figure(rows) for rows in draws])
-            other = np.array([reference.figures[name](rows) for rows in draws])
             row |= {name: figure(everyone), f"{name}_se": float(np.std(again, ddof=1))}
-            row[f"{name}_vs_reference"] = row[name] - reference.figures[name](everyone)
-            row[f"{name}_vs_reference_se"] = float(np.std(again - other, ddof=1))
+            if compared := reference.figures.get(name):
+                other = np.array([compared(rows) for rows in draws])
+                row[f"{name}_vs_reference"] = row[name] - compared(everyone)
+                row[f"{name}_vs_reference_se"] = float(np.std(again - other, ddof=1))
         return row
 
 
@@ -101,6 +104,18 @@ def over_seeds(rows: Sequence[Mapping[str, float]], figures: Sequence[str]) -> d
     return found
 
 
+def chosen(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Of methods by name the one of least Frechet distance, among those whose adherence is within a standard error of the best.
+
+    Where there is no tracker, hence no adherence, among all.
+    """
+    able = rows
+    if all("adherence" in row for row in rows.values()):
+        best = max(rows.values(), key=lambda row: row["adherence"])
+        able = {name: row for name, row in rows.items() if row["adherence"] >= best["adherence"] - best["adherence_se"]}
+    return min(able, key=lambda name: able[name]["frechet"])
+
+
 def quality(own: Measures, away: np.ndarray, judged: Mapping[str, np.ndarray], compared: Reference) -> Quality:
     """The figures of a method's N clips.
 
@@ -110,7 +125,7 @@ def quality(own: Measures, away: np.ndarray, judged: Mapping[str, np.ndarray], c
 
     Args:
         away: [N], distances from the exact samples.
-        judged: figures of each clip, [N], by name: some of `ADHERENCE` and `CONTENT`.
+        judged: further figures of each clip, [N], by name: some of `ADHERENCE` and `CONTENT`, and others.
     """
     features = compared.features(own.statistics)
 

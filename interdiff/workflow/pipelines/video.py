@@ -113,6 +113,9 @@ class ReportSettings(Section):
     milestone: list[Name] = Field(
         [], description="methods of milestone.csv, each with all its training seeds: quality against cost"
     )
+    diverse: list[Name] = Field(
+        [], description="those of them that sample other noise, too, by which milestone.csv tells how diverse they are"
+    )
     tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
     selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
     segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
@@ -131,6 +134,9 @@ class ReportSettings(Section):
         for key, name in compared:
             if name not in self.methods:
                 raise ValueError(f"{key}: {name!r} is not among methods")
+        for name in self.diverse:
+            if name not in self.milestone:
+                raise ValueError(f"diverse: {name!r} is not in milestone")
         return self
 
 

@@ -102,7 +102,8 @@ class VideoAttentionPipeline(VideoDataPipeline):
     def compared_methods(self, table: str) -> list[str]:
         """The variants behind the rows of a table of the report; of milestone.csv with all their training seeds."""
         names: list[str] = getattr(self.reported, table)
-        return [run for name in names for run in self.resolved.of_all_seeds(name)] if table == "milestone" else names
+        seeded = table in ("milestone", "diverse")
+        return [run for name in names for run in self.resolved.of_all_seeds(name)] if seeded else names
 
     def milestone(self, wildcards: Any) -> Mapping[str, Any]:
         rows = []
@@ -121,7 +122,8 @@ class VideoAttentionPipeline(VideoDataPipeline):
         teachers = [
             name for name in self.reported.milestone if self.dense_teacher(name) and owner("backbone", name) == BASE
         ]
-        return {"rows": rows, "frames": video_sizes.clip(self.data).frames, "teachers": teachers}
+        frames = video_sizes.clip(self.data).frames
+        return {"rows": rows, "frames": frames, "teachers": teachers, "diverse": self.compared_methods("diverse")}
 
     def _attention_kind(self, variant: str) -> str | None:
         """Among the tokens of the network that runs last, which is the one on all frames if there is such."""

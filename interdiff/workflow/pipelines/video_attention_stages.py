@@ -109,3 +109,4 @@ class MilestoneStageSettings(Section):
     rows: list[MilestoneRow] = Field(description="methods, in this order")
     frames: Count = Field(description="latent frames of a clip")
     teachers: list[Name] = Field(description="methods that are the backbone itself")
+    diverse: list[Name] = Field(description="runs that have samples of other noise")

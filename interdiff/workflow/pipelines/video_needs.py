@@ -213,6 +213,9 @@ class VideoNeeds(DataNeeds):
         gpu = max(self._sampling(settings.batch, count, twice, waiting) for count, twice in phases)
         return Need(host, gpu + (self._small().held() if looking else 0), clips * sum(each))
 
+    def other_noise(self) -> Need:
+        return self.samples()
+
     def adherence(self) -> Need:
         clips = self.own.sampling.clips
         return Need(

@@ -32,9 +32,13 @@ class VideoPipeline(VideoAttentionPipeline):
         return own() if own else super().need(stage, wildcards, gpus)
 
     def uses(self, stage: str, wildcards: Any) -> Sequence[tuple[str, str]]:
-        """Pictures of interpolators read those of several variants, and an oracle that of the variant it names."""
+        """Pictures of interpolators read those of several variants, and an oracle that of the variant it names; other noise
+        makes samples.
+        """
         if stage == "interpolation_pictures":
             return [("interpolator", name) for name in self.reported.interpolators if name not in IN_PIXELS]
+        if stage == "other_noise":
+            return [("samples", wildcards.variant)]
         of = self.section("oracle", wildcards.variant)["of"] if stage == "oracle" else None
         return [*super().uses(stage, wildcards), *([("interpolator", of)] if of else [])]
 
@@ -171,6 +175,10 @@ class VideoPipeline(VideoAttentionPipeline):
     def samples(self, wildcards: Any) -> Mapping[str, Any]:
         return samples_settings(self.resolved, wildcards.variant).model_dump()
 
+    def other_noise(self, wildcards: Any) -> Mapping[str, Any]:
+        told = self.samples(wildcards)
+        return {**told, "seed": told["seed"] + 1}
+
     def adherence(self, wildcards: Any) -> Mapping[str, Any]:
         return self.codec_use
 
@@ -188,7 +196,12 @@ class VideoPipeline(VideoAttentionPipeline):
         }
 
     def tuning(self, wildcards: Any) -> Mapping[str, Any]:
-        return {"methods": self.reported.tuning, "changed": [self._changed(name) for name in self.reported.tuning]}
+        methods = self.reported.tuning
+        return {
+            "methods": methods,
+            "changed": [self._changed(name) for name in methods],
+            "kinds": [self.section("samples", name)["method"] for name in methods],
+        }
 
     def _changed(self, variant: str) -> str:
         """What a variant's sampling changes in its parent's, but the split."""

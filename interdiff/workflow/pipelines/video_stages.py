@@ -237,6 +237,7 @@ class TuningStageSettings(Section):
 
     methods: list[Name] = Field(description="variants, in this order")
     changed: list[str] = Field(description="what each changes in sampling, from its parent")
+    kinds: list[Name] = Field(description="how each samples; of each kind one is chosen")
 
 
 class SamplePicturesStageSettings(DecodingStageSettings):

@@ -75,6 +75,7 @@ MAZE = SHARED | {
 VIDEO = SHARED | {
     "method": Term("who makes the clips, or fills their frames; teacher_N: the backbone on all frames in N steps"),
     "changed": Term("what differs from the first method"),
+    "chosen": Term("the least frechet of those whose adherence is within a standard error of the best, of each kind"),
     "steps": Term("denoising steps"),
     "frechet": Term(
         "Frechet distance from real clips, on principal components of what is where, what moves, how sharp and how lively"

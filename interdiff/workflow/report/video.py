@@ -163,7 +163,7 @@ def in_brief(interpolators: pd.DataFrame) -> pd.DataFrame:
 
 def methods_in_brief(metrics: pd.DataFrame) -> pd.DataFrame:
     """metrics.csv, or tuning.csv, with each figure and its standard error in one cell."""
-    asked = [name for name in ("method", "changed", "steps", "k", "n") if name in metrics]
+    asked = [name for name in ("method", "changed", "chosen", "steps", "k", "n") if name in metrics]
     judged = [name for name in ("adherence", *ATTRIBUTES, "clip_score") if metrics[name].notna().any()]
     figures = ("frechet", *judged, "smoothness", "sharpness", "distance")
     costs = ("full_step_units", "full_step_seconds", "flops", "seconds")
