@@ -1,6 +1,6 @@
 """What a pass over K of 21 frames, and a look, cost beside a pass over all frames: python -m benchmarks.frames.
 
-The laptop's backbone with random weights, batches of 8 clips; times are medians, interleaved in one run on one machine. Then
+The laptop's backbone, batches of 8 clips; times are medians, interleaved in one run on one machine. Then
 the arithmetic of Wan2.1-1.3B, counted on the meta device.
 """
 
@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from pathlib import Path
 from statistics import median
 
 import torch
 from diffusers import WanTransformer3DModel
 
 from interdiff.learning.costs import counted_flops
-from interdiff.video.backbone.backbone import build_backbone, transformer_config
-from interdiff.video.backbone.settings import TransformerSettings
+from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.backbone.wan import WAN_1_3B, WanDenoiser
 from interdiff.video.planner.preview import build_preview
 from interdiff.video.planner.settings import PreviewSettings
 
 COUNTS, FRAMES, CLIPS, REPEATS = (4, 6, 8, 21), 21, 8, 15
+LAPTOP = Path("pretrained/laptop/model.safetensors")
+PROMPT = (8, 384)
+"""Rows and numbers of a row of its prompts."""
 
 
 def inputs(count: int, clips: int, height: int, width: int, rows: int, text: int) -> tuple[torch.Tensor, ...]:
@@ -33,9 +36,9 @@ def inputs(count: int, clips: int, height: int, width: int, rows: int, text: int
 def main() -> None:
     """Prints a line for each K, and one for the preview."""
     torch.set_num_threads(2)
-    small = build_backbone(**transformer_config(TransformerSettings(), text_dim=384)).eval()
-    calls = {f"K={count}": partial(small, *inputs(count, CLIPS, 8, 8, 64, 384)) for count in COUNTS}
-    noise, _, text, _ = inputs(FRAMES, CLIPS, 8, 8, 64, 384)
+    small = load_backbone([LAPTOP], torch.device("cpu")).eval()
+    calls = {f"K={count}": partial(small, *inputs(count, CLIPS, 8, 8, *PROMPT)) for count in COUNTS}
+    noise, _, text, _ = inputs(FRAMES, CLIPS, 8, 8, *PROMPT)
     preview = build_preview(small, **PreviewSettings().model_dump(exclude={"training"})).eval()
     calls["a look"] = partial(preview, noise, text)
     whole = f"K={FRAMES}"

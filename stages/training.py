@@ -22,7 +22,7 @@ class Follower(TrainingState):
 
 
 def train_network(stage: Stage, network: Network, objective: Objective[Any]) -> tuple[Network, list[dict[str, float]]]:
-    """`interdiff.training.train` with the stage's `training` settings: the averaged network and its history.
+    """`interdiff.learning.training.train` with the stage's `training` settings: the averaged network and its history.
 
     Of several processes the first goes on with the stage; the others end here.
     """

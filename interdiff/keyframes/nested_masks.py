@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from interdiff.errors import InputError
 from interdiff.keyframes.dynamic_programming import optimal_indices
 from interdiff.keyframes.shapes import check_shapes
 
@@ -54,10 +55,15 @@ def nested_ranks(
     return rank
 
 
-def levels_of_steps(levels: Sequence[int], k: int, steps: int) -> list[int]:
-    """The keyframe counts that `steps` passes of phase 2 run at: K first, the others spread over the finer levels."""
+def levels_of_steps(levels: Sequence[int], k: int, steps: int, key: str = "refiner_steps") -> list[int]:
+    """The keyframe counts that `steps` passes of phase 2 run at: K first, the others spread over the finer levels.
+
+    Raises:
+        InputError: there are fewer counts than steps (says so of the setting `key`).
+    """
     counts = [k, *(level for level in levels if level > k)]
-    steps = min(steps, len(counts))
+    if steps > len(counts):
+        raise InputError(f"{key}: {steps}; expected at most {len(counts)}, the passes from K={k} over {levels}")
     return [counts[round(step * (len(counts) - 1) / max(1, steps - 1))] for step in range(steps)]
 
 

@@ -1,7 +1,7 @@
 """A distribution over keyframe paths: P(path) proportional to exp(sum of its segments' potentials).
 
 It is a semi-Markov conditional random field (Sarawagi & Cohen 2004) with exactly K - 1 segments. The most probable path is
-the one that `keyframe_dp.optimal_indices` finds for cost = -potential, so a selector trained by maximum likelihood
+the one that `dynamic_programming.optimal_indices` finds for cost = -potential, so a selector trained by maximum likelihood
 on optimal paths is read off by the same dynamic programming.
 """
 

@@ -11,7 +11,6 @@ and all pairs of a sequence O(T^2 D), with no sampling. `spline_cost` does the s
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -123,7 +122,7 @@ def pair_costs(x_btd: Tensor, i_bp: Tensor, j_bp: Tensor, interpolation: Interpo
 
 
 def sampled_segment_costs(x_btd: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Estimate of `all_segment_costs` from `samples` random interior frames per segment; unbiased, same shapes.
+    """Estimate of `all_segment_costs` from `samples` random interior frames of each sequence's segment; unbiased, same shapes.
 
     The research log's estimator, made additive: the sampled mean is multiplied by the number of interior frames.
     """
@@ -134,22 +133,10 @@ def sampled_segment_costs(x_btd: np.ndarray, samples: int, rng: np.random.Genera
     for i in range(frames - 1):
         j = np.arange(i + 1, frames)
         interior = j - i - 1
-        weight = rng.random((samples, len(j)))
+        weight = rng.random((batch, samples, len(j)))
         t = i + 1 + np.minimum((weight * interior).astype(int), np.maximum(interior - 1, 0))
         t = np.minimum(t, j)
-        alpha = ((t - i) / (j - i))[None, ..., None].astype(np.float32)
-        error = x[:, t] - (1 - alpha) * x[:, i, None, None] - alpha * x[:, j][:, None]
+        alpha = ((t - i) / (j - i))[..., None].astype(np.float32)
+        error = x[np.arange(batch)[:, None, None], t] - (1 - alpha) * x[:, i, None, None] - alpha * x[:, j][:, None]
         cost[:, i, i + 1 :] = np.square(error).sum(-1).mean(1) * interior
     return cost
-
-
-def snr_weight(s_min: float = 0.1, s_max: float = 10.0, gamma: float = 1.0, t_steps: int = 16) -> float:
-    """Factor that turns a squared error into the diffusion-per-step KL of the research log.
-
-    At noise level s the teacher's and the student's denoising Gaussians differ by KL = snr(s)/2 * squared error; the log
-    weights a step by clamp(snr, s_min, s_max)^gamma in place of snr and averages over `t_steps` steps of the cosine
-    schedule (Nichol & Dhariwal 2021, eq. 17). The factor does not depend on the data, so it scales all costs alike.
-    """
-    s = (np.arange(t_steps) + 0.5) / t_steps
-    snr = 1 / np.tan(0.5 * math.pi * s) ** 2
-    return float(0.5 * np.mean(np.clip(snr, s_min, s_max) ** gamma))

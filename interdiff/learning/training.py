@@ -56,7 +56,7 @@ class Objective(Generic[Batch]):
 
 
 class State(Protocol):
-    """Where resumable progress lives (`interdiff.state.TrainingState`)."""
+    """Where resumable progress lives (`interdiff.learning.state.TrainingState`)."""
 
     stop_requested: bool
 

@@ -1,6 +1,7 @@
 """Deterministic diffusion sampling, DDIM (Song et al. 2021), of clean-sample prediction.
 
-diffusers' scheduler gives the same bits, but takes longer to import than most stages run.
+diffusers' scheduler gives the same bits where the steps divide those of training, but takes longer to import than most stages
+run. Where they do not, its `trailing` steps end beside those that it visits next, and noise is left over.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class DDIM:
 
     def step(self, clean: Tensor, t: int, z: Tensor, steps: int) -> Tensor:
         """From z at training step t, whose clean sample was predicted, to the next of `steps` steps."""
-        share, before = self.signal[t], t - self.train_steps // steps
-        next_share = self.signal[before] if before >= 0 else torch.ones_like(share)
+        visited = self.timesteps(steps)
+        after = visited.index(t) + 1
+        share = self.signal[t]
+        next_share = self.signal[visited[after]] if after < len(visited) else torch.ones_like(share)
         noise = (z - share**0.5 * clean) / (1 - share) ** 0.5
         return next_share**0.5 * clean + (1 - next_share) ** 0.5 * noise

@@ -24,7 +24,7 @@ def main(stage: Stage) -> None:
     frames = oracle["cost"].shape[1]
     if settings.targets == "teacher":
         measured = load_arrays(stage.path("targets"))
-        embeds = data.batch("embed", range(int(measured["row"].max()) + 1)).float()
+        embeds = data.batch("embed", range(int(measured["row"].max()) + 1)).float().to(stage.device)
         values = {name: torch.from_numpy(array) for name, array in measured.items()}
         costs: LatentCosts | TeacherCosts = TeacherCosts(embeds, **values, batch_size=settings.training.batch_size)
     else:

@@ -11,12 +11,14 @@ import yaml
 
 from interdiff.errors import InputError
 from interdiff.keyframes.budget import groups, least_counts, mean_count, padded, predicted_costs
+from interdiff.learning import draws
 from interdiff.maze.evaluation.budget import layout_rows, ways
 from interdiff.maze.evaluation.settings import BudgetSettings
 from interdiff.maze.figures.budget import budget_picture
 from interdiff.maze.planner.kinds.auto import AutoPlanner
 from interdiff.maze.planner.masks import Masks
 from interdiff.maze.planner.plans import Planner, function_evaluations
+from interdiff.maze.planner.policies import first_keyframes
 from interdiff.maze.planner.settings import SamplingSettings
 from interdiff.workflow.config import load_config
 from interdiff.workflow.pipelines.maze_pipeline import MazePipeline
@@ -83,6 +85,23 @@ def test_a_plan_with_k_keyframes_is_that_of_the_planner_of_k(auto, prepared_data
     expected = alone.plan(one, one.all_rows, its, its_ranks, torch.Generator(), oracle=True)
     torch.testing.assert_close(plans.refined[row], expected.refined[0])
     assert plans.keyframes.shape == (3, 8, 4)
+
+
+def test_k_is_judged_by_the_keyframes_that_are_planned(auto, prepared_data, monkeypatch):
+    """Chunk by chunk, whoever chose them."""
+    monkeypatch.setattr("interdiff.maze.planner.kinds.auto.CHUNK", 2)
+    data = prepared_data(FRAMES)
+    data = data.subset(data.rows_of(0))
+    best = {k: np.stack([np.linspace(0, FRAMES - 1, k).round().astype(int)] * len(data.states)) for k in (4, 8)}
+    masks = replace(NO_MASKS, indices=best, costs={k: np.zeros(len(data.states)) for k in best})
+    for policy in ("dp", "random"):
+        planner = auto(k="auto", auto_counts=[4, 8], policy=policy, tolerance=1e9)
+        first = auto(Planner, k=4, policy=policy).keyframes(data, masks, draws.generator_of(0))[0]
+        indices, ranks = planner.keyframes(data, masks, draws.generator_of(0))
+        assert ((ranks == 0).sum(1) == 4).all()
+        assert torch.equal(indices[:, :4], first)
+    with pytest.raises(InputError, match="policy 'nested': expected selector, dp, uniform or random"):
+        first_keyframes("nested", 4, data, masks, np.random.default_rng(0))
 
 
 def test_what_a_plan_costs_is_the_mean_over_plans(auto, prepared_data):

@@ -43,6 +43,15 @@ FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"mine": 2}}}}}
             {"video": {"base": {"refiner": {"tuning": {"kind": "lora"}, "training": {"muon_learning_rate": 0.01}}}}},
             r"video\.base\.refiner\.training\.muon_learning_rate: expected null with tuning\.kind lora",
         ),
+        (
+            {"video": {"base": {"sampling": {"refiner_steps": 5}}}},
+            r"base\.sampling\.refiner_steps: 5; expected at most 3, the passes from K=4 over \[4, 8, 12\]",
+        ),
+        ({"maze": {"base": {"sampling": {"refiner_steps": 9}}}}, r"sampling\.refiner_steps: 9; expected at most"),
+        (
+            {"video": {"base": {"refiner": {"missing_levels": [0.8, 0.3]}}}},
+            r"missing_levels: \[0\.8, 0\.3\]; expected the least first",
+        ),
         ({"maze": {"threads": "two"}}, r"maze.threads: .*integer, not 'two'"),
         ({"maze": {"base": {"masks": {"levels": [2, 256]}}}}, r"maze\.base\.masks\.levels: K=256 exceeds T"),
         (

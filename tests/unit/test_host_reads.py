@@ -20,6 +20,7 @@ from interdiff.two_phase.sampler import refine_over_levels
 from interdiff.video.backbone.flow_matching import Guidance, euler, even_levels, take_frames, unipc
 from interdiff.video.backbone.losses import RandomFrames, flow_matching_loss
 from interdiff.video.backbone.settings import BackboneSettings
+from interdiff.video.backbone.wan import first_blocks
 from interdiff.video.interpolators.loading import build_interpolator
 from interdiff.video.interpolators.losses import WeightedMoments, interpolator_loss
 from interdiff.video.interpolators.methods.lerp import lerp
@@ -49,6 +50,11 @@ def test_steps_of_the_backbone_read_nothing(there):
     velocity = Guidance(3.0, UNGUIDED.negative.to(META), below=0.9).velocity(model, embed, frames)
     assert euler(velocity, noise, even_levels(4, 5.0)).shape == noise.shape
     assert unipc(velocity, noise, 3, 5.0).shape == noise.shape
+
+
+def test_what_is_made_of_a_network_is_where_it_is(there):
+    made = first_blocks(there[0], 1, 8, "refiner.tuning")
+    assert all(tensor.is_meta for tensor in made.parameters())
 
 
 @pytest.mark.parametrize("passes", [0, 2])

@@ -281,6 +281,8 @@ def test_text_begins_with_what_tells_prompts_apart():
         return ((direction @ told).var() / hidden.var(0).mean()).item()
 
     assert share(project(embed)) < 0.02
+    with pytest.raises(InputError, match=r"text_components: 33; expected at most \d+, in which"):
+        whiten_text(model, embed, 33)
     whiten_text(model, embed, 4)
     for plain in (torch.zeros(1, 32), embed.mean(0, keepdim=True)):
         torch.testing.assert_close(project(plain), torch.zeros(1, 64), atol=1e-3, rtol=0)

@@ -73,13 +73,13 @@ def test_the_state_of_wans_low_rank_changes_is_small(pipelines):
 
 
 def test_trainings_and_clips_of_the_14b_fit_four_cards(pipelines):
-    """But for samples, which hold three networks."""
+    """But for samples, of other noise too, which hold three networks."""
     pipeline = pipelines["wan-14b"]
     gpus = dict.fromkeys([*SHARED, *(f"video_{stage}" for stage in TUNINGS)], 4)
     asked = read("profiles/wan-14b/config.yaml")
     assert {rule: values["gpu"] for rule, values in asked["set-resources"].items()} == gpus
     assert asked["resources"] == ["gpu=4"]
-    for stage in set(STAGES) - {"samples"}:
+    for stage in set(STAGES) - {"samples", "other_noise"}:
         assert gpu_mb(pipeline, stage, BASE, 4 if stage in (*TUNINGS, *SHARED) else 1) <= CARD, stage
     size = video_sizes.backbone(pipeline.config.base.backbone, pipeline.data)
     assert size.parameters == pytest.approx(14.29e9, rel=0.001)
@@ -139,6 +139,11 @@ JOBS = {
     "64 clips by the backbone": ("samples", "teacher_50", 1),
     "64 clips by both": ("samples", BASE, 1),
     "pictures": ("sample_pictures", BASE, 1),
+    "student of the backbone": ("distilled", BASE, 1),
+    "the same on 4 cards": ("distilled", BASE, 4),
+    "the same on 8 cards": ("distilled", BASE, 8),
+    "student of phase 1": ("distilled_keyframes", BASE, 1),
+    "student of phase 2": ("distilled_refiner", BASE, 1),
 }
 
 

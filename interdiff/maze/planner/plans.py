@@ -99,12 +99,20 @@ class Planner(AnyPlanner):
     def keyframes(self, data: Prepared, masks: Masks | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The policy's keyframes [N, K] and the masks' ranks [N, T] (the keyframes have rank 0) of every row.
 
-        masks: needed by policy "dp" alone; generator: by policy "random" alone, no other draws from it.
+        masks: needed by policy "dp" alone.
         """
-        policy, levels = self.settings.policy, self.levels()
-        rng = draws.numpy_generator(generator) if policy == "random" else np.random.default_rng(0)
-        start = first_keyframes(policy, levels[0], data, masks, rng)
-        ranks = level_ranks(policy, levels, data, self.phase1.selector, rng, start)
+        rng = self.rng(generator)
+        return self.nested(data, first_keyframes(self.settings.policy, self.levels()[0], data, masks, rng), rng)
+
+    def rng(self, generator: torch.Generator) -> np.random.Generator:
+        """Of policy "random"; no other draws from the generator."""
+        random = self.settings.policy == "random"
+        return draws.numpy_generator(generator) if random else np.random.default_rng(0)
+
+    def nested(self, data: Prepared, start: Tensor | None, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Keyframes and ranks that begin with the keyframes `start` [N, K]; None for those of the policy's own costs."""
+        levels = self.levels()
+        ranks = level_ranks(self.settings.policy, levels, data, self.phase1.selector, rng, start)
         return rank_indices(ranks, levels[0]), ranks
 
     def plan(

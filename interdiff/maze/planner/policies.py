@@ -33,7 +33,7 @@ def first_keyframes(
     """The keyframes [N, K] int64 of the policies that need no network; None of "selector", whose costs decide.
 
     Raises:
-        InputError: policy "dp" without masks.
+        InputError: policy "dp" without masks, or an unknown policy.
     """
     if policy == "selector":
         return None
@@ -43,8 +43,10 @@ def first_keyframes(
         indices = masks.indices[k]
     elif policy == "uniform":
         indices = np.tile(uniform_indices(data.frames, k), (len(data.states), 1))
-    else:
+    elif policy == "random":
         indices = random_indices(len(data.states), data.frames, k, rng)
+    else:
+        raise InputError(f"policy {policy!r}: expected selector, dp, uniform or random")
     return torch.as_tensor(indices.astype(np.int64), device=data.states.device)
 
 
@@ -76,7 +78,7 @@ def level_ranks(
         ranks = nested_ranks(lambda level: uniform_costs(data.frames, level), levels, gap, first[:1])
         ranks = np.tile(ranks, (len(data.states), 1))
     else:
-        costs = _selector_costs(selector) if policy == "selector" else _exact_costs(selector.interpolation)
+        costs = {"selector": _selector_costs(selector), "dp": _exact_costs(selector.interpolation)}[policy]
         parts = []
         for rows in data.chunks(CHUNK):
             begin = None if first is None else first[rows.numpy(force=True)]

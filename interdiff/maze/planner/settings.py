@@ -31,18 +31,12 @@ class MasksSettings(Section):
     max_gap_factor: float = Field(
         2.5, ge=1, description="largest gap between kept points, in units of (T - 1) / (K - 1)"
     )
-    cost: Literal["exact", "snr", "sampled"] = Field(
-        "exact",
-        description="exact squared error, the log's SNR-weighted form, or that form's estimator",
-    )
+    cost: Literal["exact", "sampled"] = Field("exact", description="squared error, exact or estimated from some frames")
     interpolation: Literal["linear", "hermite"] = Field(
-        "linear", description="what fills, whose error the cost is: straight lines, or cubic splines (cost: exact, snr)"
+        "linear", description="what fills, whose error the cost is: straight lines, or cubic splines (cost: exact)"
     )
     cost_samples: Count = Field(16, description="frames per segment of the sampled estimator")
-    subset_fraction: float = Field(
-        0.1, gt=0, le=1, description="share of the sequences that global indices are chosen on"
-    )
-    seed: int = Field(0, ge=0, description="seed of subset and sampled estimator")
+    seed: int = Field(0, ge=0, description="seed of the sampled estimator")
 
     @model_validator(mode="after")
     def _increasing(self) -> MasksSettings:

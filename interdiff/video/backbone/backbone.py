@@ -14,6 +14,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.errors import InputError
 from interdiff.files import read_json
 from interdiff.learning.checkpoints import CONFIG, load_checkpoint
 from interdiff.learning.networks import zero
@@ -29,6 +30,8 @@ LONGEST = 128
 """Latent frames, rows and columns that positions are known for, at most."""
 NEARBY, FASTEST = 2.0, 3
 """The bias of queries and keys that attention starts with, and the number of rotations of each axis that have it."""
+RANK = 1e-4
+"""Share of the largest deviation below which a component of prompts is rounding."""
 
 
 def transformer_config(settings: TransformerSettings, text_dim: int) -> dict[str, Any]:
@@ -90,10 +93,19 @@ def whiten_text(model: WanDenoiser, embed_nd: Tensor, components: int) -> None:
 
     Args:
         embed_nd: rows of prompts.
+
+    Raises:
+        InputError: they vary in fewer components.
     """
     linear = model.transformer.condition_embedder.text_embedder.linear_1
     mean = F.normalize(embed_nd.mean(0), dim=0)
     _, scale, axes = torch.linalg.svd(embed_nd - (embed_nd @ mean)[:, None] * mean, full_matrices=False)
+    there = int((scale > RANK * scale[0]).sum())
+    if components > there:
+        raise InputError(
+            f"backbone.transformer.text_components: {components}; expected at most {there}, in which {len(embed_nd)} rows of"
+            " prompts vary"
+        )
     whiten = axes[:components] / scale[:components, None] * len(embed_nd) ** 0.5
     mixture = nn.init.normal_(whiten.new_empty(linear.out_features, len(whiten)), std=len(whiten) ** -0.5)
     linear.weight.copy_(mixture @ whiten)

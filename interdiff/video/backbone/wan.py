@@ -188,7 +188,8 @@ def first_blocks(model: WanDenoiser, layers: int, ffn_dim: int, name: str) -> Wa
     for key, size, there in (("layers", layers, whole.config.num_layers), ("ffn_dim", ffn_dim, whole.config.ffn_dim)):
         if size > there:
             raise InputError(f"{name}.{key}: {size}, but the backbone has {there}")
-    transformer = WanTransformer3DModel.from_config(dict(whole.config) | {"num_layers": layers, "ffn_dim": ffn_dim})
+    sizes = dict(whole.config) | {"num_layers": layers, "ffn_dim": ffn_dim}
+    transformer = WanTransformer3DModel.from_config(sizes).to(whole.device)
     for block, source in zip(transformer.blocks, whole.blocks, strict=False):
         for attention in ("attn1", "attn2"):
             processor = copy.deepcopy(getattr(source, attention).processor)

@@ -157,6 +157,8 @@ class FilledSettings(Section):
     def _increasing(self) -> FilledSettings:
         if self.levels != sorted(set(self.levels)):
             raise ValueError(f"levels: {self.levels} must increase")
+        if self.missing_levels[0] > self.missing_levels[1]:
+            raise ValueError(f"missing_levels: {list(self.missing_levels)}; expected the least first")
         return self
 
 

@@ -216,7 +216,7 @@ class TwoPhase:
         return denoise_frames(refiner, noisy, level, clips.embed, clips.shape, steps, clips.project)
 
     def _masks(self, choice: Choice) -> list[Tensor]:
-        """The masks [B, T] of phase 2's steps, nested, on the CPU; the first is that of the keyframes."""
-        counts = levels_of_steps(self.levels, self.k, max(1, self.settings.refiner_steps))
+        """The masks [B, T] of phase 2's steps, nested, on the CPU: first that of the keyframes, by levels no other."""
+        counts = levels_of_steps(self.levels, self.k, 1 if self.forced else max(1, self.settings.refiner_steps))
         ranks = nested_ranks(choice.costs, counts, self.max_gap_factor, choice.indices(self.k).numpy())
         return [torch.from_numpy(ranks) <= level for level in range(len(counts))]

@@ -81,7 +81,7 @@ class MazeSettings(Section):
                     f" masks.max_gap_factor={self.masks.max_gap_factor}; about double each time"
                 )
         for k in self.sampling.counts:
-            levels = levels_of_steps(self.masks.nested_levels, k, self.sampling.refiner_steps)
+            levels = levels_of_steps(self.masks.nested_levels, k, self.sampling.refiner_steps, "sampling.refiner_steps")
             for coarse, fine in pairwise(levels):
                 if not nests(self.data.frames, coarse, fine, self.masks.max_gap_factor):
                     raise ValueError(f"{counted}: phase 2's level of {fine} keyframes follows {coarse} too closely")

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from interdiff.errors import InputError
 from interdiff.keyframes.gaps import nests
+from interdiff.keyframes.nested_masks import levels_of_steps
 from interdiff.settings import BASE, RENAMED, Count, Name, Section
 from interdiff.video.backbone.settings import AdaptedSettings, BackboneSettings, GeneratedSettings
 from interdiff.video.data.settings import DataSettings
@@ -257,6 +258,10 @@ class VideoConfig(WithVariants):
                 settings.sampling.selector == "random",
             )
             grown += [(f"sampling.{key}", k, anywhere) for k in settings.sampling.counts]
+        passes = settings.sampling.refiner_steps
+        if settings.sampling.method == "two_phase" and corrects == "refiner" and settings.refiner.objective == "energy":
+            for k in settings.sampling.counts if passes else []:
+                levels_of_steps(levels, k, passes, f"{prefix}.sampling.refiner_steps")
         for key, k, anywhere in grown:
             if k not in settings.oracle.k:
                 raise InputError(f"{prefix}.{key}: {k} is not in oracle.k={settings.oracle.k}, which phase 1 learns")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from interdiff.keyframes.budget import groups, least_counts, padded, predicted_costs
 from interdiff.keyframes.dynamic_programming import optimal_indices
-from interdiff.learning import draws
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.masks import Masks
 from interdiff.maze.planner.plans import Planner, Plans
@@ -28,14 +28,14 @@ class AutoPlanner(Planner):
     """
 
     def keyframes(self, data: Prepared, masks: Masks | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        rng = draws.numpy_generator(generator) if self.settings.policy == "random" else np.random.default_rng(0)
-        counts = np.concatenate([self._counts(data.subset(rows), masks, rng) for rows in data.chunks(CHUNK)])
-        indices = torch.zeros(len(counts), max(self.settings.auto_counts), dtype=torch.int64, device=data.device)
+        rng, policy = self.rng(generator), self.settings.policy
+        first = {k: first_keyframes(policy, k, data, masks, rng) for k in self.settings.auto_counts}
+        counts = np.concatenate([self._counts(data.subset(rows), _of_rows(first, rows)) for rows in data.chunks(CHUNK)])
+        indices = torch.zeros(len(counts), max(first), dtype=torch.int64, device=data.device)
         ranks = torch.zeros(len(counts), data.frames, dtype=torch.uint8, device=data.device)
         for k, rows in groups(counts):
             own = torch.as_tensor(rows, device=data.device)
-            part = None if masks is None else masks.subset(rows)
-            chosen, ranks[own] = self._of(k).keyframes(data.subset(own), part, generator)
+            chosen, ranks[own] = self._of(k).nested(data.subset(own), _of_rows(first, own)[k], rng)
             spread = padded(chosen.numpy(force=True), indices.shape[1])
             indices[own] = torch.as_tensor(spread, device=data.device)
         return indices, ranks
@@ -62,18 +62,22 @@ class AutoPlanner(Planner):
         return Planner(self.phase1, self.refiner, self.settings.model_copy(update={"k": k}))
 
     @torch.no_grad()
-    def _counts(self, data: Prepared, masks: Masks | None, rng: np.random.Generator) -> np.ndarray:
-        """The K [B] of every row of one layout."""
-        policy, counts = self.settings.policy, self.settings.auto_counts
+    def _counts(self, data: Prepared, first: Mapping[int, Tensor | None]) -> np.ndarray:
+        """The K [B] of every row of one layout, by its keyframes [B, K] for each K; None: those of the selector's costs."""
         phase1, condition = self.phase1, data.condition(data.all_rows)
-        costs = level_costs(phase1.selector, condition) if policy == "selector" else None
+        costs = level_costs(phase1.selector, condition) if self.settings.policy == "selector" else None
 
         def indices_of(k: int) -> np.ndarray:
             if costs is not None:
                 return optimal_indices(costs(k), k, phase1.selector.max_gap_factor)[0]
-            first = first_keyframes(policy, k, data, masks, rng)
-            assert first is not None
-            return first.numpy(force=True)
+            chosen = first[k]
+            assert chosen is not None
+            return chosen.numpy(force=True)
 
         predicted = phase1.segment_cost.all_costs(phase1.segment_cost(condition))
-        return least_counts(predicted_costs(predicted, indices_of, counts), self.settings.tolerance)
+        costs_of = predicted_costs(predicted, indices_of, self.settings.auto_counts)
+        return least_counts(costs_of, self.settings.tolerance)
+
+
+def _of_rows(first: Mapping[int, Tensor | None], rows: Tensor) -> dict[int, Tensor | None]:
+    return {k: None if chosen is None else chosen[rows] for k, chosen in first.items()}

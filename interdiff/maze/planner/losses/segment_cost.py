@@ -72,7 +72,7 @@ def segment_cost_loss(model: SegmentCostModel, batch: SegmentBatch) -> dict[str,
     The expected cost of a segment is that of the expected path plus that of the spread around it (E|x|^2 = |E x|^2 + var x).
     """
     output = model(batch.condition)
-    exact = pair_costs(batch.positions, batch.i, batch.j, model.interpolation)
+    exact = pair_costs(batch.positions.double(), batch.i, batch.j, model.interpolation).to(output.dtype)
     deviance = cost_regression_loss(model.pair_costs(output, batch.i, batch.j), exact)
     error = output[..., :2] - batch.positions
     path = error.square().mean()

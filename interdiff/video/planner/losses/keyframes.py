@@ -55,6 +55,6 @@ class ChosenFrames:
         """Keyframes [B, K], each clip's by a policy of the mix."""
         policies, best = list(self.settings.mix), {k: self.best[k][rows].repeat_interleave(parts(), 0)}
         choices = torch.stack([policy_frames(policy, k, frames, best, rng) for policy in policies])
-        weights = torch.tensor([self.settings.mix[policy] for policy in policies], device="cpu")
-        drawn = rng.choice(len(policies), len(best[k]), p=(weights / weights.sum()).double().numpy())
+        weights = np.array([self.settings.mix[policy] for policy in policies])
+        drawn = rng.choice(len(policies), len(best[k]), p=weights / weights.sum())
         return share(choices[torch.from_numpy(drawn), torch.arange(len(drawn), device="cpu")])[0]

@@ -138,15 +138,17 @@ class FilledClips(FillingClips):
         return RefinerBatch(degraded, level, embed, truth, of.shape)
 
     def _forced(self, of: Filled, stream: Stream) -> RefinerBatch:
-        """Diffusion Forcing's: half of the clips as sampling starts with them, and half as it goes on: nearer to the truth."""
+        """Diffusion Forcing's: half of the clips as sampling starts with them, and half as it goes on: nearer to the truth,
+        anchors too.
+        """
         batch, device = len(of.filled), of.filled.device
         level = frame_levels(of.deviation, of.mask, of.exact, self.settings.missing_levels)
         starts = draws.uniform((batch, 1, 1), stream, device) < 0.5
         share = torch.where(starts, 1.0, draws.uniform((batch, 1, 1), stream, device))
         anchors = moved(of.mask, device)[..., None]
-        base = torch.where(starts | anchors, of.filled, of.truth)
+        base = torch.where(anchors, torch.lerp(of.truth, of.filled, share), torch.where(starts, of.filled, of.truth))
         # At level 0 there is nothing to learn, and an error to divide by it.
-        level = torch.where(anchors, level, (level * share).clamp_min(EXACT))
+        level = (level * share).clamp_min(EXACT)
         noise = draws.normal(base.shape, stream, device)
         return RefinerBatch(partly_noisy(base, noise, level, of.mask), level, of.embed, of.truth, of.shape)
 
