@@ -44,7 +44,13 @@ def padded(indices_bk: np.ndarray, count: int) -> np.ndarray:
     return np.pad(indices_bk, ((0, 0), (0, count - indices_bk.shape[1])), mode="edge")
 
 
+def counts_of(indices_bk: np.ndarray) -> np.ndarray:
+    """The number [B] of different keyframes, of increasing rows [B, K] that may be `padded`."""
+    counts: np.ndarray = 1 + (np.diff(indices_bk) > 0).sum(1)
+    return counts
+
+
 def mean_count(indices_bk: np.ndarray) -> int | float:
-    """The mean number of different keyframes, of increasing rows [B, K] that may be `padded`; whole where all have as many."""
-    counts = 1 + (np.diff(indices_bk) > 0).sum(1)
+    """The mean of `counts_of`; whole where all have as many."""
+    counts = counts_of(indices_bk)
     return int(counts[0]) if len(set(counts.tolist())) == 1 else float(counts.mean())

@@ -35,8 +35,9 @@ def main(stage: Stage) -> None:
     rng = stage.rng(settings.number)
     frames = data.shape("latent")[1]
     places = torch.stack([policy_frames(p, sampled.k, frames, own, rng) for p in sampled.policies], 1)
-    guidance = Guidance(sampled.guidance, load_negative(stage.path("negative"), stage.device, data))
-    levels = even_levels(sampled.steps, settings.shift, sampled.start)
+    negative = load_negative(stage.path("negative"), stage.device, data)
+    guidance = Guidance(sampled.guidance, negative, sampled.guided_below)
+    levels = even_levels(sampled.steps, sampled.shift, sampled.start)
 
     def samples() -> Iterator[tuple[str, dict[str, Tensor]]]:
         for chunk in stage.progress(list(torch.arange(len(rows)).split(sampled.batch)), "clips", unit="batch"):

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from interdiff.files import write_arrays, write_json
+from interdiff.keyframes.budget import counts_of, groups
 from interdiff.learning.costs import now
 from interdiff.video.backbone.backbone import load_backbone
 from interdiff.video.data.batches import clip_noise
@@ -49,8 +50,14 @@ def main(stage: Stage) -> None:
     refined = torch.cat([part.refined for part in parts]).numpy(force=True).astype(np.float16)
     arrays = {"keys": np.array(data.keys[:count]), "indices": indices, "refined": refined}
     write_arrays(stage.outputs["samples"], arrays, finite=True)
-    first = [x[:together].to(stage.device) for x in (noise, embed, truth)]
-    write_json(stage.outputs["costs"], sampling_costs(sample, median(times), backbone, *first, reuse=sampling.reuse))
+    # A clip of each number of keyframes comes first, and stands for the others.
+    alike = sorted(rows.tolist() for _, rows in groups(counts_of(indices)))
+    standing = [rows[0] for rows in alike]
+    first = [*standing, *(row for row in range(count) if row not in standing)][: max(together, len(standing))]
+    batch = [x[first].to(stage.device) for x in (noise, embed, truth)]
+    shares = [len(rows) / count for rows in alike]
+    costs = sampling_costs(sample, median(times), backbone, *batch, shares=shares, reuse=sampling.reuse)
+    write_json(stage.outputs["costs"], costs)
 
 
 if __name__ == "__main__":

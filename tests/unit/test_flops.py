@@ -106,6 +106,18 @@ def test_sampling_is_counted_without_running_what_denoises(backbone):
     assert WanDenoiser.forward(backbone, NOISE, LEVEL, EMBED, ALL).any()
 
 
+def test_clips_of_different_cost_count_by_their_shares(backbone):
+    noise = NOISE.clone()
+    noise[1] = 100.0
+
+    def sample(noise, embed):
+        for _ in range(3 if noise.min() == 100 else 1):
+            backbone(noise, LEVEL[:1], embed, ALL[:1])
+
+    costs = sampling_costs(sample, 1.0, backbone, noise, EMBED, shares=[0.25, 0.75])
+    assert costs["full_step_units"] == pytest.approx(0.25 * 1 + 0.75 * 3)
+
+
 def test_the_step_that_costs_are_told_in_is_as_fast_as_the_sampler(backbone, monkeypatch, tmp_path):
     prepared = []
     monkeypatch.setattr(samplers, "for_sampling", lambda network, *_: prepared.append(network) or network)

@@ -21,11 +21,13 @@ def sampling_costs(
     noise: Tensor,
     embed: Tensor,
     *given: Tensor,
+    shares: Sequence[float] = (1.0,),
     reuse: int = 1,
 ) -> dict[str, float]:
-    """Costs per clip of sampling a batch of clips from noise [B, C, T, H, W] and embeddings, which took `seconds`.
+    """Costs per clip of sampling clips from noise [B, C, T, H, W] and embeddings, a batch of which took `seconds`.
 
-    given: what else the sampler takes of each clip. reuse: steps that a choice of sparse attention serves.
+    given: what else the sampler takes of each clip. shares: of all clips, that cost as much arithmetic as the first, the
+    second, ... of these. reuse: steps that a choice of sparse attention serves.
 
     Returns:
         `flops` and `seconds` of a clip; `full_step_units` and `full_step_seconds`: both over those of one unguided pass of
@@ -33,7 +35,10 @@ def sampling_costs(
     """
     frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
     level = noise.new_full((len(noise), 1), 0.5)
-    flops = sampling_flops(sample, *(x[:1] for x in (noise, embed, *given)), reuse=reuse)
+    flops = sum(
+        share * sampling_flops(sample, *(x[row : row + 1] for x in (noise, embed, *given)), reuse=reuse)
+        for row, share in enumerate(shares)
+    )
     with torch.no_grad():
         step_seconds = median_milliseconds(lambda n: model(noise, level, embed, frames)) / 1e3
     return {

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -29,7 +31,7 @@ from interdiff.video.planner.auto import AutoTwoPhase
 from interdiff.video.planner.choosers import by_selector, load_selector, without_looking
 from interdiff.video.planner.preview import load_preview
 from interdiff.video.planner.segment_cost import load_video_segment_cost
-from interdiff.video.planner.settings import SELECTED, SamplesStageSettings, SamplingSettings
+from interdiff.video.planner.settings import SELECTED, Adapted, SamplesStageSettings, SamplingSettings
 from interdiff.video.planner.two_phase import Chooser, Sampled, TwoPhase
 
 Sampler = Callable[[Tensor, Tensor, Tensor | None], Sampled]
@@ -38,69 +40,101 @@ Folder = Callable[[str], Path]
 """Where the artifact of a stage is, by its name: backbone, adapted, negative, keyframes, interpolator, selector, ..."""
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a method is put together from.
+
+    oracle: of training clips, read where neither prompt nor noise choose keyframes.
+    """
+
+    folder: Folder
+    oracle: Path | None
+    backbone: WanDenoiser
+    guidance: Guidance
+    settings: SamplesStageSettings
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        return self.settings.sampling
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.backbone.parameters()).device
+
+    @cached_property
+    def adapted(self) -> WanDenoiser:
+        """The backbone with sparse attention that it was tuned for."""
+        return load_tuned(self.folder("adapted"), "adapted", self.backbone)
+
+    def start(self, network: Adapted) -> WanDenoiser:
+        """What a network is made of, or is."""
+        return self.adapted if network in self.settings.adapted else self.backbone
+
+
 def load_sampler(
     folder: Folder, prompts: ShardDataset, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings
 ) -> Sampler:
     """A method of metrics.csv for prompts; from here on the backbone, too, is one that samples (`for_sampling`).
 
-    oracle: of training clips, read where neither prompt nor noise choose keyframes.
+    oracle: see `Parts`.
     """
-    if settings.sampling.method == "real":
+    sampling = settings.sampling
+    if sampling.method == "real":
         return _real
-    device = next(backbone.parameters()).device
-    negative = load_negative(folder("negative") / "negative.npz", device, prompts)
-    guidance = Guidance(settings.sampling.guidance, negative, settings.sampling.guided_below)
-    compiled, sage = settings.sampling.compile, settings.sampling.sage
-    starts: dict[str, WanDenoiser] = {}
-    if settings.adapted:
-        starts = dict.fromkeys(settings.adapted, load_tuned(folder("adapted"), "adapted", backbone))
-    if settings.sampling.method in ("student", "unguided"):
-        student = for_sampling(load_tuned(folder("distilled"), "distilled", backbone), compiled)
-        check_sparse(settings.sampling, [student])
-        for_sampling(backbone, compiled)
-        return (
-            _student(student, settings)
-            if settings.sampling.method == "student"
-            else _teacher(student, guidance, settings)
-        )
-    if settings.sampling.method == "teacher":
-        teacher = starts.get("teacher", backbone)
-        if settings.sampling.attention.kind != "dense":
-            teacher = copy.deepcopy(backbone)
-            set_attention(teacher.transformer, settings.sampling.attention)
-        check_sparse(settings.sampling, [teacher])
-        if teacher is not backbone:
-            for_sampling(backbone, compiled)
-        return _teacher(for_sampling(teacher, compiled, sage), guidance, settings)
-    used = ["keyframes", *(["refiner"] if settings.sampling.refiner_steps else [])]
-    phases = {name: load_phase(folder, name, starts.get(name, backbone), settings.sampling) for name in used}
-    check_sparse(settings.sampling, phases.values())
+    negative = load_negative(folder("negative") / "negative.npz", next(backbone.parameters()).device, prompts)
+    guidance = Guidance(sampling.guidance, negative, sampling.guided_below)
+    load = {"teacher": _load_teacher, "unguided": _load_student, "student": _load_student, "two_phase": _load_two_phase}
+    networks, sampler = load[sampling.method](Parts(folder, oracle, backbone, guidance, settings))
+    check_sparse(sampling, networks)
+    for network in networks:
+        for_sampling(network, sampling.compile, sampling.sage)
+    if not any(network is backbone for network in networks):
+        for_sampling(backbone, sampling.compile)
+    return sampler
+
+
+def _load_teacher(parts: Parts) -> tuple[list[WanDenoiser], Sampler]:
+    teacher = parts.start("teacher")
+    if parts.sampling.attention.kind != "dense":
+        teacher = copy.deepcopy(parts.backbone)
+        set_attention(teacher.transformer, parts.sampling.attention)
+    return [teacher], _teacher(teacher, parts)
+
+
+def _load_student(parts: Parts) -> tuple[list[WanDenoiser], Sampler]:
+    student = load_tuned(parts.folder("distilled"), "distilled", parts.backbone)
+    make = _student if parts.sampling.method == "student" else _teacher
+    return [student], make(student, parts)
+
+
+def _load_two_phase(parts: Parts) -> tuple[list[WanDenoiser], Sampler]:
+    settings, sampling = parts.settings, parts.sampling
+    keyframes = load_phase(parts.folder, "keyframes", parts.start("keyframes"), sampling)
+    refiner = load_phase(parts.folder, "refiner", parts.start("refiner"), sampling) if sampling.refiner_steps else None
     both = TwoPhase(
-        k=max(settings.sampling.counts),
-        choose=_chooser(folder, oracle, backbone, settings),
-        keyframes=for_sampling(phases["keyframes"], compiled, sage),
-        interpolator=load_interpolator(folder("interpolator"), device),
-        refiner=for_sampling(phases["refiner"], compiled, sage) if "refiner" in phases else None,
-        guidance=guidance,
-        settings=settings.sampling,
+        k=max(sampling.counts),
+        choose=_chooser(parts),
+        keyframes=keyframes,
+        interpolator=load_interpolator(parts.folder("interpolator"), parts.device),
+        refiner=refiner,
+        guidance=parts.guidance,
+        settings=sampling,
         levels=settings.levels,
         max_gap_factor=settings.max_gap_factor,
         trained_noise=settings.trained_noise,
         forced=settings.forced,
     )
-    # Last, since the networks of both phases are copies of it.
-    for_sampling(backbone, compiled)
-    sampler = _auto(folder, both, device, settings) if settings.sampling.k == "auto" else both
+    sampler = _auto(parts, both) if sampling.k == "auto" else both
     generator = draws.generator_of(settings.seed)
-    return lambda noise, embed, truth: sampler.sample(noise, embed, generator, truth)
-
-
-def _auto(folder: Folder, both: TwoPhase, device: torch.device, settings: SamplesStageSettings) -> AutoTwoPhase:
-    model = load_video_segment_cost(folder("segment_cost"), device)
-    sampling = settings.sampling
-    return AutoTwoPhase(
-        both, lambda embed: model.all_costs(embed, settings.cost_levels), sampling.counts, sampling.tolerance
+    return [keyframes, *([refiner] if refiner else [])], lambda noise, embed, truth: sampler.sample(
+        noise, embed, generator, truth
     )
+
+
+def _auto(parts: Parts, both: TwoPhase) -> AutoTwoPhase:
+    model = load_video_segment_cost(parts.folder("segment_cost"), parts.device)
+    levels, sampling = parts.settings.cost_levels, parts.sampling
+    return AutoTwoPhase(both, lambda embed: model.all_costs(embed, levels), sampling.counts, sampling.tolerance)
 
 
 def load_phase(folder: Folder, name: str, start: WanDenoiser, settings: SamplingSettings) -> WanDenoiser:
@@ -123,36 +157,36 @@ def _real(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
     return Sampled(torch.arange(truth.shape[2], device=truth.device).expand(len(truth), -1), truth, truth)
 
 
-def _teacher(backbone: WanDenoiser, guidance: Guidance, settings: SamplesStageSettings) -> Sampler:
-    levels = even_levels(settings.sampling.steps, settings.sampling.shift)
+def _teacher(teacher: WanDenoiser, parts: Parts) -> Sampler:
+    levels = even_levels(parts.sampling.steps, parts.sampling.shift)
 
     def sample(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
         frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
-        with reused_choices([backbone], settings.sampling.reuse):
-            z = euler(guidance.velocity(backbone, embed, frames), noise, levels)
+        with reused_choices([teacher], parts.sampling.reuse):
+            z = euler(parts.guidance.velocity(teacher, embed, frames), noise, levels)
         return Sampled(frames, z, z)
 
     return sample
 
 
-def _student(student: WanDenoiser, settings: SamplesStageSettings) -> Sampler:
-    generator = draws.generator_of(settings.seed)
+def _student(student: WanDenoiser, parts: Parts) -> Sampler:
+    generator, sampling = draws.generator_of(parts.settings.seed), parts.sampling
 
     def sample(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Sampled:
         frames = torch.arange(noise.shape[2], device=noise.device).expand(len(noise), -1)
-        with reused_choices([student], settings.sampling.reuse):
-            z = few_steps(answering(student, embed, frames), noise, settings.sampling.steps, fresh(noise, generator))
+        with reused_choices([student], sampling.reuse):
+            z = few_steps(answering(student, embed, frames), noise, sampling.steps, fresh(noise, generator))
         return Sampled(frames, z, z)
 
     return sample
 
 
-def _chooser(folder: Folder, oracle: Path | None, backbone: WanDenoiser, settings: SamplesStageSettings) -> Chooser:
-    policy = settings.sampling.selector
+def _chooser(parts: Parts) -> Chooser:
+    policy = parts.sampling.selector
     if policy == SELECTED:
-        selector = load_selector(folder("selector"), next(backbone.parameters()).device)
-        preview = load_preview(folder("preview"), backbone) if selector.looks else None
+        selector = load_selector(parts.folder("selector"), parts.device)
+        preview = load_preview(parts.folder("preview"), parts.backbone) if selector.looks else None
         return by_selector(selector, preview)
-    assert oracle is not None
-    cost = load_arrays(oracle)["cost"]
-    return without_looking(policy, cost, settings.max_gap_factor, settings.seed)
+    assert parts.oracle is not None
+    cost = load_arrays(parts.oracle)["cost"]
+    return without_looking(policy, cost, parts.settings.max_gap_factor, parts.settings.seed)

@@ -118,17 +118,24 @@ class KeyframesSettings(PhaseSettings):
     drop_prompt: Fraction = Field(0.0, description="share of clips trained on without their prompt, for guidance")
 
 
-class AnchorsSettings(Section):
+class DenoisingSettings(Section):
+    """Steps from noise to clips, or to some of their frames."""
+
+    steps: Count = Field(4, description="steps of the backbone, or of phase 1")
+    shift: NoiseShift = 3.0
+    guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance; two passes a step above 1")
+    guided_below: Fraction = Field(1.0, description="noise level above which guidance is left out")
+
+
+class AnchorsSettings(DenoisingSettings):
     """Phase 1's outputs for training clips: the errors that phase 2 will meet, and the clips that it learns."""
 
     source: Literal["generated", "shards"] = Field("shards", description="whose clips: the backbone's, or the data's")
     shards: Count = Field(4, description="training shards, the first ones, or as many as there are")
     k: Count = Field(4, description="keyframes")
-    steps: Count = Field(4, description="steps of phase 1")
     start: float = Field(
         0.5, gt=0, le=1, description="noise level they start at; below 1 from the clip's own noised keyframes"
     )
-    guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance")
     policies: list[Policy] = Field(["oracle", "random"], min_length=1, description="who chose the frames, one set each")
     batch: Count = Field(20, description="clips at once")
     compile: CompiledBlocks = "no"
@@ -179,7 +186,7 @@ class DistilledRefinerSettings(StudentSettings, FilledSettings):
 Phase = Literal["keyframes", "refiner"]
 
 
-class SamplingSettings(FrameBudgetSettings):
+class SamplingSettings(DenoisingSettings, FrameBudgetSettings):
     """What is sampled for metrics.csv."""
 
     method: Literal["teacher", "unguided", "student", "two_phase", "real"] = Field(
@@ -194,10 +201,6 @@ class SamplingSettings(FrameBudgetSettings):
     exact: Literal["nothing", "keyframes", "rest"] = Field(
         "nothing", description="what ground truth stands in for: phase 1's keyframes, or all that is between them"
     )
-    steps: Count = Field(4, description="steps of the backbone, or of phase 1")
-    guidance: float = Field(1.0, ge=1, description="scale of classifier-free guidance; two passes a step above 1")
-    guided_below: Fraction = Field(1.0, description="noise level above which guidance is left out")
-    shift: NoiseShift = 3.0
     start: float = Field(
         1.0, gt=0, le=1, description="noise level that phase 1 starts at; below 1 from what the selector's look shows"
     )

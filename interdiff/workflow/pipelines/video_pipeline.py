@@ -139,11 +139,9 @@ class VideoPipeline(VideoAttentionPipeline):
         }
 
     def anchors(self, wildcards: Any) -> Mapping[str, Any]:
-        keyframes = self.section("keyframes", wildcards.variant)
         return {
             "anchors": self.section("anchors", wildcards.variant),
-            "shift": keyframes["shift"],
-            "seed": keyframes["training"]["seed"],
+            "seed": self.section("keyframes", wildcards.variant)["training"]["seed"],
             "number": int(wildcards.number),
         }
 

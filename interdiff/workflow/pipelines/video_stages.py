@@ -165,7 +165,6 @@ class AnchorsStageSettings(Section):
     """What a shard of phase 1's outputs is told."""
 
     anchors: AnchorsSettings = Field(description="sampling")
-    shift: float = Field(description="of noise levels")
     seed: int = Field(description="of random frames, and of noise that is not known")
     number: int = Field(ge=0, description="number of the shard")
 
