@@ -14,7 +14,7 @@ import torch
 from interdiff.maze import load_planner
 from interdiff.maze.evaluation.contenders import DrivenPlanner, planned, searches, tracked
 from interdiff.maze.evaluation.rollouts import roll
-from interdiff.maze.planner.timed_planner import TwoPhasePlanner
+from interdiff.maze.planner.timed_planner import TimedPlanner
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.packages.simulators import OGBenchPointMaze, simulator
 from interdiff.maze.world.settings import TrackerSettings
@@ -31,12 +31,12 @@ BALL = 0.2
 OGBENCH_STEPS = 1000
 
 
-def contenders(planner: TwoPhasePlanner) -> list[DrivenPlanner]:
+def contenders(planner: TimedPlanner) -> list[DrivenPlanner]:
     """The planner, and the search retimed alike."""
     return [planner, *searches([planner])]
 
 
-def pointmaze(planner: TwoPhasePlanner, count: int) -> None:
+def pointmaze(planner: TimedPlanner, count: int) -> None:
     """The same episodes in both simulators, with both packages' radii of a goal."""
     layout, steps = load_layout(MAP), STEPS[MAP]
     cases = episodes(layout, "multi", count, SEED)
@@ -54,7 +54,7 @@ def pointmaze(planner: TwoPhasePlanner, count: int) -> None:
                 )
 
 
-def giant(planner: TwoPhasePlanner, count: int) -> None:
+def giant(planner: TimedPlanner, count: int) -> None:
     """OGBench's five tasks by its own success: within a quarter of a cell of the goal in at most 1,000 steps."""
     maze, rng = OGBenchPointMaze("giant"), np.random.default_rng(SEED)
     retiming = planner.settings.retiming

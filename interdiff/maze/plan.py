@@ -20,7 +20,7 @@ from interdiff.files import read_json
 from interdiff.learning import draws
 from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.settings import PlannerSettings
-from interdiff.maze.planner.timed_planner import TwoPhasePlanner, load_two_phase
+from interdiff.maze.planner.timed_planner import TimedPlanner, load_timed_planner
 from interdiff.maze.world.collisions import piece_collisions
 from interdiff.maze.world.layouts import OFFSET, Layout, cell_distances, occupancy, parse_layout
 from interdiff.maze.world.simulator import TIMESTEP
@@ -52,7 +52,7 @@ class Plan:
 class MazePlanner:
     """Both phases of a trained planner, for any maze that fits its grid."""
 
-    two_phase: TwoPhasePlanner
+    two_phase: TimedPlanner
 
     def plan(
         self, maze: str | np.ndarray, start: tuple[float, float], goal: tuple[float, float], n: int = 1, seed: int = 0
@@ -94,7 +94,7 @@ def load_planner(folder: str | Path = PRETRAINED, device: str = "cpu") -> MazePl
     folder = Path(folder)
     settings = validated(PlannerSettings, read_json(folder / PLANNER), str(folder / PLANNER))
     sizes = _no_data(settings.frames, settings.cells, settings.sdf_resolution, torch.device(device))
-    return MazePlanner(load_two_phase(folder.joinpath, sizes, settings.planner, settings.sampling, "two_phase"))
+    return MazePlanner(load_timed_planner(folder.joinpath, sizes, settings.planner, settings.sampling, "two_phase"))
 
 
 def _no_data(frames: int, cells: int, resolution: int, device: torch.device) -> Prepared:

@@ -1,4 +1,4 @@
-PLANNER = ("segment_cost", "selector", "keyframes", "refiner")
+from interdiff.maze.planner.settings import NETWORKS
 
 
 def layout_source(wildcards):

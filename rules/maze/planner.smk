@@ -100,12 +100,15 @@ use rule maze_network as sequence_diffusion with:
 
 use rule maze_stage as planner with:
     input:
-        **{name: MAZE.of(name, "model.safetensors", "config.json", "run.json") for name in PLANNER},
+        **{
+            name: MAZE.of(name, "model.safetensors", "config.json", "run.json")
+            for name in NETWORKS["two_phase"]
+        },
         test=MAZE.of("prepare", "test.npz"),
     output:
         **{
             f"{name}_{part}": f"<results>/maze/planner/{{variant}}/{name}/{file}"
-            for name in PLANNER
+            for name in NETWORKS["two_phase"]
             for part, file in CHECKPOINT.items()
             if part != "history"
         },

@@ -12,7 +12,7 @@ from interdiff.maze.evaluation.rollouts import roll
 from interdiff.maze.evaluation.settings import BudgetStageSettings
 from interdiff.maze.figures.budget import budget_picture
 from interdiff.maze.planner.masks import load_masks
-from interdiff.maze.planner.timed_planner import TwoPhasePlanner
+from interdiff.maze.planner.timed_planner import TimedPlanner
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.simulator import PointMaze
 from interdiff.maze.world.tasks import STEPS, at_goal, d4rl_name, episodes, scores
@@ -50,7 +50,7 @@ def main(stage: Stage) -> None:
     budget_picture(read_table(stage.outputs["budget"]), stage.outputs["picture"])
 
 
-def _score(stage: Stage, seeds: list[TwoPhasePlanner], way: Way, drawn: str | None, name: str) -> dict[str, float]:
+def _score(stage: Stage, seeds: list[TimedPlanner], way: Way, drawn: str | None, name: str) -> dict[str, float]:
     """D4RL's score of the task multi, on its maps, of planners that need no ground truth."""
     layout = load_layout(drawn, name) if drawn else None
     known = d4rl_name(layout) if layout else None

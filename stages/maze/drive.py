@@ -22,7 +22,7 @@ from interdiff.maze.evaluation.contenders import (
 from interdiff.maze.evaluation.rollouts import roll
 from interdiff.maze.evaluation.settings import DriveSettings
 from interdiff.maze.evaluation.unseen import mean_figures, share_through_walls
-from interdiff.maze.planner.timed_planner import TwoPhasePlanner
+from interdiff.maze.planner.timed_planner import TimedPlanner
 from interdiff.maze.world.layouts import Layout, load_layout
 from interdiff.maze.world.packages.simulators import simulator
 from interdiff.maze.world.simulator import Simulator
@@ -73,7 +73,7 @@ def main(stage: Stage) -> None:
 
 def _contenders(
     stage: Stage,
-    ours: Mapping[str, Sequence[TwoPhasePlanner]],
+    ours: Mapping[str, Sequence[TimedPlanner]],
     baselines: Sequence[DrivenPlanner],
     layout: Layout,
     cases: Episodes,
@@ -104,7 +104,7 @@ def _contenders(
 
 
 def _one_plan(
-    stage: Stage, planner: TwoPhasePlanner, maze: Simulator, layout: Layout, cases: Episodes
+    stage: Stage, planner: TimedPlanner, maze: Simulator, layout: Layout, cases: Episodes
 ) -> dict[str, np.ndarray]:
     """The first episode from keyframes [K, 2] over interpolated and refined paths [T, 2] to what was driven [steps, 2]."""
     first = Episodes(cases.states[:1], cases.goals[:1])

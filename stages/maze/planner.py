@@ -3,18 +3,16 @@
 from interdiff.files import read_json, write_json
 from interdiff.learning.checkpoints import write_in_bf16
 from interdiff.maze.planner.data import load_prepared
-from interdiff.maze.planner.settings import PlannerSettings, PlannerStageSettings
+from interdiff.maze.planner.settings import NETWORKS, PlannerSettings, PlannerStageSettings
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
-
-NETWORKS = ("segment_cost", "selector", "keyframes", "refiner")
 
 
 def main(stage: Stage) -> None:
     """Reads the `test` split for its sizes and each network's checkpoint; writes `planner` and copies of the networks."""
     settings: PlannerStageSettings = stage.settings
     data = load_prepared(stage.path("test"), stage.device)
-    for name in NETWORKS:
+    for name in NETWORKS["two_phase"]:
         weights, config, run = stage.inputs[name]
         write_in_bf16(weights, stage.outputs[f"{name}_model"])
         write_json(stage.outputs[f"{name}_config"], read_json(config))

@@ -9,7 +9,7 @@ from interdiff.errors import InputError
 from interdiff.learning import draws
 from interdiff.maze.evaluation.improvement import demonstrations, driven
 from interdiff.maze.evaluation.settings import ImprovementSettings
-from interdiff.maze.planner.settings import TwoPhaseSettings
+from interdiff.maze.planner.settings import TimedPlannerSettings
 from interdiff.maze.world.d4rl import read_stream, write_stream
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.paths import shortest_path
@@ -27,7 +27,7 @@ class Wavering:
     """Drives the search's path, each time at another pace, the second one fastest."""
 
     def __init__(self, paces=(150, 60, 120)):
-        self.paces, self.asked, self.settings = paces, 0, TwoPhaseSettings()
+        self.paces, self.asked, self.settings = paces, 0, TimedPlannerSettings()
 
     def plan(self, layout, states, goals, generator):
         steps = self.paces[self.asked % len(self.paces)]
@@ -42,7 +42,7 @@ def settings(monkeypatch):
 
     monkeypatch.setattr(module, "replace", lambda planner, **_: planner)
     monkeypatch.setattr(module, "TOGETHER", 6)
-    return ImprovementSettings(planner=TwoPhaseSettings(candidates=3), rows=300, steps=400)
+    return ImprovementSettings(planner=TimedPlannerSettings(candidates=3), rows=300, steps=400)
 
 
 def test_the_fastest_arrivals_are_a_file_that_is_prepared_as_any_other(settings, tmp_path):
@@ -68,7 +68,7 @@ def test_what_does_not_arrive_is_no_demonstration(settings):
     still = SimpleNamespace(
         plan=lambda layout, states, goals, _: [Reference(s[None, :2], s[None, 2:] * 0) for s in states]
     )
-    still.settings = TwoPhaseSettings()
+    still.settings = TimedPlannerSettings()
     with pytest.raises(InputError, match="umaze: none of 6 starts arrives in 400 steps"):
         demonstrations(still, LAYOUT, 300, settings, TrackerSettings(), draws.generator_of)
     start, goal = np.array([1.0, 1.0, 0, 0]), np.array([1.0, 1.05])

@@ -7,8 +7,8 @@ import torch
 
 from interdiff.maze.evaluation.contenders import planned
 from interdiff.maze.planner.plans import Planner
-from interdiff.maze.planner.settings import RetimingSettings, SamplingSettings, TwoPhaseSettings
-from interdiff.maze.planner.timed_planner import TwoPhasePlanner
+from interdiff.maze.planner.settings import RetimingSettings, SamplingSettings, TimedPlannerSettings
+from interdiff.maze.planner.timed_planner import TimedPlanner
 from interdiff.maze.world.layouts import OFFSET, load_layout
 from interdiff.maze.world.paths import shortest_path
 from interdiff.maze.world.simulator import MAX_SPEED
@@ -26,8 +26,8 @@ def make(prepared_data, untrained_phases):
 
     def planner(policy="selector", drawer=Planner, **settings):
         sampling = SamplingSettings(policy=policy, k=4, keyframe_steps=3, refiner_steps=2, noise="none")
-        return TwoPhasePlanner(
-            drawer(phase1, refiner, sampling), prepared_data(FRAMES), TwoPhaseSettings(**settings), "x"
+        return TimedPlanner(
+            drawer(phase1, refiner, sampling), prepared_data(FRAMES), TimedPlannerSettings(**settings), "x"
         )
 
     return planner

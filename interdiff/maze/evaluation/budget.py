@@ -13,7 +13,7 @@ from interdiff.maze.planner.data import Prepared
 from interdiff.maze.planner.kinds.loading import sampled_as
 from interdiff.maze.planner.masks import Masks
 from interdiff.maze.planner.plans import function_evaluations, plan_milliseconds
-from interdiff.maze.planner.timed_planner import TwoPhasePlanner
+from interdiff.maze.planner.timed_planner import TimedPlanner
 from interdiff.maze.world.collisions import crossed
 from interdiff.maze.world.tasks import mean_and_error
 
@@ -39,7 +39,7 @@ def ways(settings: BudgetSettings, counts: Sequence[int]) -> Iterator[Way]:
         yield Way(AUTO, AUTO, changes)
 
 
-def spent_as(planner: TwoPhasePlanner, way: Way) -> TwoPhasePlanner:
+def spent_as(planner: TimedPlanner, way: Way) -> TimedPlanner:
     """The same networks, sampled another way."""
     return replace(
         planner, planner=sampled_as(planner.planner, planner.planner.settings.model_copy(update=way.changes))
@@ -56,7 +56,7 @@ def layout_rows(data: Prepared, name: str, count: int) -> torch.Tensor:
 
 
 def plan_figures(
-    seeds: list[TwoPhasePlanner], data: Prepared, masks: Masks, generators: list[torch.Generator]
+    seeds: list[TimedPlanner], data: Prepared, masks: Masks, generators: list[torch.Generator]
 ) -> dict[str, float]:
     """mean_k, and mse and crossed with their standard errors over seeds and rows; nfe and plan_ms are the first seed's."""
     truth, walls = data.states[..., :2].numpy(force=True), data.occupancy[data.layout].numpy(force=True)

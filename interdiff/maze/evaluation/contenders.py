@@ -17,7 +17,7 @@ from interdiff.maze.evaluation.unseen import share_through_walls
 from interdiff.maze.planner.data import load_prepared
 from interdiff.maze.planner.retiming import fastest_clear, timings
 from interdiff.maze.planner.settings import RetimingSettings
-from interdiff.maze.planner.timed_planner import TwoPhasePlanner, load_two_phase
+from interdiff.maze.planner.timed_planner import TimedPlanner, load_timed_planner
 from interdiff.maze.world.layouts import Layout, occupancy, signed_distance
 from interdiff.maze.world.paths import shortest_path
 from interdiff.maze.world.settings import TrackerSettings
@@ -102,18 +102,18 @@ def our_planners(
     settings: PlanningSettings,
     results: Path,
     device: torch.device,
-) -> dict[str, list[TwoPhasePlanner]]:
+) -> dict[str, list[TimedPlanner]]:
     """Our planners by name, one for each training seed, from their folders below the results root."""
     prepared = {name: load_prepared(results / name / "test.npz", device) for name in set(settings.prepared.values())}
 
-    def load(name: str, folders: Mapping[str, str]) -> TwoPhasePlanner:
+    def load(name: str, folders: Mapping[str, str]) -> TimedPlanner:
         data, how = prepared[settings.prepared[name]], settings.sampling[name]
-        return load_two_phase(lambda stage: results / folders[stage], data, settings.planners[name], how, name)
+        return load_timed_planner(lambda stage: results / folders[stage], data, settings.planners[name], how, name)
 
     return {name: [load(name, folders) for folders in own] for name, own in settings.folders.items()}
 
 
-def searches(ours: Sequence[TwoPhasePlanner]) -> list[ShortestPathPlanner]:
+def searches(ours: Sequence[TimedPlanner]) -> list[ShortestPathPlanner]:
     """The search's path, retimed as one of our planners does, if it does."""
     planner = ours[0]
     retiming = planner.settings.retiming

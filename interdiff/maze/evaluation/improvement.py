@@ -10,7 +10,7 @@ import torch
 
 from interdiff.errors import InputError
 from interdiff.maze.evaluation.settings import ImprovementSettings
-from interdiff.maze.planner.timed_planner import TwoPhasePlanner
+from interdiff.maze.planner.timed_planner import TimedPlanner
 from interdiff.maze.world.layouts import Layout
 from interdiff.maze.world.settings import TrackerSettings
 from interdiff.maze.world.simulator import PointMaze
@@ -46,7 +46,7 @@ def driven(
 
 
 def fastest(
-    planner: TwoPhasePlanner,
+    planner: TimedPlanner,
     layout: Layout,
     cases: Episodes,
     settings: ImprovementSettings,
@@ -68,7 +68,7 @@ def fastest(
 
 
 def demonstrations(
-    planner: TwoPhasePlanner,
+    planner: TimedPlanner,
     layout: Layout,
     rows: int,
     settings: ImprovementSettings,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from interdiff.maze.baselines.settings import BaselinesSettings
-from interdiff.maze.planner.settings import Policy, RetimingSettings, SamplingSettings, TwoPhaseSettings
+from interdiff.maze.planner.settings import Policy, RetimingSettings, SamplingSettings, TimedPlannerSettings
 from interdiff.maze.world.settings import Map, RandomMapsSettings, SimulatedMazeSettings, TrackerSettings
 from interdiff.maze.world.simulator import Env
 from interdiff.settings import Count, Name, Section
@@ -63,7 +63,7 @@ class DrawnSettings(Section):
 class PlanningSettings(Section):
     """Stages that plan with the networks of variants are told: how planners sample, and where their networks are."""
 
-    planners: dict[Name, TwoPhaseSettings] = Field(description="our planners by name")
+    planners: dict[Name, TimedPlannerSettings] = Field(description="our planners by name")
     sampling: dict[Name, SamplingSettings] = Field(description="sampling settings by planner")
     folders: dict[Name, list[dict[Name, str]]] = Field(description="folders of networks by planner, seed and stage")
     prepared: dict[Name, str] = Field(description="folder of the prepared data by planner")
@@ -72,8 +72,8 @@ class PlanningSettings(Section):
 class OursSettings(Section):
     """Our planners, one of which is compared with all others."""
 
-    planners: dict[Name, TwoPhaseSettings] = Field(
-        default_factory=lambda: {OURS: TwoPhaseSettings()}, description="our planners by name"
+    planners: dict[Name, TimedPlannerSettings] = Field(
+        default_factory=lambda: {OURS: TimedPlannerSettings()}, description="our planners by name"
     )
 
     @model_validator(mode="after")
@@ -95,8 +95,8 @@ class DrivingSettings(Section):
         "d4rl",
         description="what drives: D4RL's ball, or gymnasium-robotics' PointMaze (extra pointmaze), without scores",
     )
-    planners: dict[Name, TwoPhaseSettings] = Field(
-        default_factory=lambda: {OURS: TwoPhaseSettings()}, description="our planners by name"
+    planners: dict[Name, TimedPlannerSettings] = Field(
+        default_factory=lambda: {OURS: TimedPlannerSettings()}, description="our planners by name"
     )
     tracker: TrackerSettings = Field(default_factory=TrackerSettings, description="what follows all plans")
     other_trackers: dict[Name, TrackerSettings] = Field(
@@ -165,8 +165,8 @@ class UnseenFamilySettings(RandomMapsSettings):
 class UnseenSettings(OursSettings):
     """Plans in random mazes that no network was trained on, unseen.csv."""
 
-    planners: dict[Name, TwoPhaseSettings] = Field(
-        default_factory=lambda: {OURS: TwoPhaseSettings()},
+    planners: dict[Name, TimedPlannerSettings] = Field(
+        default_factory=lambda: {OURS: TimedPlannerSettings()},
         description=f"our planners by name; {OURS} is the one that `planner/` holds",
     )
     families: dict[Name, UnseenFamilySettings] = Field(
@@ -191,7 +191,7 @@ class UnseenSettings(OursSettings):
         names = {name: everyone if own.planners is None else own.planners for name, own in self.families.items()}
         return {name: planners for name, planners in names.items() if planners}
 
-    def asked(self) -> dict[str, TwoPhaseSettings]:
+    def asked(self) -> dict[str, TimedPlannerSettings]:
         """The planners that some family needs."""
         names = {name for planners in self.driven().values() for name in planners}
         return {name: planner for name, planner in self.planners.items() if name in names}
@@ -222,8 +222,8 @@ class ControlsStageSettings(Section):
 class ImprovementSettings(Section):
     """Demonstrations by a planner, improved/{variant}/."""
 
-    planner: TwoPhaseSettings = Field(
-        default_factory=lambda: TwoPhaseSettings(candidates=8),
+    planner: TimedPlannerSettings = Field(
+        default_factory=lambda: TimedPlannerSettings(candidates=8),
         description="how it plans; the fastest of its candidates in the simulator becomes a demonstration",
     )
     rows: Count = Field(
@@ -244,8 +244,8 @@ class ImprovedStageSettings(ImprovementSettings, PlanningSettings):
 class BudgetSettings(OursSettings):
     """Quality against compute, budget.csv."""
 
-    planners: dict[Name, TwoPhaseSettings] = Field(
-        default_factory=lambda: {OURS: TwoPhaseSettings()},
+    planners: dict[Name, TimedPlannerSettings] = Field(
+        default_factory=lambda: {OURS: TimedPlannerSettings()},
         description="planners by name; those that counts does not name plan in the mazes of the one with the same data",
     )
     counts: dict[Name, list[Annotated[int, Field(ge=2)]]] = Field(

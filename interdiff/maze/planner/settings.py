@@ -231,7 +231,7 @@ class RetimingSettings(Section):
     )
 
 
-class TwoPhaseSettings(Section):
+class TimedPlannerSettings(Section):
     """One of our planners in the simulator."""
 
     variant: Name = Field(BASE, description="variant whose networks plan")
@@ -251,7 +251,7 @@ class PlannerStageSettings(Section):
     """How the planner of a folder plans."""
 
     sampling: SamplingSettings = Field(description="both phases")
-    planner: TwoPhaseSettings = Field(description="candidates and their timing")
+    planner: TimedPlannerSettings = Field(description="candidates and their timing")
 
 
 class PlannerSettings(PlannerStageSettings):

@@ -1,4 +1,4 @@
-"""Our planner on the clock: two-phase plans from conditions alone, timed to the motors' limits, the best of a few."""
+"""A planner on the clock: plans from conditions alone, timed to the motors' limits, the best of a few."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from interdiff.maze.planner.kinds.loading import load_planner
 from interdiff.maze.planner.networks import Condition
 from interdiff.maze.planner.plans import AnyPlanner
 from interdiff.maze.planner.retiming import fastest_clear, timings
-from interdiff.maze.planner.settings import Policy, SamplingSettings, TwoPhaseSettings
+from interdiff.maze.planner.settings import Policy, SamplingSettings, TimedPlannerSettings
 from interdiff.maze.world.layouts import OFFSET, Layout
 from interdiff.maze.world.simulator import BALL_RADIUS, MAX_SPEED, TIMESTEP
 from interdiff.maze.world.tracker import Reference
@@ -41,8 +41,8 @@ class TracedPlan:
 
 
 @dataclass(frozen=True)
-class TwoPhasePlanner:
-    """Phase 1, interpolation and phase 2 for a few draws of noise; of these the fastest one that keeps clear of walls.
+class TimedPlanner:
+    """Plans of both phases, or of another planner, for a few draws of noise; of these the fastest that keeps clear of walls.
 
     Where none stays in free space, as many are drawn anew, up to the bound that the settings give: at other keyframes, since
     draws at the same ones fail alike.
@@ -52,7 +52,7 @@ class TwoPhasePlanner:
 
     planner: AnyPlanner
     prepared: Prepared
-    settings: TwoPhaseSettings
+    settings: TimedPlannerSettings
     name: str
 
     @property
@@ -148,8 +148,8 @@ def _own_pace(plan: np.ndarray, cells: int) -> Reference:
     return Reference(*(np.stack([np.interp(at, tau, x) for x in y.T], axis=1) for y in (positions, slopes / duration)))
 
 
-def load_two_phase(
-    folder: Callable[[str], Path], data: Prepared, settings: TwoPhaseSettings, sampling: SamplingSettings, name: str
-) -> TwoPhasePlanner:
+def load_timed_planner(
+    folder: Callable[[str], Path], data: Prepared, settings: TimedPlannerSettings, sampling: SamplingSettings, name: str
+) -> TimedPlanner:
     """A planner from its checkpoints, whose folders `folder` gives by their stages' names."""
-    return TwoPhasePlanner(load_planner(folder, data, sampling), data, settings, name)
+    return TimedPlanner(load_planner(folder, data, sampling), data, settings, name)

@@ -83,7 +83,12 @@ def load_sampler(
         return _real
     negative = load_negative(folder("negative") / "negative.npz", next(backbone.parameters()).device, prompts)
     guidance = Guidance(sampling.guidance, negative, sampling.guided_below)
-    load = {"teacher": _load_teacher, "unguided": _load_student, "student": _load_student, "two_phase": _load_two_phase}
+    load = {
+        "teacher": _load_teacher,
+        "unguided": _load_student,
+        "student": _load_student,
+        "two_phase": _load_two_phase,
+    }
     networks, sampler = load[sampling.method](Parts(folder, oracle, backbone, guidance, settings))
     check_sparse(sampling, networks)
     for network in networks:

@@ -9,7 +9,7 @@ from typing import Any
 
 from interdiff.errors import InputError
 from interdiff.maze.evaluation.settings import OURS
-from interdiff.maze.planner.settings import NETWORKS, WITHOUT_PHASES, SamplingSettings, TwoPhaseSettings
+from interdiff.maze.planner.settings import NETWORKS, WITHOUT_PHASES, SamplingSettings, TimedPlannerSettings
 from interdiff.maze.world.random_layouts import largest_side
 from interdiff.settings import BASE
 from interdiff.workflow.identity import spec
@@ -104,7 +104,7 @@ class MazePipeline(Pipeline):
             {stage: self.folder(stage, name) for stage, name in trained.items()} for trained in self._trained(variant)
         ]
 
-    def planning(self, planners: Mapping[str, TwoPhaseSettings]) -> dict[str, dict[str, Any]]:
+    def planning(self, planners: Mapping[str, TimedPlannerSettings]) -> dict[str, dict[str, Any]]:
         """How planners sample, and where their networks and the data that these know the sizes of are, by planner."""
         variants = {name: planner.variant for name, planner in planners.items()}
         return {
@@ -119,7 +119,7 @@ class MazePipeline(Pipeline):
         files = [path for own in trained for stage, name in own.items() for path in self.files(stage, name, *WEIGHTS)]
         return list(dict.fromkeys(files))
 
-    def unseen_planners(self) -> dict[str, TwoPhaseSettings]:
+    def unseen_planners(self) -> dict[str, TimedPlannerSettings]:
         """The planners of unseen.csv.
 
         Raises:
@@ -131,13 +131,13 @@ class MazePipeline(Pipeline):
             self._check_fit(f"unseen.families.{family}", largest_side(unseen.families[family], family), chosen)
         return unseen.asked()
 
-    def rollout_planners(self, name: str) -> dict[str, TwoPhaseSettings]:
+    def rollout_planners(self, name: str) -> dict[str, TimedPlannerSettings]:
         """The planners of rollouts.csv, for a map of its tasks; InputError as above."""
         planners = self.reported.rollouts.planners
         self._check_fit(f"rollouts.tasks: {name}", largest_side(self.config.map_of(name), name), planners)
         return planners
 
-    def _check_fit(self, key: str, side: int, planners: Mapping[str, TwoPhaseSettings]) -> None:
+    def _check_fit(self, key: str, side: int, planners: Mapping[str, TimedPlannerSettings]) -> None:
         for name, planner in planners.items():
             known = self.config.side(planner.variant)
             if side > known:
@@ -261,7 +261,7 @@ class MazePipeline(Pipeline):
         beside = [name for name in budget.planners if name not in budget.counts]
         return {name: [other for other in beside if data[other] == data[name]] for name in budget.varied()}
 
-    def budget_planners(self) -> dict[str, TwoPhaseSettings]:
+    def budget_planners(self) -> dict[str, TimedPlannerSettings]:
         """The planners of budget.csv: those whose keyframes are varied, and those beside them."""
         names = [each for name, beside in self._beside().items() for each in (name, *beside)]
         return {name: self.reported.budget.planners[name] for name in dict.fromkeys(names)}
