@@ -37,7 +37,9 @@ class StudentSettings(TunedSettings):
     @model_validator(mode="after")
     def _derivatives(self) -> StudentSettings:
         if self.consistency == "continuous" and self.tuning.attention.kind != "dense":
-            raise ValueError("consistency: expected discrete with sparse attention, which has no forward derivatives")
+            raise ValueError(
+                "consistency: expected discrete with sparse attention, whose kernel on a GPU has no forward derivatives"
+            )
         if self.consistency == "guidance" and self.matching_weight:
             raise ValueError("matching_weight: expected 0 with consistency: guidance, which takes many steps")
         return self
