@@ -150,35 +150,50 @@ def step(
     }
 
 
-def measurements(size: Size) -> Iterator[tuple[dict[str, Any], Callable[[torch.device], dict[str, float]]]]:
-    """Rows of the table, what matters most first: what they are of, and how they are measured."""
+Row = tuple[dict[str, Any], Callable[[torch.device], dict[str, float]]]
+"""What a row of the table is of, and how it is measured."""
+
+
+def measurements(size: Size) -> Iterator[Row]:
+    """The table's rows, what matters most first."""
     few, every = size.counts[0], size.counts[-1]
-    for count, clips, compiled in [
-        *((count, 1, compiled) for count in (every, few) for compiled in (False, True)),
-        *((count, 1, False) for count in size.counts[1:-1]),
-        *((count, 2, False) for count in size.counts),
-    ]:
-        row = {"what": "forward", "k": count, "clips": clips, "compiled": compiled}
-        yield row, partial(forward, size, count=count, clips=clips, compiled=compiled)
-    for kind, count, clips, checkpointing, compiled in [
-        *((kind, count, 1, True, False) for kind in ("lora", "full") for count in (few, every)),
-        *(("lora", count, 1, True, True) for count in (few, every)),
-        ("full", every, 1, True, True),
-        ("lora", few, 1, False, False),
-        *((kind, few, 2, True, False) for kind in ("lora", "full")),
-        *(("lora", count, 1, True, False) for count in size.counts[1:-1]),
-        *((kind, every, 2, True, False) for kind in ("lora", "full")),
-    ]:
-        row = {"what": kind, "k": count, "clips": clips, "compiled": compiled, "checkpointing": checkpointing}
-        changes: dict[str, Any] = {"count": count, "clips": clips, "kind": kind, "compiled": compiled}
-        yield row, partial(step, size, checkpointing=checkpointing, **changes)
     longer = replace(size, frames=2 * size.frames - 1)
-    for of, count in ((size, every), (size, size.counts[-2]), (longer, longer.frames)):
-        for keep in (0.1, 0.15):
-            row = {"k": count, "clips": 1, "compiled": True, "keep": keep}
-            yield row | {"what": "forward"}, partial(forward, of, count=count, clips=1, compiled=True, keep=keep)
-            changes = {"kind": "full", "checkpointing": True, "compiled": True, "keep": keep}
-            yield row | {"what": "full", "checkpointing": True}, partial(step, of, count=count, clips=1, **changes)
+    for count in (every, few):
+        yield from (_forward(size, count, compiled=compiled) for compiled in (False, True))
+    # Dense and sparse attention at the same sizes.
+    for of, count in ((size, every), (longer, longer.frames), (size, size.counts[-2])):
+        for keep in (None, 0.1, 0.15):
+            if keep or (of, count) != (size, every):
+                yield _forward(of, count, compiled=True, keep=keep)
+            yield _step(of, "full", count, compiled=True, keep=keep)
+    yield from (_step(size, kind, count) for kind in ("lora", "full") for count in (few, every))
+    yield from (_step(size, "lora", count, compiled=True) for count in (few, every))
+    yield _step(size, "lora", few, checkpointing=False)
+    yield from (_step(size, kind, few, clips=2) for kind in ("lora", "full"))
+    yield from (_forward(size, count) for count in size.counts[1:-1])
+    yield from (_forward(size, count, clips=2) for count in size.counts)
+    yield from (_step(size, "lora", count) for count in size.counts[1:-1])
+    yield from (_step(size, kind, every, clips=2) for kind in ("lora", "full"))
+
+
+def _forward(size: Size, count: int, clips: int = 1, compiled: bool = False, keep: float | None = None) -> Row:
+    row: dict[str, Any] = {"k": count, "clips": clips, "compiled": compiled, "keep": keep}
+    told = {key: value for key, value in row.items() if value is not None}
+    return {"what": "forward"} | told, partial(forward, size, count=count, clips=clips, compiled=compiled, keep=keep)
+
+
+def _step(
+    size: Size,
+    kind: Literal["lora", "full"],
+    count: int,
+    clips: int = 1,
+    compiled: bool = False,
+    checkpointing: bool = True,
+    keep: float | None = None,
+) -> Row:
+    row, _ = _forward(size, count, clips, compiled, keep)
+    how = partial(step, size, count=count, clips=clips, kind=kind, compiled=compiled, keep=keep)
+    return row | {"what": kind, "checkpointing": checkpointing}, partial(how, checkpointing=checkpointing)
 
 
 def table(size: Size, device: torch.device, until: float) -> Iterator[dict[str, Any]]:
