@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from interdiff.maze.world.collisions import collision_rate, crossed, piece_collisions
+from interdiff.maze.world.collisions import crossed, piece_collisions
 from interdiff.maze.world.layouts import MAPS, load_layout, occupancy
 
 WALLS = occupancy(load_layout("umaze"), 5)
@@ -101,7 +101,7 @@ def test_maps_broadcast_to_paths():
     repeated = piece_collisions(np.broadcast_to(path, (3, 2, 3, 2)), maps)
     assert repeated.shape == (3, 2, 2)
     assert (repeated == both).all()
-    assert collision_rate(np.stack([path, path]), maps).tolist() == [0, 0.5]
+    assert piece_collisions(np.stack([path, path]), maps).mean(-1).tolist() == [0, 0.5]
     assert crossed(np.stack([path, path]), maps).tolist() == [False, True]
     assert piece_collisions(path, maps[0]).shape == (2,)
     assert piece_collisions(np.zeros((0, 4, 2)), maps[0]).shape == (0, 3)

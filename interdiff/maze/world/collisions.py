@@ -32,11 +32,6 @@ def piece_collisions(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray
     return collides.reshape(*lead, positions.shape[-2] - 1)
 
 
-def collision_rate(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
-    """Share of each path's pieces that collide: float64 [...] (shapes as in piece_collisions)."""
-    return piece_collisions(positions, occupancy).mean(axis=-1)
-
-
 def crossed(positions: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
     """Whether any piece of each path collides: bool [...] (shapes as in piece_collisions)."""
     return np.any(piece_collisions(positions, occupancy), axis=-1)
