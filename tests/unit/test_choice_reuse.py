@@ -1,6 +1,7 @@
 """A choice of blocks that serves several steps of sampling."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from interdiff.video.backbone.flow_matching import Guidance
 from interdiff.video.backbone.inference import for_sampling
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.evaluation.sampling_costs import sampling_flops
-from interdiff.video.planner.samplers import _teacher
+from interdiff.video.planner.samplers import Parts, _teacher
 from interdiff.video.planner.settings import SamplesStageSettings, SamplingSettings
 
 BLOCK, HEADS, DIM, LAYERS, T, SIDE, WIDTH = 4, 2, 16, 2, 6, 4, 12
@@ -54,7 +55,7 @@ def sampler(backbone, steps=4, guidance=1.0, **sampling):
         levels=[4],
         trained_noise=0.5,
     )
-    sample = _teacher(backbone, Guidance(guidance, EMBED[0], 0.8), settings)
+    sample = _teacher(backbone, Parts(Path, None, backbone, Guidance(guidance, EMBED[0], 0.8), settings))
     return lambda noise, embed: sample(noise, embed, None).refined
 
 
