@@ -5,6 +5,7 @@ N clips, T frames, K keyframes, H x W pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +39,10 @@ def quality_by_cost(metrics: DataFrame, line: Sequence[str], path: Path) -> None
     """
     measured = {name: label for name, label in PANELS.items() if metrics[name].notna().any()}
     joined = metrics[metrics["method"].isin(line)].sort_values("full_step_units", kind="stable")
-    plot, panels = plt.subplots(1, len(measured), figsize=(3.4 * len(measured), 3.6))
+    columns = 6
+    legend = 0.2 * math.ceil(len(metrics) / columns) + 0.2  # inches
+    height = 3.1 + legend
+    plot, panels = plt.subplots(1, len(measured), figsize=(3.4 * len(measured), height))
     for panel, (name, label) in zip(panels, measured.items(), strict=True):
         panel.plot(joined["full_step_units"], joined[name], lw=1, color="0.6")
         for number, row in enumerate(metrics.to_dict("records")):
@@ -50,8 +54,8 @@ def quality_by_cost(metrics: DataFrame, line: Sequence[str], path: Path) -> None
             panel.errorbar(*place, fmt=marker, ms=5, capsize=2, color=f"C{number % 10}", label=row["method"])
         panel.set(xscale="log", xlabel="cost, full steps", title=label)
         panel.grid(alpha=0.3)
-    plot.tight_layout(rect=(0, 0.16, 1, 1))
-    plot.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=6, fontsize=8)
+    plot.tight_layout(rect=(0, legend / height, 1, 1))
+    plot.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=columns, fontsize=8)
     save_picture(plot, path)
 
 
