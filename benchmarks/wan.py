@@ -176,10 +176,14 @@ def measurements(size: Size) -> Iterator[Row]:
     yield from (_step(size, kind, every, clips=2) for kind in ("lora", "full"))
 
 
+def _named(what: str, count: int, clips: int, compiled: bool, keep: float | None) -> dict[str, Any]:
+    dense = {"what": what, "k": count, "clips": clips, "compiled": compiled}
+    return dense | {"keep": keep} if keep else dense
+
+
 def _forward(size: Size, count: int, clips: int = 1, compiled: bool = False, keep: float | None = None) -> Row:
-    row: dict[str, Any] = {"k": count, "clips": clips, "compiled": compiled, "keep": keep}
-    told = {key: value for key, value in row.items() if value is not None}
-    return {"what": "forward"} | told, partial(forward, size, count=count, clips=clips, compiled=compiled, keep=keep)
+    measure = partial(forward, size, count=count, clips=clips, compiled=compiled, keep=keep)
+    return _named("forward", count, clips, compiled, keep), measure
 
 
 def _step(
@@ -191,9 +195,9 @@ def _step(
     checkpointing: bool = True,
     keep: float | None = None,
 ) -> Row:
-    row, _ = _forward(size, count, clips, compiled, keep)
-    how = partial(step, size, count=count, clips=clips, kind=kind, compiled=compiled, keep=keep)
-    return row | {"what": kind, "checkpointing": checkpointing}, partial(how, checkpointing=checkpointing)
+    how: dict[str, Any] = {"checkpointing": checkpointing, "compiled": compiled, "keep": keep}
+    row = _named(kind, count, clips, compiled, keep) | {"checkpointing": checkpointing}
+    return row, partial(step, size, count=count, clips=clips, kind=kind, **how)
 
 
 def table(size: Size, device: torch.device, until: float) -> Iterator[dict[str, Any]]:

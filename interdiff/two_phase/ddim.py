@@ -7,6 +7,7 @@ run. Where they do not, its `trailing` steps end beside those that it visits nex
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -21,6 +22,12 @@ def cosine_signal(steps: int) -> Tensor:
 
     betas = [min(1 - signal((i + 1) / steps) / signal(i / steps), 0.999) for i in range(steps)]
     return torch.cumprod(1.0 - torch.tensor(betas, device="cpu"), dim=0)
+
+
+@cache
+def _visited(train_steps: int, steps: int) -> tuple[int, ...]:
+    ends = np.arange(train_steps, 0, -train_steps / steps)
+    return tuple(round(end) - 1 for end in ends[:steps].tolist())
 
 
 class DDIM:
@@ -45,12 +52,11 @@ class DDIM:
 
     def timesteps(self, steps: int) -> list[int]:
         """The steps of training that sampling in `steps` visits: evenly spaced, from the last down."""
-        ends = np.arange(self.train_steps, 0, -self.train_steps / steps)
-        return [round(end) - 1 for end in ends[:steps].tolist()]
+        return list(_visited(self.train_steps, steps))
 
     def step(self, clean: Tensor, t: int, z: Tensor, steps: int) -> Tensor:
         """From z at training step t, whose clean sample was predicted, to the next of `steps` steps."""
-        visited = self.timesteps(steps)
+        visited = _visited(self.train_steps, steps)
         after = visited.index(t) + 1
         share = self.signal[t]
         next_share = self.signal[visited[after]] if after < len(visited) else torch.ones_like(share)

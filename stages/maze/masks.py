@@ -33,7 +33,7 @@ def main(stage: Stage) -> None:
             index, total = optimal_indices(cost, k, gap)
             indices[k].append(index)
             costs[k].append(total if cost is exact else optimal_indices(exact, k, gap)[1])
-        ranks.append(nested_ranks(dict.fromkeys(settings.nested_levels, cost).__getitem__, settings.nested_levels, gap))
+        ranks.append(_nested_ranks(cost, settings))
     arrays = {f"indices_{k}": np.concatenate(parts) for k, parts in indices.items()}
     arrays |= {f"cost_{k}": np.concatenate(parts) for k, parts in costs.items()}
     arrays |= {
@@ -44,6 +44,10 @@ def main(stage: Stage) -> None:
         "interpolation": np.array(settings.interpolation),
     }
     write_arrays(stage.outputs["masks"], arrays)
+
+
+def _nested_ranks(cost: np.ndarray, settings: MasksSettings) -> np.ndarray:
+    return nested_ranks(lambda k: cost, settings.nested_levels, settings.max_gap_factor)
 
 
 if __name__ == "__main__":

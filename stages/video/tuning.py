@@ -23,7 +23,7 @@ def main(stage: Stage) -> None:
     settings: TuningStageSettings = stage.settings
     rows = compared(stage, settings.methods, stage.inputs["samples"][0], settings.methods[0])
     kinds = dict(zip(settings.methods, settings.kinds, strict=True))
-    best = {chosen({name: rows[name] for name in rows if kinds[name] == kind}) for kind in kinds.values()}
+    best = {chosen({name: rows[name] for name in rows if kinds[name] == kind}) for kind in set(settings.kinds)}
     told = {
         name: {"changed": changed, "chosen": "yes" if name in best else None}
         for name, changed in zip(settings.methods, settings.changed, strict=True)

@@ -131,9 +131,8 @@ def _load_two_phase(parts: Parts) -> tuple[list[WanDenoiser], Sampler]:
     )
     sampler = _auto(parts, both) if sampling.k == "auto" else both
     generator = draws.generator_of(settings.seed)
-    return [keyframes, *([refiner] if refiner else [])], lambda noise, embed, truth: sampler.sample(
-        noise, embed, generator, truth
-    )
+    networks = [keyframes, refiner] if refiner else [keyframes]
+    return networks, lambda noise, embed, truth: sampler.sample(noise, embed, generator, truth)
 
 
 def _auto(parts: Parts, both: TwoPhase) -> AutoTwoPhase:

@@ -258,10 +258,9 @@ class VideoConfig(WithVariants):
                 settings.sampling.selector == "random",
             )
             grown += [(f"sampling.{key}", k, anywhere) for k in settings.sampling.counts]
-        passes = settings.sampling.refiner_steps
-        if settings.sampling.method == "two_phase" and corrects == "refiner" and settings.refiner.objective == "energy":
-            for k in settings.sampling.counts if passes else []:
-                levels_of_steps(levels, k, passes, f"{prefix}.sampling.refiner_steps")
+            if settings.sampling.refiner_steps and corrects == "refiner" and settings.refiner.objective == "energy":
+                for k in settings.sampling.counts:
+                    levels_of_steps(levels, k, settings.sampling.refiner_steps, f"{prefix}.sampling.refiner_steps")
         for key, k, anywhere in grown:
             if k not in settings.oracle.k:
                 raise InputError(f"{prefix}.{key}: {k} is not in oracle.k={settings.oracle.k}, which phase 1 learns")
