@@ -1,5 +1,8 @@
 """The stages that compare methods, from what is stored: clip by clip, and as from all clips together."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,6 +119,14 @@ def test_the_milestone_has_means_over_training_seeds(inputs, tmp_path):
     assert row["diversity_se"] > 0
     assert np.isnan(table.loc["teacher", "diversity"])
     assert outputs["picture"].read_bytes().startswith(b"\x89PNG")
+    longer = tmp_path / "longer.csv"
+    table.assign(frames=9).to_csv(longer)
+    picture, command = tmp_path / "lengths.png", [sys.executable, "-m", "interdiff.video.figures.lengths"]
+    subprocess.run([*command, picture, outputs["milestone"], longer], check=True)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    refused = subprocess.run([*command, picture, longer], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "no method has two lengths" in refused.stderr
 
 
 def test_the_nearest_to_real_clips_of_the_able_is_chosen():
