@@ -23,13 +23,16 @@ def cost_regression_loss(predicted: Tensor, target: Tensor, floor: float = COST_
 
 
 def path_negative_log_likelihood(potential_bij: Tensor, path_bk: Tensor, k: int) -> Tensor:
-    """Of paths of K keyframes under their distribution (Lafferty et al. 2001, section 3), per keyframe between the ends."""
+    """Of paths under their distribution (Lafferty et al. 2001, section 3), per keyframe between the ends.
+
+    potential_bij: [B, T, T]; path_bk: [B, K], K > 2.
+    """
     check_shapes("potential_bij B T T, path_bk B K", potential_bij, path_bk, K=k)
     likelihood = path_potential(potential_bij, path_bk) - log_partition(potential_bij, k)
     return -likelihood.mean() / (k - 2)
 
 
 def kl_to_uniform(potential_bij: Tensor, k: int) -> Tensor:
-    """KL divergence of the density of keyframes between the ends from the uniform density."""
+    """KL divergence of the density of K > 2 keyframes between the ends, by potentials [B, T, T], from the uniform density."""
     density = marginals(potential_bij, k)[:, 1:-1].clamp_min(1e-9) / (k - 2)
     return (density * (density * density.shape[1]).log()).sum(-1).mean()

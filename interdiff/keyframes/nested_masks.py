@@ -55,13 +55,18 @@ def nested_ranks(
     return rank
 
 
+def levels_from(levels: Sequence[int], k: int) -> list[int]:
+    """The numbers of keyframes of masks that grow from K through the finer levels."""
+    return [k, *(level for level in levels if level > k)]
+
+
 def levels_of_steps(levels: Sequence[int], k: int, steps: int, key: str = "refiner_steps") -> list[int]:
     """The keyframe counts that `steps` passes of phase 2 run at: K first, the others spread over the finer levels.
 
     Raises:
         InputError: there are fewer counts than steps (says so of the setting `key`).
     """
-    counts = [k, *(level for level in levels if level > k)]
+    counts = levels_from(levels, k)
     if steps > len(counts):
         raise InputError(f"{key}: {steps}; expected at most {len(counts)}, the passes from K={k} over {levels}")
     return [counts[round(step * (len(counts) - 1) / max(1, steps - 1))] for step in range(steps)]

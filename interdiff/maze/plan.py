@@ -1,6 +1,6 @@
 """Plans in mazes of one's own, by a planner from one folder: no data, no configuration.
 
-    python -m interdiff.maze.plan my.txt --start 1,1 --goal 7,9 plan.png
+    python -m interdiff.maze.plan examples/maze.txt --start 1,1 --goal 7,9 plan.png
 
 N plans, T points, K keyframes. Positions are in cells, (row, column), with whole numbers at cells' centres.
 """

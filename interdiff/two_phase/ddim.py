@@ -46,7 +46,7 @@ class DDIM:
 
     def add_noise(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Clean samples [B, ...] at steps t [B]."""
-        self.signal = self.signal.to(clean.device)
+        self.signal = self.signal.to(clean.device)  # once, so that no step waits for a copy
         share = self.signal[t].reshape(-1, *[1] * (clean.dim() - 1))
         return share**0.5 * clean + (1 - share) ** 0.5 * noise
 

@@ -13,11 +13,12 @@ from interdiff.two_phase.ddim import DDIM, cosine_signal
 
 # (noisy keyframes, noise level in [0, 1] per sample) -> clean keyframes
 Denoiser = Callable[[Tensor, Tensor], Tensor]
+TRAIN_STEPS = 1000
 
 
-def keyframe_scheduler(train_steps: int = 1000) -> DDIM:
+def keyframe_scheduler() -> DDIM:
     """Cosine noise schedule, clean-sample prediction, deterministic sampling in few steps."""
-    return DDIM(cosine_signal(train_steps))
+    return DDIM(cosine_signal(TRAIN_STEPS))
 
 
 def noisy_keyframes(scheduler: DDIM, clean: Tensor, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -41,8 +42,8 @@ def sample_keyframes(
     """Denoise K keyframes from noise in `steps` deterministic steps; the last prediction is the sample.
 
     Args:
-        values, known: [B, K, C], or what broadcasts to it; where `known` is true the sample is held at `values`, before and
-            after every step.
+        values: [B, K, C].
+        known: [B, K, C] bool, or what broadcasts to it: where the sample is held at `values`, before and after every step.
 
     Returns:
         [B, K, C].

@@ -173,9 +173,12 @@ class TwoPhasePipeline(ClipsPipeline):
         scale = config.guidance_scale if guidance_scale is None else guidance_scale
         negative = negative_prompt_embeds
         if negative is None:
-            negative = embed[0] if scale == 1 else self.encode_prompt(negative_prompt or config.negative_prompt)[0]
+            text = config.negative_prompt if negative_prompt is None else negative_prompt
+            negative = embed[0] if scale == 1 else self.encode_prompt(text)[0]
+        if keyframes is None:
+            keyframes = config.keyframes
         sampling = Sampling(
-            k=len(keyframes) if isinstance(keyframes, Sequence) else keyframes or config.keyframes,
+            k=len(keyframes) if isinstance(keyframes, Sequence) else keyframes,
             steps=config.keyframe_steps if keyframe_steps is None else keyframe_steps,
             shift=config.shift,
             start=config.start,

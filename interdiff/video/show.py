@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, metavar="OUT", help="file to write")
     parser.add_argument("--keys", nargs="*", default=[], help="keys of the clips (default: the first four)")
     parser.add_argument(
-        "--codec", type=Path, default=Path("results/video/codec"), help="folder of the codec or the VAE"
+        "--codec", type=Path, default=Path("pretrained/laptop/codec"), help="folder of the codec or the VAE"
     )
     parser.add_argument("--wan", action="store_true", help="the codec is Wan's VAE in diffusers' layout")
     parser.add_argument("--scale", type=int, default=4, help="pixels per pixel (default: 4)")

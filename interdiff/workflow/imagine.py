@@ -31,7 +31,8 @@ from interdiff.workflow.variants import Variants
 
 HELP = """
 The ending of OUT says what is written: .png is a sheet of every fourth frame, a row per clip; .gif and .mp4 show the clips
-beside each other. Needs what `snakemake video` makes; METHOD is one of metrics.csv.
+beside each other. Needs what `snakemake video` makes; METHOD is one of metrics.csv that
+needs no clips of the data.
 """
 
 
@@ -109,9 +110,13 @@ def imagine(config: Config, method: str, prompts: Sequence[str], seed: int) -> d
     """Clips [T, H, W, 3] uint8 by their prompts.
 
     Raises:
-        InputError: an unknown method, or something that it samples with has not been made yet.
+        InputError: an unknown method, one that shows clips of the data, or something that it samples with has not been made
+            yet.
     """
     own = Method(config, method, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    sampling = own.settings.sampling
+    if sampling.method == "real" or sampling.exact != "nothing":
+        raise InputError(f"{method}: it shows clips of the data, and there is none of a new prompt")
     sample = load_sampler(own.folder, own.data, own.oracle, own.backbone(), own.settings)
     shape = own.data.shape("latent")
     noise = torch.stack([clip_noise(f"{seed}.{n}", shape, seed) for n in range(len(prompts))]).float()

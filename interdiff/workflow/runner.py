@@ -138,7 +138,11 @@ def _stage(name: str, settings_model: type[BaseModel], arguments: argparse.Names
     except (ValidationError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"--spec: {error}") from error
     inputs = parse_paths(arguments.inputs, "--in")
-    outputs = {key: paths[0] for key, paths in parse_paths(arguments.outputs, "--out").items()}
+    outputs = {}
+    for key, paths in parse_paths(arguments.outputs, "--out").items():
+        if len(paths) != 1:
+            raise InputError(f"--out {key}: {len(paths)} paths; expected one")
+        outputs[key] = paths[0]
     for paths in inputs.values():
         for path in paths:
             if not path.exists():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from interdiff.files import canonical_json
 from interdiff.tables import read_table
 from interdiff.workflow.engine.dry_run import Job, dry_run, listed, snakemake
 from interdiff.workflow.engine.needs_table import needs_table
-from interdiff.workflow.manifest import Manifest, manifest_files, read_manifest
+from interdiff.workflow.manifest import Manifest, placed_records
 from interdiff.workflow.pipelines.maze import MAZE_STAGES
 from interdiff.workflow.tracking.connection import flat
 
@@ -44,7 +43,7 @@ class Plan:
     def __init__(self, options: Sequence[str]) -> None:
         jobs, self.missing = dry_run(options)
         self._options = options
-        self.records = {record.first: record for record in _records(jobs[0].results)} if jobs else {}
+        self.records = {record.first: record for record in placed_records(jobs[0].results)} if jobs else {}
         """What was recorded when things were last made, by first output."""
         self._makers = {path: job for job in jobs for path in job.paths("output")}
         self._before: dict[str, dict[str, Job]] = {}
@@ -126,12 +125,6 @@ SIGNS = {
     "Software environment": "its environment in envs/ has changed",
 }
 """What Snakemake's reasons say, in our words."""
-
-
-def _records(results: Path) -> Iterator[Manifest]:
-    for path in manifest_files(results):
-        with contextlib.suppress(InputError):
-            yield read_manifest(path)
 
 
 def differences(job: Job, old: Mapping[str, Any]) -> list[str]:

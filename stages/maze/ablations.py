@@ -1,12 +1,11 @@
 """results/maze/ablations.csv and quick_ablations.csv: what one change of the settings does to the plans, beside base."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 
 from interdiff.files import load_arrays, write_csv
-from interdiff.maze.evaluation.ablations import compared, plan_figures
+from interdiff.maze.evaluation.ablations import ARRAYS, compared, plan_figures
 from interdiff.maze.evaluation.settings import AblationsStageSettings
 from interdiff.settings import BASE
 from interdiff.workflow.runner import run_stage
@@ -26,8 +25,7 @@ def main(stage: Stage) -> None:
 
 
 def _figures(stage: Stage, folders: Mapping[str, str], variant: str) -> pd.DataFrame:
-    (path,) = (path for path in stage.inputs["samples"] if path.parent == Path(stage.results) / folders[variant])
-    return plan_figures(load_arrays(path, ("truth", "refined", "oracle_refined", "occupancy", "layout", "row")))
+    return plan_figures(load_arrays(stage.results / folders[variant] / "samples.npz", ARRAYS))
 
 
 if __name__ == "__main__":

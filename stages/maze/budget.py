@@ -1,7 +1,5 @@
 """results/maze/budget.csv and its picture: what keyframes buy, by who chooses them and how many, beside planners without."""
 
-from pathlib import Path
-
 import numpy as np
 
 from interdiff.files import write_csv
@@ -30,7 +28,7 @@ def main(stage: Stage) -> None:
     """Reads a `test` split of each planner, the masks of those that are varied and all networks; writes `budget` and its
     `picture`."""
     settings: BudgetStageSettings = stage.settings
-    ours = our_planners(settings, Path(stage.results), stage.device)
+    ours = our_planners(settings, stage.results, stage.device)
     rows = []
     for name, path in zip(settings.varied(), stage.inputs["masks_test"], strict=True):
         data, masks, maps = ours[name][0].prepared, load_masks(path), settings.maps[name]

@@ -1,12 +1,11 @@
 """results/maze/controls.csv: variants beside base, means over training seeds and held-out sequences."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from interdiff.files import load_arrays, write_csv
-from interdiff.maze.evaluation.ablations import plan_figures
+from interdiff.maze.evaluation.ablations import ARRAYS, plan_figures
 from interdiff.maze.evaluation.controls import control_rows
 from interdiff.maze.evaluation.settings import ControlsStageSettings
 from interdiff.settings import BASE
@@ -24,15 +23,14 @@ def main(stage: Stage) -> None:
     rows = []
     for name in stage.progress(settings.controls, "controls", unit="variant"):
         folders = settings.folders[name]
-        metrics = read_tables([Path(stage.results) / folder / "metrics.csv" for folder in folders])
+        metrics = read_tables([stage.results / folder / "metrics.csv" for folder in folders])
         costs = metrics.groupby("layout")[COSTS].mean().to_dict("index")
         rows += [{"variant": name} | row for row in control_rows(_figures(stage, folders), base, costs)]
     write_csv(stage.outputs["controls"], rows)
 
 
 def _figures(stage: Stage, folders: Sequence[str]) -> list[pd.DataFrame]:
-    keys = ("truth", "refined", "oracle_refined", "occupancy", "layout", "row")
-    return [plan_figures(load_arrays(Path(stage.results) / folder / "samples.npz", keys)) for folder in folders]
+    return [plan_figures(load_arrays(stage.results / folder / "samples.npz", ARRAYS)) for folder in folders]
 
 
 if __name__ == "__main__":

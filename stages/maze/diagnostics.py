@@ -3,20 +3,22 @@
 import torch
 
 from interdiff.files import load_arrays, write_csv
+from interdiff.keyframes.nested_masks import levels_from
 from interdiff.maze.evaluation.diagnostics import failures, index_counts, level_figures
 from interdiff.maze.evaluation.settings import DiagnosticsStageSettings
 from interdiff.maze.figures.diagnostics import indices_picture, levels_picture
 from interdiff.maze.figures.gallery import gallery
 from interdiff.maze.planner.data import Prepared, load_prepared
-from interdiff.maze.planner.masks import Masks, load_masks
+from interdiff.maze.planner.masks import RANKED, Masks, load_masks
 from interdiff.maze.planner.phase1 import Phase1, load_phase1
-from interdiff.maze.planner.policies import first_keyframes, keyframe_indices, level_ranks, levels_from, rank_indices
+from interdiff.maze.planner.policies import first_keyframes, keyframe_indices, level_ranks, rank_indices
 from interdiff.maze.planner.refiner import OwnRefiner, Refiner, load_refiner
 from interdiff.two_phase.corruption import with_anchor_errors
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 
-POLICIES = {"selector": "selector", "uniform": "uniform", "random_nested": "random"}
+POLICIES = [policy for policy in RANKED if policy != "dp"]
+"""The ways to rank masks that need no ground truth."""
 
 
 def main(stage: Stage) -> None:
@@ -28,7 +30,7 @@ def main(stage: Stage) -> None:
     phase1, refiner = load_phase1(stage.folder, data), load_refiner(stage.folder("refiner"), data)
     rows = [
         row
-        for policy in stage.progress(list(POLICIES), "levels", unit="policy")
+        for policy in stage.progress(POLICIES, "levels", unit="policy")
         for row in _levels(stage, policy, part, part_masks, phase1, refiner)
     ]
     write_csv(stage.outputs["levels"], rows)
@@ -48,8 +50,8 @@ def main(stage: Stage) -> None:
 def _levels(stage: Stage, policy: str, data: Prepared, masks: Masks, phase1: Phase1, refiner: Refiner | OwnRefiner):
     settings: DiagnosticsStageSettings = stage.settings
     levels, chunks = levels_from(masks.nested_levels, settings.k), data.chunks(128)
-    start = first_keyframes(POLICIES[policy], levels[0], data, masks, stage.rng())
-    ranks = level_ranks(POLICIES[policy], levels, data, phase1.selector, stage.rng(1), start)
+    start = first_keyframes(RANKED[policy], levels[0], data, masks, stage.rng())
+    ranks = level_ranks(RANKED[policy], levels, data, phase1.selector, stage.rng(1), start)
     indices = rank_indices(ranks, levels[0])
     generator = stage.generator()
     keyframes = phase1.keyframes_of(data, chunks, indices, settings.keyframe_steps, generator)

@@ -1,7 +1,6 @@
 """One task and map of rollouts.csv: every planner drives the ball from the same starts to the same goals."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -44,7 +43,7 @@ def main(stage: Stage) -> None:
     episode as it is planned alone and driven; all in joint coordinates.
     """
     settings: DriveSettings = stage.settings
-    ours = our_planners(settings, Path(stage.results), stage.device)
+    ours = our_planners(settings, stage.results, stage.device)
     baselines = load_baselines(settings.baselines, stage.folder, stage.device)
     layout = load_layout(settings.map, settings.layout)
     known, maze = d4rl_name(layout), simulator(settings.env, layout)

@@ -1,7 +1,5 @@
 """A layout's demonstrations by a planner: of its plans, driven, the fastest that arrive."""
 
-from pathlib import Path
-
 from interdiff.maze.evaluation.contenders import our_planners
 from interdiff.maze.evaluation.improvement import demonstrations
 from interdiff.maze.evaluation.settings import OURS, ImprovedStageSettings
@@ -15,7 +13,7 @@ from interdiff.workflow.stage import Stage
 def main(stage: Stage) -> None:
     """Reads the planner's `test` split for its sizes and its networks; writes `demonstrations`, named after the layout."""
     settings: ImprovedStageSettings = stage.settings
-    (planner, *_) = our_planners(settings, Path(stage.results), stage.device)[OURS]
+    (planner, *_) = our_planners(settings, stage.results, stage.device)[OURS]
     path, told = stage.outputs["demonstrations"], (settings.rows, settings, settings.tracker, stage.generator)
     if isinstance(settings.map, str):
         layout = load_layout(settings.map, name=path.stem)

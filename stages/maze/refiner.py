@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from interdiff.files import load_arrays
+from interdiff.keyframes.nested_masks import levels_from
 from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.learning.networks import initialise_from
 from interdiff.learning.training import Objective
@@ -12,7 +13,7 @@ from interdiff.maze.planner.data import Prepared, load_prepared
 from interdiff.maze.planner.losses.refiner import CorruptedSequences, MaskedAnchors, refiner_loss
 from interdiff.maze.planner.masks import RANKED
 from interdiff.maze.planner.phase1 import load_keyframes, load_selector
-from interdiff.maze.planner.policies import level_ranks, levels_from
+from interdiff.maze.planner.policies import level_ranks
 from interdiff.maze.planner.refiner import build_refiner
 from interdiff.maze.planner.selector import KeyframeSelector
 from interdiff.maze.planner.settings import RefinerSettings

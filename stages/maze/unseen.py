@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 from interdiff.files import write_csv
 from interdiff.maze.evaluation.contenders import (
@@ -31,7 +30,7 @@ COLUMNS = (
 def main(stage: Stage) -> None:
     """Reads `test` splits for their sizes, and all networks; writes `unseen`."""
     settings: UnseenStageSettings = stage.settings
-    ours = our_planners(settings, Path(stage.results), stage.device)
+    ours = our_planners(settings, stage.results, stage.device)
     rows = []
     for family, names in settings.driven().items():
         own = [ours[name] for name in names]

@@ -92,8 +92,7 @@ def test_metrics_have_their_columns_and_rows(smoke, config):
         assert float(row["plan_ms"]) > 0
         assert searched or float(row["mse_oracle_interp"]) < float(row["mse_interp"])
         assert all(0 <= float(row[name]) <= 1 for name in columns if name.startswith(("coll", "cross")))
-        # Of plans that were free there may be none.
-        assert row["broken"] == "" if float(row["crossed_interp"]) == 1 else 0 <= float(row["broken"]) <= 1
+        assert 0 <= float(row["broken"]) <= 1
 
 
 def test_fixed_is_empty_under_20_plans(smoke):
@@ -274,6 +273,8 @@ def test_a_clip_of_ones_own_prompt(smoke):
     assert (smoke / "own.gif").read_bytes().startswith(b"GIF8")
     code, text = run(smoke, "interdiff.workflow.imagine", "own.gif", "A", "--method", "nobody", *options)
     assert (code, text.startswith("error: unknown variant 'nobody'")) == (2, True)
+    code, text = run(smoke, "interdiff.workflow.imagine", "own.gif", "A", "--method", "real", *options)
+    assert (code, text.startswith("error: real: it shows clips of the data")) == (2, True)
 
 
 def test_a_second_run_does_nothing(smoke):

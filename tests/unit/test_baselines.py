@@ -107,6 +107,16 @@ def test_windows_are_the_rows_of_the_stream(windows, streams):
     np.testing.assert_allclose(states, truth, atol=1e-4)
 
 
+def test_small_batches_take_some_layouts_each_with_its_own_horizon(windows):
+    data, model, seen = windows[1], window_model(), set()
+    for seed in range(8):
+        (batch,) = Windows(data, model, 2, keyframe_scheduler()).draw(seeded(seed), 0.0)
+        name = next(name for name in HORIZONS if model.times(name).numel() == batch.clean.shape[1])
+        assert torch.equal(batch.condition.occupancy[0], data.occupancy[data.layouts.index(name)])
+        seen.add(name)
+    assert seen == set(HORIZONS)
+
+
 def test_sequences_of_many_durations_are_refused(streams, tmp_path):
     write_arrays(tmp_path / "train.npz", prepare(streams)[0]["train"])
     with pytest.raises(InputError, match="expected windows"):

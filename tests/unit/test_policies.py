@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from interdiff.keyframes.dynamic_programming import optimal_indices
+from interdiff.keyframes.nested_masks import levels_from
 from interdiff.keyframes.segment_cost import all_segment_costs
 from interdiff.maze.planner.masks import Masks
-from interdiff.maze.planner.policies import first_keyframes, keyframe_indices, level_ranks, levels_from
+from interdiff.maze.planner.policies import first_keyframes, keyframe_indices, level_ranks
 from interdiff.maze.planner.selector import KeyframeSelector
 
 T, K, N, FACTOR = 16, 4, 6, 2.0

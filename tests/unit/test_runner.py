@@ -153,6 +153,12 @@ def test_a_bad_command_line_is_named(toy, settings, more, message):
     assert re.search(message, done.stderr, re.DOTALL)
 
 
+def test_an_output_with_two_paths_is_refused(toy):
+    words = [*command(toy / "python", {}), "number=r/maze/toy/other/n.txt"]
+    done = subprocess.run(words, cwd=toy, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "error: --out number: 2 paths; expected one\n")
+
+
 def test_a_defect_leaves_its_traceback_in_the_log(toy):
     done = run(toy, {"fail": "defect"})
     assert done.returncode == 1

@@ -43,8 +43,8 @@ class Windows:
 
     def draw(self, generator: torch.Generator, progress: float) -> list[KeyframeBatch]:
         """A batch of each layout."""
-        drawn = self.data.random_rows(self.batch_size, generator).chunk(len(self.data.layouts))
-        return [self._of(layout, rows, generator) for layout, rows in enumerate(drawn)]
+        drawn = self.data.random_rows(self.batch_size, generator).chunk(self.data.groups(self.batch_size))
+        return [self._of(int(self.data.layout[rows[0]]), rows, generator) for rows in drawn]
 
     def _of(self, layout: int, rows: Tensor, generator: torch.Generator) -> KeyframeBatch:
         data, model, name = self.data, self.model, self.data.layouts[layout]

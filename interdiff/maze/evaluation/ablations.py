@@ -11,6 +11,8 @@ from interdiff.errors import InputError
 from interdiff.maze.world.collisions import piece_collisions
 
 ALL = "all"
+ARRAYS = ("truth", "refined", "oracle_refined", "occupancy", "layout", "row")
+"""Of `samples.npz`, that figures of plans are made of."""
 
 
 def plan_figures(samples: Mapping[str, np.ndarray]) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import matplotlib
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,9 +13,6 @@ from interdiff.maze.planner.refiner import OwnRefiner, Refiner
 from interdiff.maze.world.collisions import crossed, piece_collisions
 from interdiff.two_phase.corruption import degrade
 from interdiff.two_phase.interpolation import filling
-
-matplotlib.use("Agg")
-
 
 LEVEL_FIGURES = ("max_gap", "correction", "mse_interp", "mse_refined")
 FAR = 0.5

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from interdiff.keyframes.budget import groups
+from interdiff.keyframes.budget import counts_of, groups
 from interdiff.keyframes.dynamic_programming import path_cost
 from interdiff.keyframes.segment_cost import Interpolation, all_segment_costs
 from interdiff.maze.world.collisions import piece_collisions
@@ -27,8 +27,8 @@ def plan_metrics(positions: dict[str, np.ndarray], truth: np.ndarray, occupancy:
     Returns:
         collision_KIND: share of the T - 1 pieces that leave free space; crossed_KIND (without oracle): share of plans
         with any such piece; mse_KIND: mean squared distance to the truth in squared cells; fixed: of the plans that
-        collide after interpolation, the share with fewer such pieces after refinement (nan under 20 such plans);
-        broken: of the others, the share that collides after refinement (nan if there are none).
+        collide after interpolation, the share that is free of it after refinement (nan under 20 such plans); broken: share
+        of all plans in which a piece collides after refinement that did not before.
     """
     maps = np.broadcast_to(occupancy, (len(truth), *occupancy.shape))
     hits = {kind: piece_collisions(positions[kind], maps) for kind in KINDS}
@@ -40,8 +40,8 @@ def plan_metrics(positions: dict[str, np.ndarray], truth: np.ndarray, occupancy:
     for kind in KINDS:
         metrics[f"mse_{kind}"] = float(np.square((positions[kind] - truth) * cells).sum(-1).mean())
     enough = spoiled.sum() >= FEWEST_SPOILED
-    metrics["fixed"] = float((after < before)[spoiled].mean()) if enough else float("nan")
-    metrics["broken"] = float((after > 0)[~spoiled].mean()) if not spoiled.all() else float("nan")
+    metrics["fixed"] = float((after == 0)[spoiled].mean()) if enough else float("nan")
+    metrics["broken"] = float((hits["refined"] & ~hits["interp"]).any(1).mean())
     return metrics
 
 
@@ -56,5 +56,5 @@ def cost_ratio(
     """
     costs = all_segment_costs(truth * cells, interpolation)
     costs[:, -1, -1] = 0  # a repeated last keyframe costs nothing
-    best = sum(float(optimal[k][rows].sum()) for k, rows in groups(1 + (np.diff(indices) > 0).sum(1)))
+    best = sum(float(optimal[k][rows].sum()) for k, rows in groups(counts_of(indices)))
     return float(path_cost(costs, indices).sum() / best)

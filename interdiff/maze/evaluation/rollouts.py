@@ -1,4 +1,4 @@
-"""Rollouts in the simulator: episodes, the PD tracker, feedback policies, and D4RL's score."""
+"""Rollouts in the simulator, and the policies that see map and state at every step."""
 
 from __future__ import annotations
 

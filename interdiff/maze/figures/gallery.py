@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -18,9 +17,6 @@ from matplotlib.axes import Axes
 from interdiff.errors import InputError
 from interdiff.files import load_arrays
 from interdiff.plotting import save_picture
-
-matplotlib.use("Agg")
-
 
 PATHS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("truth", "ground truth", {"color": "0.45", "lw": 1.2, "ls": "--"}),

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 
 from interdiff.maze.world.layouts import parse_layout
 from interdiff.plotting import save_picture
-
-matplotlib.use("Agg")
 
 
 def draw_plans(maze: str | np.ndarray, positions_ntc: np.ndarray, keyframes_nkc: np.ndarray, path: Path) -> None:

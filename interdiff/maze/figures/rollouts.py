@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.animation import FuncAnimation, PillowWriter
@@ -20,9 +19,6 @@ from interdiff.plotting import save_picture
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-matplotlib.use("Agg")
-
 
 FRAME_STEPS = 8
 """Simulated steps between two frames of the animation."""

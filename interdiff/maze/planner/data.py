@@ -18,7 +18,7 @@ from interdiff.maze.planner.networks import Condition
 
 FEWEST_PER_LAYOUT = 2
 """Sequences of a layout in a training batch, if there are more layouts than that leaves room for."""
-FIELDS = ("positions", "velocities", "start", "goal", "layout", "layouts", "occupancy", "sdf", "duration")
+FIELDS = ("positions", "velocities", "start", "goal", "layout", "layouts", "occupancy", "sdf")
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,6 @@ def first_keyframes(
     return torch.as_tensor(indices.astype(np.int64), device=data.states.device)
 
 
-def levels_from(levels: tuple[int, ...], k: int) -> tuple[int, ...]:
-    """The nested levels from K keyframes on."""
-    return tuple(level for level in levels if level >= k)
-
-
 def level_ranks(
     policy: str,
     levels: Sequence[int],

@@ -16,7 +16,7 @@ import numpy as np
 
 from interdiff.errors import InputError
 from interdiff.maze.world.layouts import Layout, cell_distances
-from interdiff.maze.world.simulator import PointMaze
+from interdiff.maze.world.simulator import GOAL_RADIUS, PointMaze
 
 NOISE = 0.5
 """Standard deviation of the action noise in the released data."""
@@ -24,7 +24,6 @@ NOISE = 0.5
 _P_GAIN, _D_GAIN = 10.0, -1.0
 _REACHED = 0.1
 _JITTER = 0.2
-_GOAL_RADIUS = 0.5
 _MOVES = ((0, -1), (0, 1), (-1, 0), (1, 0))
 _STEPS_PER_CELL = 100
 _BLOCK = 10_000
@@ -117,7 +116,7 @@ def generate(
                 progress(len(block))
             block.clear()
     goal = layout.goal or layout.free_cells[0]
-    rewards = np.linalg.norm(columns[:, :2] - np.array(goal, dtype=np.float32), axis=1) <= _GOAL_RADIUS
+    rewards = np.linalg.norm(columns[:, :2] - np.array(goal, dtype=np.float32), axis=1) <= GOAL_RADIUS
     return {
         "observations": columns[:, 0:4].copy(),
         "actions": columns[:, 4:6].copy(),

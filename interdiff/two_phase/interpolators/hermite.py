@@ -9,6 +9,8 @@ from torch import Tensor
 def between(first: Tensor, last: Tensor, share: Tensor, width: Tensor) -> Tensor:
     """Frames [B, T, C] at their share [B, T, 1] of the way from the anchor before them to the one after.
 
+    Source: de Boor 2001, A Practical Guide to Splines, chapter IV.
+
     Args:
         first, last: the anchors [B, T, C]; the first half of the channels are positions, the second half their derivatives
             with respect to tau = t / (T - 1).

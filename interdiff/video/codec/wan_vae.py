@@ -40,11 +40,14 @@ class WanCodec(nn.Module):
     def encode(self, video_bthwc: Tensor) -> Tensor:
         latent_frames(video_bthwc.shape[1])
         video = rearrange(video_bthwc, "b t h w c -> b c t h w").to(self.vae.dtype) / 127.5 - 1
-        return (self.vae.encode(video).latent_dist.mode().float() - self.mean) / self.std
+        z = self.vae.encode(video).latent_dist.mode().float()
+        return (z - self.mean.to(z.device)) / self.std.to(z.device)
 
     @torch.no_grad()
     def decode(self, z_bcthw: Tensor) -> Tensor:
-        video = self.vae.decode((z_bcthw * self.std + self.mean).to(self.vae.dtype)).sample
+        # A pipeline moves its parts itself, and this wrapper is none of them.
+        z = z_bcthw * self.std.to(z_bcthw.device) + self.mean.to(z_bcthw.device)
+        video = self.vae.decode(z.to(self.vae.dtype)).sample
         video = ((video.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return rearrange(video, "b c t h w -> b t h w c")
 

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from interdiff.settings import Fraction, Weight
 from interdiff.video.backbone.settings import FramesFirstSettings, TunedSettings
 
+STEPS = 4
+"""Steps from noise that a student learns at most."""
 PASSES = 2
 """Steps from filled clips that a student learns at most."""
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib
 from matplotlib import pyplot as plt
 
 from interdiff.plotting import save_picture
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-matplotlib.use("Agg")
 
 
 def step_profile(profile: DataFrame, path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 from torch import Tensor
@@ -19,9 +18,6 @@ from interdiff.video.evaluation.interpolation import over_clips
 from interdiff.video.interpolators.calibrated import Calibrated
 from interdiff.video.interpolators.interpolator import Interpolator
 from interdiff.video.interpolators.warping import WithFlows
-
-matplotlib.use("Agg")
-
 
 LABELS = {"latent_l1": "mean absolute error of latents", "psnr": "PSNR of decoded frames, dB"}
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 
@@ -18,9 +17,6 @@ from interdiff.plotting import save_picture
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-matplotlib.use("Agg")
-
 
 PANELS = {
     "frechet": "Frechet distance",

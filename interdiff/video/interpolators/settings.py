@@ -14,6 +14,8 @@ IN_PIXELS = ("optical_flow", "rife")
 
 
 Method = Annotated[str, OneOfModules("interdiff.video.interpolators.methods")]
+LEARNED = ("flow", "sinkhorn")
+"""The methods that have parameters, each with a section of its name."""
 
 
 class MasksSettings(Section):

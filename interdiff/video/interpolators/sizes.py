@@ -5,7 +5,7 @@ Places: latents of one frame, in rows times columns. M moments.
 
 from __future__ import annotations
 
-from interdiff.video.interpolators.settings import FlowSettings, InterpolatorSettings, ShiftSettings
+from interdiff.video.interpolators.settings import LEARNED, FlowSettings, InterpolatorSettings, ShiftSettings
 
 FP32 = 4
 GPU_RATE, CPU_RATE = 20e12, 20e9
@@ -42,7 +42,7 @@ def straightener_flops(shift: ShiftSettings, couplings: int, places: int, moment
 
 def learns(settings: InterpolatorSettings) -> bool:
     """Whether an interpolator has parameters."""
-    return settings.method in ("flow", "sinkhorn")
+    return settings.method in LEARNED
 
 
 def step_seconds(flops: int, gpu: bool) -> float:

@@ -11,7 +11,7 @@ from interdiff.learning.settings import BlockwiseTrainingSettings, CompiledBlock
 from interdiff.settings import Count, Fraction, Mix, Name, Section, Weight
 from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.backbone.settings import NoiseShift, TunedSettings
-from interdiff.video.distillation.settings import PASSES, StudentSettings
+from interdiff.video.distillation.settings import PASSES, STEPS, StudentSettings
 
 LEAST = 3
 """Keyframes of a clip that is sampled: both ends, and one to choose."""
@@ -224,9 +224,11 @@ class SamplingSettings(DenoisingSettings, FrameBudgetSettings):
     @model_validator(mode="after")
     def _two_phases(self) -> SamplingSettings:
         few = self.method == "student" or "keyframes" in self.distilled
-        if few and (self.steps > 4 or self.guidance != 1):
+        if few and (self.steps > STEPS or self.guidance != 1):
             key = "method" if self.method == "student" else "distilled"
-            raise ValueError(f"{key}: a student takes 1 to 4 steps and guidance 1, which is part of what it learned")
+            raise ValueError(
+                f"{key}: a student takes 1 to {STEPS} steps and guidance 1, which is part of what it learned"
+            )
         if self.method == "unguided" and self.guidance != 1:
             raise ValueError("guidance: expected 1 with method unguided, which learned it")
         if self.distilled and self.method != "two_phase":

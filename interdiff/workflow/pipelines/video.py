@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from interdiff.errors import InputError
 from interdiff.keyframes.gaps import nests
-from interdiff.keyframes.nested_masks import levels_of_steps
+from interdiff.keyframes.nested_masks import levels_from, levels_of_steps
 from interdiff.settings import BASE, RENAMED, Count, Name, Section
 from interdiff.video.backbone.settings import AdaptedSettings, BackboneSettings, GeneratedSettings
 from interdiff.video.data.settings import DataSettings
@@ -264,11 +264,8 @@ class VideoConfig(WithVariants):
         for key, k, anywhere in grown:
             if k not in settings.oracle.k:
                 raise InputError(f"{prefix}.{key}: {k} is not in oracle.k={settings.oracle.k}, which phase 1 learns")
-            counts, factor = (
-                [k, *(level for level in levels if level > k)],
-                settings.oracle.max_gap_factor,
-            )
-            for coarse, fine in pairwise(counts):
+            factor = settings.oracle.max_gap_factor
+            for coarse, fine in pairwise(levels_from(levels, k)):
                 longest = frames - 1 if anywhere and coarse == k else None
                 if not nests(frames, coarse, fine, factor, longest):
                     raise InputError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from interdiff.keyframes.gaps import max_gap
 from interdiff.settings import BASE
-from interdiff.video.interpolators.settings import IN_PIXELS
+from interdiff.video.interpolators.settings import IN_PIXELS, LEARNED
 from interdiff.workflow.pipelines.needs import Need
 from interdiff.workflow.pipelines.pipeline import WEIGHTS
 from interdiff.workflow.pipelines.video import VideoSettings
@@ -283,7 +283,7 @@ class VideoPipeline(VideoAttentionPipeline):
                 known = "straightener" in found.values()
                 made = ("straightener", self.resolved.owner("straightener", name))
                 found.setdefault(made, f"straightener of {name}" if known else "straightener")
-            if settings["method"] in ("flow", "sinkhorn"):
+            if settings["method"] in LEARNED:
                 found.setdefault(("interpolator", self.resolved.owner("interpolator", name)), name)
         return {name: made for made, name in found.items()}
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib
 import pandas as pd
 
 from interdiff.errors import InputError
@@ -22,8 +21,6 @@ from interdiff.workflow.report.glossary import Term, glossary
 from interdiff.workflow.report.numbers import number, with_errors
 from interdiff.workflow.report.provenance import rule
 from interdiff.workflow.tracking.store import usage
-
-matplotlib.use("Agg")
 
 
 def embedded(path: str | Path) -> str:

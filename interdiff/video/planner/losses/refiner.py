@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interdiff.keyframes.nested_masks import nested_ranks
+from interdiff.keyframes.nested_masks import levels_from, nested_ranks
 from interdiff.learning import draws
 from interdiff.learning.draws import Stream, moved
 from interdiff.learning.processes import of_batch
@@ -36,7 +36,7 @@ def nested_masks(
 
     def masks(rows: Tensor, indices: Tensor, stream: Stream) -> Tensor:
         cost = cost_nij[rows.numpy()]
-        counts = [indices.shape[1], *(level for level in levels if level > indices.shape[1])]
+        counts = levels_from(levels, indices.shape[1])
         ranks = nested_ranks(lambda k: cost, counts, max_gap_factor, indices.numpy())
         return torch.from_numpy(ranks) <= draws.integers(len(counts), (len(rows), 1), stream, "cpu")
 
