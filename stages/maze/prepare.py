@@ -20,8 +20,7 @@ def main(stage: Stage) -> None:
     names = [path.stem for path in paths]
     if names != stage.settings.layouts:
         raise InputError(f"layouts: expected {stage.settings.layouts}, the demonstrations are of {names}")
-    options = stage.settings.model_dump(exclude={"layouts", "improved_by"})
-    splits, counts = prepare([stream for streams in files for stream in streams], **options)
+    splits, counts = prepare([stream for streams in files for stream in streams], stage.settings)
     rows = []
     for name, streams in zip(names, files, strict=True):
         total: Counter[str] = Counter()

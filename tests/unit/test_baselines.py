@@ -34,6 +34,7 @@ from interdiff.maze.world.controller import generate
 from interdiff.maze.world.d4rl import Stream
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.sequences import prepare
+from interdiff.maze.world.settings import DataSettings
 from interdiff.settings import validated
 from interdiff.two_phase.keyframe_diffusion import keyframe_scheduler
 
@@ -54,7 +55,7 @@ def streams():
 def windows(streams, tmp_path_factory):
     """Prepared windows of another horizon in each layout: the file and what it holds."""
     path = tmp_path_factory.mktemp("windows") / "train.npz"
-    splits, _ = prepare(streams, mode="windows", horizon=HORIZONS, cross_goals=True, frames=61, blocks=5)
+    splits, _ = prepare(streams, DataSettings(mode="windows", horizon=HORIZONS, cross_goals=True, frames=61, blocks=5))
     write_arrays(path, splits["train"])
     return path, load_prepared(path, torch.device("cpu"))
 
@@ -90,7 +91,7 @@ def test_each_layout_has_its_own_horizon(windows):
 
 
 def test_a_layout_without_a_horizon_takes_that_of_the_map_nearest_in_size(streams):
-    splits, _ = prepare(streams, mode="windows", horizon={"umaze": 30, "large": 60})
+    splits, _ = prepare(streams, DataSettings(mode="windows", horizon={"umaze": 30, "large": 60}))
     steps = np.round(splits["train"]["duration"] * 100)
     assert {name: set(steps[splits["train"]["layout"] == n]) for n, name in enumerate(("umaze", "medium"))} == {
         "umaze": {30},
@@ -118,7 +119,7 @@ def test_small_batches_take_some_layouts_each_with_its_own_horizon(windows):
 
 
 def test_sequences_of_many_durations_are_refused(streams, tmp_path):
-    write_arrays(tmp_path / "train.npz", prepare(streams)[0]["train"])
+    write_arrays(tmp_path / "train.npz", prepare(streams, DataSettings())[0]["train"])
     with pytest.raises(InputError, match="expected windows"):
         horizons_of(tmp_path / "train.npz")
 

@@ -60,7 +60,7 @@ def test_the_fastest_arrivals_are_a_file_that_is_prepared_as_any_other(settings,
     assert stream.simulated
     assert (stream.resets == ends).all()
     options = DataSettings(layouts=["umaze"], frames=8, blocks=3, val_fraction=0.3, test_fraction=0.3)
-    splits, _ = prepare([(LAYOUT, stream)], **options.model_dump(exclude={"layouts", "improved_by"}))
+    splits, _ = prepare([(LAYOUT, stream)], options)
     assert sum(len(split["positions"]) for split in splits.values()) > 0
 
 

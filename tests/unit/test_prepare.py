@@ -7,6 +7,7 @@ from interdiff.maze.world.controller import generate
 from interdiff.maze.world.d4rl import Stream
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.sequences import SPLITS, block_splits, mirror_y, prepare, segment_spans, window_spans
+from interdiff.maze.world.settings import DataSettings
 
 ROWS = 20_000
 DTYPES = {
@@ -26,7 +27,7 @@ def streams():
 
 @pytest.fixture(scope="module")
 def prepared(streams):
-    return prepare(streams)
+    return prepare(streams, DataSettings())
 
 
 def joined(splits, key):
@@ -65,7 +66,7 @@ def test_arrays_are_those_of_the_contract(prepared):
 
 @pytest.mark.parametrize("options", [{}, {"mode": "windows", "horizon": 64}, {"mode": "windows", "cross_goals": True}])
 def test_ground_truth_is_free_of_collisions(streams, options):
-    splits, _ = prepare(streams, **options)
+    splits, _ = prepare(streams, DataSettings(**options))
     for data in splits.values():
         assert not piece_collisions(data["positions"], data["occupancy"][data["layout"]]).any()
 
@@ -139,7 +140,7 @@ def test_splits_are_whole_blocks(prepared):
 
 
 def test_whole_mazes_can_be_held_out(streams):
-    splits, counts = prepare(streams, hold_out="mazes", val_fraction=0.3, test_fraction=0.3)
+    splits, counts = prepare(streams, DataSettings(hold_out="mazes", val_fraction=0.3, test_fraction=0.3))
     held = {name: set(splits[name]["layout"].tolist()) for name in SPLITS}
     assert sorted(number for numbers in held.values() for number in numbers) == [0, 1, 2]
     assert all(len(numbers) == 1 for numbers in held.values())
@@ -173,7 +174,7 @@ def test_windows_cross_only_when_told(streams):
 
 
 def test_window_of_as_many_steps_as_pieces_is_the_rows_themselves(streams):
-    splits, _ = prepare(streams, mode="windows", frames=65, horizon=64)
+    splits, _ = prepare(streams, DataSettings(mode="windows", frames=65, horizon=64))
     data = splits["test"]
     for number in range(0, len(data["first_row"]), 5):
         states = streams[data["layout"][number]][1].states[data["first_row"][number] :][:65]
@@ -181,7 +182,7 @@ def test_window_of_as_many_steps_as_pieces_is_the_rows_themselves(streams):
 
 
 def test_flip_y_mirrors_everything_and_back(streams, prepared):
-    plain, mirrored = prepared[0]["val"], prepare(streams, flip_y=True)[0]["val"]
+    plain, mirrored = prepared[0]["val"], prepare(streams, DataSettings(flip_y=True))[0]["val"]
     assert mirrored["flip_y"]
     np.testing.assert_array_equal(mirrored["positions"][..., 0], plain["positions"][..., 0])
     np.testing.assert_array_equal(mirrored["positions"][..., 1], 1 - plain["positions"][..., 1])
@@ -225,16 +226,16 @@ def test_goals_are_positions(streams):
     assert spans.dropped["target not reached"] == 0
     arrays["infos/goal"] += 0.4
     with pytest.raises(InputError, match=r"target not reached: \d+.*within data.reach"):
-        prepare([(layout, Stream(arrays, layout))])
-    splits, _ = prepare([(layout, Stream(arrays, layout))], reach=1)
+        prepare([(layout, Stream(arrays, layout))], DataSettings())
+    splits, _ = prepare([(layout, Stream(arrays, layout))], DataSettings(reach=1))
     away = np.linalg.norm(joined(splits, "goal") * 5 - 0.7 - joined(splits, "target"), axis=1)
     assert 0.6 < away.max() < 0.7
 
 
 def test_time_between_rows_is_the_streams(streams):
     layout, stream = streams[0]
-    slow, _ = prepare([(layout, Stream(stream.arrays, layout, dt=0.05))])
-    splits, _ = prepare([(layout, stream)])
+    slow, _ = prepare([(layout, Stream(stream.arrays, layout, dt=0.05))], DataSettings())
+    splits, _ = prepare([(layout, stream)], DataSettings())
     np.testing.assert_allclose(joined(slow, "duration"), 5 * joined(splits, "duration"), rtol=1e-5)
     assert not slow["train"]["simulated"].any()
 
@@ -247,12 +248,12 @@ def test_a_few_colliding_sequences_are_dropped_and_counted(streams):
     rows = slice(spans.first[longest], spans.last[longest] + 1)
     bump = 1.5 * np.sin(np.linspace(0, np.pi, len(stream.states[rows])))  # into a wall and back
     arrays["infos/qpos"][rows] += bump[:, None]
-    splits, counts = prepare([(layout, Stream(arrays, layout))], frames=2000)
+    splits, counts = prepare([(layout, Stream(arrays, layout))], DataSettings(frames=2000))
     assert counts["umaze"]["leaving free space"] == 1
     assert spans.first[longest] not in joined(splits, "first_row")
     assert sum(counts["umaze"].values()) == stream.ends.sum()
     with pytest.raises(InputError, match=r"1 of \d+ sequences are of no use .leaving free space: 1.*fraction=0\.001"):
-        prepare([(layout, Stream(arrays, layout))], frames=2000, left_out_fraction=0.001)
+        prepare([(layout, Stream(arrays, layout))], DataSettings(frames=2000, left_out_fraction=0.001))
 
 
 def test_data_of_another_map_is_refused(streams):
@@ -260,14 +261,9 @@ def test_data_of_another_map_is_refused(streams):
         InputError,
         match=r"layout 'umaze': \d+ of \d+ sequences are of no use .leaving free space: \d+.*this very map",
     ):
-        prepare([(load_layout("umaze"), streams[1][1])])
+        prepare([(load_layout("umaze"), streams[1][1])], DataSettings())
 
 
 def test_empty_split_is_refused(streams):
     with pytest.raises(InputError, match="split 'train' is empty"):
-        prepare(streams, min_steps=5000)
-
-
-def test_unknown_mode_is_refused(streams):
-    with pytest.raises(InputError, match="mode='episodes'"):
-        prepare(streams, mode="episodes")
+        prepare(streams, DataSettings(min_steps=5000))

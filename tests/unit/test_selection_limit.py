@@ -8,6 +8,7 @@ from interdiff.maze.world.controller import generate, resimulate
 from interdiff.maze.world.d4rl import Stream
 from interdiff.maze.world.layouts import load_layout
 from interdiff.maze.world.sequences import prepare
+from interdiff.maze.world.settings import DataSettings
 
 LAYOUT = load_layout("umaze")
 START, TARGET = np.array([1.0, 1.0, 0.0, 0.0]), np.array([3, 1])
@@ -20,7 +21,7 @@ def stream():
 
 @pytest.mark.parametrize("flip_y", [False, True])
 def test_starts_are_those_of_the_simulator(stream, tmp_path, flip_y):
-    data = prepare([(LAYOUT, stream)], frames=16, flip_y=flip_y)[0]["train"]
+    data = prepare([(LAYOUT, stream)], DataSettings(frames=16, flip_y=flip_y))[0]["train"]
     np.savez(tmp_path / "train.npz", **data)
     starts = load_starts(tmp_path / "train.npz")
     np.testing.assert_allclose(starts.states, stream.states[data["first_row"]], atol=1e-5)

@@ -15,6 +15,7 @@ from interdiff.maze.world.packages import ogbench as ogbench_files
 from interdiff.maze.world.packages.names import source_path
 from interdiff.maze.world.packages.sources import check_source, read_source
 from interdiff.maze.world.sequences import prepare
+from interdiff.maze.world.settings import DataSettings
 from interdiff.workflow.config import load_config
 
 LAYOUT = load_layout("umaze")
@@ -172,7 +173,7 @@ def test_data_that_minari_makes(tmp_path, monkeypatch):
     assert np.flatnonzero(stream.resets).size <= 1
     assert stream.ends.sum() == len(episodes) > 20
     settings = {"val_fraction": 0.2, "test_fraction": 0.2, "blocks": 5, "reach": 0.5}
-    splits, counts = prepare([(LAYOUT, stream)], frames=32, **settings)
+    splits, counts = prepare([(LAYOUT, stream)], DataSettings(frames=32, **settings))
     assert counts["umaze"]["target not reached"] == counts["umaze"]["leaving free space"] == 0
     assert len(splits["train"]["positions"]) > 8
 
@@ -202,6 +203,6 @@ def test_data_as_ogbench_makes(tmp_path):
     # A step moves by at most 0.05 cells per axis in 0.1 s.
     assert 0.45 < np.abs(stream.states[:, 2:]).max() < 0.55
     write_stream(tmp_path / "own.hdf5", stream.arrays, medium, stream.dt)
-    splits, counts = prepare([(medium, stream)], frames=32, val_fraction=0.2, test_fraction=0.2, blocks=5)
+    splits, counts = prepare([(medium, stream)], DataSettings(frames=32, val_fraction=0.2, test_fraction=0.2, blocks=5))
     assert counts["medium"]["leaving free space"] == 0
     assert sum(len(data["positions"]) for data in splits.values()) == 5

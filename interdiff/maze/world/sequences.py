@@ -18,6 +18,7 @@ from interdiff.errors import InputError
 from interdiff.maze.world.collisions import piece_collisions
 from interdiff.maze.world.d4rl import Stream
 from interdiff.maze.world.layouts import OFFSET, Layout, number_for, occupancy, signed_distance
+from interdiff.maze.world.settings import DataSettings
 from interdiff.maze.world.splits import held_out
 
 SPLITS = ("train", "val", "test")
@@ -86,23 +87,7 @@ def block_splits(blocks: int, val_fraction: float, test_fraction: float, seed: i
 
 
 def prepare(
-    streams: Sequence[tuple[Layout, Stream]],
-    *,
-    frames: int = 128,
-    mode: str = "segments",
-    horizon: int | Mapping[str, int] = 128,
-    stride: int = 16,
-    cross_goals: bool = False,
-    min_steps: int = 16,
-    val_fraction: float = 0.05,
-    test_fraction: float = 0.10,
-    blocks: int = 20,
-    hold_out: str = "blocks",
-    seed: int = 0,
-    reach: float = REACH,
-    left_out_fraction: float = 0.1,
-    flip_y: bool = False,
-    sdf_resolution: int = 8,
+    streams: Sequence[tuple[Layout, Stream]], settings: DataSettings
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, int]]]:
     """Arrays per split, and per layout how many sequences each split got and how many were dropped, and why.
 
@@ -111,44 +96,47 @@ def prepare(
     target [N, 2] = where the ball went, in units; duration [N] in s; layout [N] int16; first_row [N] int64;
     layouts [L] str; occupancy [L, G, G] uint8; sdf [L, R, R] in units, R = G * sdf_resolution; simulated [L] bool:
     whether the ball moved as in our simulator; flip_y bool; grid int. N is ordered by layout and time. With `flip_y`
-    all of it is mirrored along y. `mode` is "segments" (goal to goal, `min_steps` or longer) or "windows" (of `horizon`
-    steps, one number or some by layout as in `number_for`, every `stride` rows). The splits are shares of every layout's
-    time blocks, or with `hold_out` "mazes" of the layouts.
-    Sequences that leave their map's free space or end farther than `reach` from their target are dropped. Raises
-    InputError where a split is empty or more than `left_out_fraction` of a layout's sequences are dropped so.
+    all of it is mirrored along y.
+
+    Raises:
+        InputError: a split is empty, or more than `left_out_fraction` of a layout's sequences are dropped.
     """
-    if mode not in ("segments", "windows"):
-        raise InputError(f"mode={mode!r}: expected 'segments' or 'windows'")
     layouts = [layout for layout, _ in streams]
     grid = max(max(layout.walls.shape) for layout in layouts)
-    if hold_out == "mazes":
-        splits_of = block_splits(len(streams), val_fraction, test_fraction, seed)[:, None]
+    shares = settings.val_fraction, settings.test_fraction, settings.seed
+    if settings.hold_out == "mazes":
+        splits_of = block_splits(len(streams), *shares)[:, None]
     else:
-        splits_of = np.tile(block_splits(blocks, val_fraction, test_fraction, seed), (len(streams), 1))
+        splits_of = np.tile(block_splits(settings.blocks, *shares), (len(streams), 1))
     parts: list[dict[str, np.ndarray]] = []
     counts: dict[str, dict[str, int]] = {}
     for number, (layout, stream) in enumerate(streams):
-        if mode == "windows":
-            spans = window_spans(stream, number_for(horizon, layout.name, len(layout.free_cells)), stride, cross_goals)
-        else:
-            spans = segment_spans(stream, min_steps, reach)
-        part, counts[layout.name] = _sequences(layout, stream, spans, frames, grid, splits_of[number])
-        _check_left_out(layout, counts[layout.name], left_out_fraction)
+        spans = _spans(layout, stream, settings)
+        part, counts[layout.name] = _sequences(layout, stream, spans, settings.frames, grid, splits_of[number])
+        _check_left_out(layout, counts[layout.name], settings.left_out_fraction)
         parts.append({**part, "layout": np.full(len(part["goal"]), number, dtype=np.int16)})
-    merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    split = merged.pop("split")
-    maps = _map_arrays(layouts, grid, sdf_resolution)
+    maps = _map_arrays(layouts, grid, settings.sdf_resolution)
     maps["simulated"] = np.array([stream.simulated for _, stream in streams])
-    splits = {
-        name: {key: values[split == index] for key, values in merged.items()} | maps
-        for index, name in enumerate(SPLITS)
-    }
+    splits = {name: arrays | maps for name, arrays in _by_split(parts).items()}
     for name, data in splits.items():
         if not len(data["positions"]):
             raise InputError(
                 f"split {name!r} is empty; expected more rows, fewer blocks or shorter sequences: {counts}"
             )
-    return {name: mirror_y(data) if flip_y else data for name, data in splits.items()}, counts
+    return {name: mirror_y(data) if settings.flip_y else data for name, data in splits.items()}, counts
+
+
+def _spans(layout: Layout, stream: Stream, settings: DataSettings) -> Spans:
+    if settings.mode == "windows":
+        horizon = number_for(settings.horizon, layout.name, len(layout.free_cells))
+        return window_spans(stream, horizon, settings.stride, settings.cross_goals)
+    return segment_spans(stream, settings.min_steps, settings.reach)
+
+
+def _by_split(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    split = merged.pop("split")
+    return {name: {key: x[split == index] for key, x in merged.items()} for index, name in enumerate(SPLITS)}
 
 
 def _sequences(
