@@ -23,6 +23,7 @@ from interdiff.maze.planner.settings import PlannerSettings
 from interdiff.maze.planner.timed_planner import TimedPlanner, load_timed_planner
 from interdiff.maze.world.collisions import piece_collisions
 from interdiff.maze.world.layouts import OFFSET, Layout, cell_distances, occupancy, parse_layout
+from interdiff.maze.world.paths import at_equal_times
 from interdiff.maze.world.simulator import TIMESTEP
 from interdiff.settings import validated
 
@@ -138,9 +139,7 @@ def _joint(place: tuple[float, float]) -> np.ndarray:
 
 def _resampled(rows: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions [n, 2], one every 0.01 s, at `frames` equally spaced times: [T, 2], and these times [T]."""
-    known = np.arange(len(rows)) * TIMESTEP
-    times = np.linspace(0, known[-1], frames)
-    return np.stack([np.interp(times, known, axis) for axis in rows.T], axis=1), times
+    return at_equal_times(rows, frames), np.linspace(0, (len(rows) - 1) * TIMESTEP, frames)
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from interdiff.maze.world.paths import at_equal_times
 from interdiff.maze.world.simulator import TIMESTEP
 
 _RIDGE = 1.0
@@ -27,9 +28,7 @@ def resampled(demonstrations: Sequence[np.ndarray], frames: int) -> np.ndarray:
     """
     paths = []
     for states in demonstrations:
-        at, rows = np.linspace(0, len(states) - 1, frames), np.arange(len(states))
-        scaled = states * np.array([1, 1, *[(len(states) - 1) * TIMESTEP] * 2])
-        paths.append(np.stack([np.interp(at, rows, column) for column in scaled.T], axis=1))
+        paths.append(at_equal_times(states * np.array([1, 1, *[(len(states) - 1) * TIMESTEP] * 2]), frames))
     return np.stack(paths)
 
 

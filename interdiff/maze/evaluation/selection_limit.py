@@ -17,6 +17,7 @@ from interdiff.keyframes.dynamic_programming import optimal_indices, path_cost
 from interdiff.keyframes.segment_cost import Interpolation, all_segment_costs
 from interdiff.maze.world.controller import NOISE, resimulate
 from interdiff.maze.world.layouts import OFFSET, Layout
+from interdiff.maze.world.paths import at_equal_times
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def expected_cost(
     """
     cell = (float(target[0]), float(target[1]))
     runs = resimulate(layout, start_state, cell, rng, demonstrations, noise)
-    positions = np.stack([_resampled(states[:, :2], frames) for states in runs])
+    positions = np.stack([at_equal_times(states[:, :2], frames) for states in runs])
     return all_segment_costs(positions, interpolation).mean(0)
 
 
@@ -101,10 +102,3 @@ def selection_row(
     scale = ratios["uniform"] - 1
     relative = [name for name in ratios if name not in ("uniform", "random")]
     return ratios | error | {f"{name}_excess": (ratios[name] - 1) / scale for name in relative}
-
-
-def _resampled(positions: np.ndarray, frames: int) -> np.ndarray:
-    """[steps + 1, 2] -> [T, 2], linearly between rows, at equal times, both ends included."""
-    rows = np.arange(len(positions))
-    at = np.linspace(0, len(positions) - 1, frames)
-    return np.stack([np.interp(at, rows, values) for values in positions.T], axis=1)

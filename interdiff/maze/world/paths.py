@@ -1,4 +1,4 @@
-"""The search's ways through a maze, in joint coordinates."""
+"""Paths: resampled in time, and the search's through a maze, in joint coordinates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import numpy as np
 
 from interdiff.maze.world.controller import route
 from interdiff.maze.world.layouts import Layout
+
+
+def at_equal_times(rows: np.ndarray, frames: int) -> np.ndarray:
+    """Rows [n, C] at T equal times, linearly between them, both ends included: [T, C]."""
+    at, known = np.linspace(0, len(rows) - 1, frames), np.arange(len(rows))
+    return np.stack([np.interp(at, known, column) for column in rows.T], axis=1)
 
 
 def cell_of(position: Sequence[float] | np.ndarray) -> tuple[int, int]:

@@ -29,6 +29,15 @@ class CostBatch:
     cost: Tensor
 
 
+def all_segments(cost_nij: Tensor, rows: Tensor, longest: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """First and last frames of the segments of 2 to `longest` frames, and what they cost in B rows: three of [B, M]."""
+    i, j = torch.triu_indices(*cost_nij.shape[1:], offset=2, device="cpu")
+    i, j = i[j - i <= longest], j[j - i <= longest]
+    cost = moved(cost_nij[rows][:, i, j], device)
+    first, last = (moved(index, device).expand(len(rows), -1) for index in (i, j))
+    return first, last, cost
+
+
 @dataclass(frozen=True)
 class LatentCosts:
     """All segments of 2 to `longest` frames with their exact costs [N, T, T], at noise level 0."""
@@ -41,10 +50,7 @@ class LatentCosts:
         """Clips alone."""
         batch = self.clips.batch(progress)
         embed = batch["embed"].float()
-        i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2, device="cpu")
-        i, j = i[j - i <= self.longest], j[j - i <= self.longest]
-        target = moved(self.cost[batch["row"]][:, i, j], embed.device)
-        i, j = (moved(index, embed.device).expand(len(embed), -1) for index in (i, j))
+        i, j, target = all_segments(self.cost, batch["row"], self.longest, embed.device)
         return CostBatch(embed, embed.new_zeros(len(embed)), i, j, target)
 
 

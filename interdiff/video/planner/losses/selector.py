@@ -15,6 +15,7 @@ from interdiff.keyframes.losses import cost_regression_loss, kl_to_uniform, path
 from interdiff.learning import draws
 from interdiff.learning.draws import moved
 from interdiff.video.data.batches import TrainingClips
+from interdiff.video.planner.losses.segment_cost import all_segments
 from interdiff.video.planner.selector import VideoSelector
 
 FLOOR = 0.02
@@ -57,9 +58,7 @@ class Paths:
         batch, counts = self.clips.batch(progress), sorted(self.labels)
         rows, embed = batch["row"], batch["embed"].float()
         k = counts[draws.integer(len(counts), generator)]
-        i, j = torch.triu_indices(self.cost.shape[1], self.cost.shape[2], offset=2, device="cpu")
-        cost = moved(self.cost[rows][:, i, j], embed.device)
-        i, j = (moved(index, embed.device).expand(len(embed), -1) for index in (i, j))
+        i, j, cost = all_segments(self.cost, rows, self.cost.shape[1], embed.device)
         seen = None if self.seen is None else moved(self.seen[rows], embed.device)
         paths = moved(self.labels[k][rows], embed.device)
         return PathBatch(embed, seen, i, j, cost, paths, k, self.path_weight, self.uniform_weight)
