@@ -56,7 +56,7 @@ class Parallel(nn.Module):
     """A network and its loss as one module: whatever of the network a loss calls is part of one forward pass.
 
     Of several processes each holds the whole network, and gradients are averaged while the backward pass goes on (DDP, Li
-    et al. 2020); or each holds a part of every block's weights (`fsdp`; Zhao et al. 2023).
+    et al. 2020); or each holds a part of every block's weights (`fsdp`; Zhao et al. 2023b).
     """
 
     def __init__(self, network: nn.Module, loss: Callable[[Any, Any], dict[str, Tensor]], fsdp: bool) -> None:

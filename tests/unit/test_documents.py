@@ -104,3 +104,12 @@ def test_figures_of_the_readme_have_their_spread():
 def test_vocabulary(page):
     if page.name != "CHANGELOG.md":  # which says what old names became
         assert not re.findall(r"\w*keypoint\w*|\bpeers?\b|learned_peers?", page.read_text(), re.IGNORECASE)
+
+
+def test_what_is_cited_is_among_the_references():
+    code = [path for folder in ("interdiff", "stages") for path in (ROOT / folder).rglob("*.py")]
+    text = " ".join(re.sub(r"\s+#?\s*", " ", path.read_text()) for path in [*PAGES, *code])
+    cited = set(re.findall(r"([A-Z][\wäé-]+ (?:et al\.|& [A-Z]\w+)) \(?((?:19|20)\d\d[a-z]?)", text))
+    listed = (ROOT / "docs/references.md").read_text()
+    assert len(cited) > 40
+    assert not [f"{who} {year}" for who, year in sorted(cited) if f"- {who} {year}." not in listed]

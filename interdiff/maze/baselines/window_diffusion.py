@@ -1,7 +1,7 @@
 """The learned baselines' networks: diffusion over windows of fixed horizon at equally spaced steps, and over what is between.
 
 With a small interval the first is full-sequence diffusion in Diffuser's manner (Janner et al. 2022), with 15 steps it is
-the high level of Hierarchical Diffuser (Chen et al. 2024), whose low level is the second. Both are phase 1's network on
+the high level of Hierarchical Diffuser (Chen et al. 2024b), whose low level is the second. Both are phase 1's network on
 other tokens, one model for all layouts, so that methods are compared and not networks.
 """
 

@@ -1,7 +1,7 @@
 """D4RL's HDF5 files: one stream of rows; in those of Maze2D `timeouts` marks the rows that reached their target.
 
 A family of mazes is one file with a group per maze, each laid out as a D4RL file. A file of other tasks may lack infos/*:
-then observations are the states, and where an episode ends was its goal (hindsight: Andrychowicz et al., 2017).
+then observations are the states, and where an episode ends was its goal (hindsight: Andrychowicz et al. 2017).
 """
 
 from __future__ import annotations

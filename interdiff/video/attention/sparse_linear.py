@@ -1,7 +1,7 @@
 """Sparse-linear attention as a processor of diffusers' Wan: a module, whose weights are the network's.
 
-SLA (Zhang et al. 2025, arXiv 2509.24006): exact attention to the chosen blocks, plus a projection of linear attention,
-zero at first. SLA2 (arXiv 2602.12675): a mixture of the two by a learned ratio, and a learned choice.
+SLA (Zhang et al. 2025): exact attention to the chosen blocks, plus a projection of linear attention,
+zero at first. SLA2 (Zhang et al. 2026): a mixture of the two by a learned ratio, and a learned choice.
 
 B clips, H heads, L tokens, D features.
 """

@@ -65,7 +65,7 @@ def velocity_loss(
 class Guidance:
     """Classifier-free guidance (Ho & Salimans 2022): its scale, and the embedding [L, D] that stands for no prompt.
 
-    Above the noise level `below` there is none (Kynkaanniemi et al. 2024).
+    Above the noise level `below` there is none (Kynkäänniemi et al. 2024).
     """
 
     scale: float

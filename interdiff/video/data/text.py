@@ -35,7 +35,7 @@ class TextEncoder:
     """A tokenizer and an encoder of transformers, and the number of rows that embeddings have.
 
     sentences: an embedding has a row for each, the mean of what the encoder says of it alone, as MiniLM was trained to be used
-    (Reimers and Gurevych 2019). A small encoder mixes up what several sentences say of which object: of prompts of rendered
+    (Reimers & Gurevych 2019). A small encoder mixes up what several sentences say of which object: of prompts of rendered
     clips, a linear probe of MiniLM's last layer reads from the row of an object's colour in 0.74 of cases which way it moves;
     in all of them where sentences are embedded alone.
     """
