@@ -24,6 +24,7 @@ use rule video_network as interpolator with:
         job="interpolator/{variant}",
     wildcard_constraints:
         variant=VIDEO.owners("interpolator"),
+    priority: 1  # phase 2 waits for what fills its clips
     params:
         spec=VIDEO.spec("interpolator", CONFIG.video.threads),
 
