@@ -1,4 +1,4 @@
-"""Train a learned baseline: diffusion over every few steps of a window (full sequence), or over sub-goals 15 steps apart."""
+"""Train a learned baseline: diffusion over sub-goals 15 steps apart, or over a window at equal intervals (full sequence)."""
 
 import torch
 
