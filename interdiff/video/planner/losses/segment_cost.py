@@ -31,7 +31,7 @@ class CostBatch:
 
 def all_segments(cost_nij: Tensor, rows: Tensor, longest: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """First and last frames of the segments of 2 to `longest` frames, and what they cost in B rows: three of [B, M]."""
-    i, j = torch.triu_indices(*cost_nij.shape[1:], offset=2, device="cpu")
+    i, j = torch.triu_indices(cost_nij.shape[1], cost_nij.shape[2], offset=2, device="cpu")
     i, j = i[j - i <= longest], j[j - i <= longest]
     cost = moved(cost_nij[rows][:, i, j], device)
     first, last = (moved(index, device).expand(len(rows), -1) for index in (i, j))
