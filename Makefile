@@ -37,7 +37,7 @@ maze: $(VENV)/stamp ## results/maze/metrics.csv and the pictures
 video: $(VENV)/stamp-video ## the tables, pictures and report of results/video/
 	snakemake --quiet rules host -- video
 
-smoke: $(VENV)/stamp ## the maze's pipeline at toy size, in about two minutes, in results-smoke/
+smoke: $(VENV)/stamp ## the maze's pipeline at toy size, in about four minutes, in results-smoke/
 	snakemake --workflow-profile profiles/smoke --quiet rules host
 
 show: $(VENV)/stamp ## a variant beside its parent: changes, artifacts, what would run, figures (VARIANT=k4)
