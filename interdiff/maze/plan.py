@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from interdiff.errors import InputError
+from interdiff.errors import InputError, command
 from interdiff.files import read_json
 from interdiff.learning import draws
 from interdiff.maze.planner.data import Prepared
@@ -142,6 +142,7 @@ def _resampled(rows: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
     return at_equal_times(rows, frames), np.linspace(0, (len(rows) - 1) * TIMESTEP, frames)
 
 
+@command
 def main() -> int:
     """Read a maze, plan, and draw or print the plan."""
     parser = argparse.ArgumentParser(prog="python -m interdiff.maze.plan", description=__doc__)
@@ -153,19 +154,15 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=1, help="number of plans (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: 0)")
     arguments = parser.parse_intermixed_args()
-    try:
-        maze = _read(arguments.maze)
-        plan = load_planner(arguments.planner).plan(maze, arguments.start, arguments.goal, arguments.n, arguments.seed)
-        for number, (times, hits, free) in enumerate(zip(plan.times, plan.collisions, plan.free, strict=True)):
-            found = "free" if free else f"goes through a wall: {hits} of {len(times) - 1} pieces leave free space"
-            print(f"plan {number}: {times[-1]:.2f} s, {found}")
-        if arguments.picture:
-            from interdiff.maze.figures.plans import draw_plans
+    maze = _read(arguments.maze)
+    plan = load_planner(arguments.planner).plan(maze, arguments.start, arguments.goal, arguments.n, arguments.seed)
+    for number, (times, hits, free) in enumerate(zip(plan.times, plan.collisions, plan.free, strict=True)):
+        found = "free" if free else f"goes through a wall: {hits} of {len(times) - 1} pieces leave free space"
+        print(f"plan {number}: {times[-1]:.2f} s, {found}")
+    if arguments.picture:
+        from interdiff.maze.figures.plans import draw_plans
 
-            draw_plans(maze, plan.positions, plan.keyframes, arguments.picture)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        draw_plans(maze, plan.positions, plan.keyframes, arguments.picture)
     return 0
 
 

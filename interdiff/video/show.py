@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from interdiff.errors import InputError
+from interdiff.errors import InputError, command
 from interdiff.video.codec.codec import FRAMES_PER_LATENT, Codec
 from interdiff.video.codec.loading import load_codec
 from interdiff.video.codec.settings import CodecUse
@@ -46,6 +46,7 @@ def write(path: Path, clips: dict[str, np.ndarray], scale: int) -> None:
         raise InputError(f"{path}: expected a name that ends in .png, .gif or .mp4")
 
 
+@command
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m interdiff.video.show", description=__doc__, epilog=HELP)
@@ -58,13 +59,9 @@ def main() -> int:
     parser.add_argument("--wan", action="store_true", help="the codec is Wan's VAE in diffusers' layout")
     parser.add_argument("--scale", type=int, default=4, help="pixels per pixel (default: 4)")
     given = parser.parse_args()
-    try:
-        kind = CodecUse(kind="wan_vae" if given.wan else "linear")
-        codec = load_codec(kind, given.codec, torch.device("cpu"))
-        write(given.out, decoded(given.index, given.keys, codec), given.scale)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    kind = CodecUse(kind="wan_vae" if given.wan else "linear")
+    codec = load_codec(kind, given.codec, torch.device("cpu"))
+    write(given.out, decoded(given.index, given.keys, codec), given.scale)
     return 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from interdiff.errors import InputError
+from interdiff.errors import InputError, command
 from interdiff.settings import BASE
 from interdiff.tables import read_table
 from interdiff.workflow.config import load_config
@@ -80,28 +80,25 @@ def _figures(pipeline: Pipeline, variants: Sequence[str]) -> str:
     return pd.DataFrame(columns).dropna(how="all").to_string(float_format=number)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@command
+def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m interdiff.workflow.show", description=__doc__, allow_abbrev=False)
     parser.add_argument("variant", help="name of a variant, or base")
     parser.add_argument("--domain", choices=["maze", "video"], help="default: each that has this variant")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="configuration (default: config.yaml)")
-    arguments, options = parser.parse_known_args(argv)
-    try:
-        config = load_config(yaml.safe_load(arguments.config.read_text(encoding="utf-8")))
-        pipelines: list[Pipeline] = [
-            MazePipeline(config.maze, config.results, ROOT),
-            VideoPipeline(config.video, config.results, ROOT),
-        ]
-        chosen = [pipeline for pipeline in pipelines if arguments.domain in (None, pipeline.domain)]
-        known = [pipeline for pipeline in chosen if arguments.variant in pipeline.resolved.settings]
-        if not known:
-            names = sorted({name for pipeline in chosen for name in pipeline.resolved.settings} - {BASE})
-            raise InputError(f"variant {arguments.variant!r}: unknown; expected {BASE}, {', '.join(names)}")
-        print("\n\n\n".join(show(pipeline, arguments.variant, options) for pipeline in known))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    arguments, options = parser.parse_known_args()
+    config = load_config(yaml.safe_load(arguments.config.read_text(encoding="utf-8")))
+    pipelines: list[Pipeline] = [
+        MazePipeline(config.maze, config.results, ROOT),
+        VideoPipeline(config.video, config.results, ROOT),
+    ]
+    chosen = [pipeline for pipeline in pipelines if arguments.domain in (None, pipeline.domain)]
+    known = [pipeline for pipeline in chosen if arguments.variant in pipeline.resolved.settings]
+    if not known:
+        names = sorted({name for pipeline in chosen for name in pipeline.resolved.settings} - {BASE})
+        raise InputError(f"variant {arguments.variant!r}: unknown; expected {BASE}, {', '.join(names)}")
+    print("\n\n\n".join(show(pipeline, arguments.variant, options) for pipeline in known))
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from interdiff.errors import InputError
+from interdiff.errors import InputError, command
 from interdiff.files import file_sha256, is_temporary
 from interdiff.workflow.engine.dry_run import Job, parse, snakemake
 from interdiff.workflow.manifest import (
@@ -146,6 +146,7 @@ def _unlisted(results: Path, listed: dict[str, Any]) -> Iterator[tuple[str, str]
             yield name.as_posix(), "left by a stopped write; it can go" if left else "no stage has recorded it"
 
 
+@command
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -160,12 +161,8 @@ def main() -> int:
     )
     arguments, options = parser.parse_known_args()
     results = arguments.results
-    try:
-        count, problems = verify(results)
-        problems += compare(results, options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    count, problems = verify(results)
+    problems += compare(results, options)
     for name, problem in problems:
         print(f"{results / name}: {problem}")
     print(f"{results}: recorded files: {count}, problems: {len(problems)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib import pyplot as plt
 
-from interdiff.errors import InputError
+from interdiff.errors import InputError, command
 from interdiff.plotting import save_picture
 from interdiff.tables import read_tables
 from interdiff.video.figures.samples import PANELS
@@ -51,17 +51,14 @@ def against_length(milestones: DataFrame, path: Path) -> None:
     save_picture(plot, path)
 
 
+@command
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m interdiff.video.figures.lengths", description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT.png", help="file to write")
     parser.add_argument("milestones", type=Path, nargs="+", metavar="milestone.csv", help="tables of different T")
     given = parser.parse_args()
-    try:
-        against_length(read_tables(given.milestones), given.out)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    against_length(read_tables(given.milestones), given.out)
     return 0
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from interdiff.errors import InputError
+from interdiff.errors import InputError, command
 from interdiff.files import read_json
 from interdiff.workflow.tracking.connection import (
     EXPERIMENT,
@@ -102,6 +102,7 @@ def _record(store: Store, domain: str, record: Mapping[str, Any]) -> None:
             store.link(children[folder], folder, name, parent)
 
 
+@command
 def main() -> int:
     """Entry of `make ui` and `make tracking-rebuild`."""
     parser = argparse.ArgumentParser(prog="python -m interdiff.workflow.tracking.runs", description=__doc__)
@@ -110,14 +111,10 @@ def main() -> int:
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="configuration (default: config.yaml)")
     parser.add_argument("--port", type=int, default=5000, help="port of the pages (default: 5000)")
     arguments = parser.parse_args()
-    try:
-        results = _configured(arguments.config, arguments.results).resolve()
-        if arguments.action == "ui":
-            return show(results, arguments.port)
-        {"sync": sync, "rebuild": rebuild}[arguments.action](results)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    results = _configured(arguments.config, arguments.results).resolve()
+    if arguments.action == "ui":
+        return show(results, arguments.port)
+    {"sync": sync, "rebuild": rebuild}[arguments.action](results)
     return 0
 
 
