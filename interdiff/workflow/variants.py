@@ -170,12 +170,19 @@ class Variants:
             raise InputError(f"unknown variant {variant!r}; expected one of {known}")
 
     def _same(self, stage: str, one: str, other: str) -> bool:
-        return all(self.section(s, one) == self.section(s, other) for s in self.followed(stage))
+        return all(_at_work(self.section(s, one)) == _at_work(self.section(s, other)) for s in self.followed(stage))
 
     def _ancestors(self, stage: str) -> Iterator[str]:
         for upstream in self.stages[stage].upstream:
             yield upstream
             yield from self._ancestors(upstream)
+
+
+def _at_work(section: Any) -> Any:
+    """A stage's settings but for the training that pretrained weights stand in for."""
+    if isinstance(section, Mapping) and section.get("pretrained"):
+        return {key: value for key, value in section.items() if key != "training"}
+    return section
 
 
 def resolve(

@@ -58,6 +58,19 @@ class Training(Section):
     training: TrainingSettings = Field(default_factory=TrainingSettings)
 
 
+class Loaded(Training):
+    """A stage whose weights may come from elsewhere."""
+
+    pretrained: str | None = "weights"
+
+
+class LoadedWhole(Section):
+    """All stages, of which the first is not trained but where a variant says so."""
+
+    train: Loaded = Field(default_factory=Loaded)
+    draw: Training = Field(default_factory=Training)
+
+
 class Draw(Section):
     """A stage without."""
 
@@ -84,6 +97,14 @@ def test_seeds_fan_a_variant_out_and_what_a_seed_trains_is_shared_along_the_line
     assert [variants.owner(stage, "fewer_seed1") for stage in TWO] == ["base_seed1", "fewer_seed1"]
     assert variants.owner("draw", "few_seed1") == "few_seed1"
     assert variants.owner("train", "fewer") == "base"
+
+
+def test_seeds_share_pretrained_weights_and_train_what_a_variant_trains():
+    variants = variants_of(LoadedWhole(), {"own": {"train": {"pretrained": None}}}, TWO, "x", {"base": [1], "own": [1]})
+    assert variants.owner("train", "base_seed1") == "base"
+    assert variants.owner("draw", "base_seed1") == "base_seed1"
+    assert variants.owner("train", "own_seed1") == "own_seed1"
+    assert variants.section("train", "own_seed1")["training"]["seed"] == 1
 
 
 def test_seeds_of_what_is_not_there_are_refused():
