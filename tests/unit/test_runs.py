@@ -206,11 +206,15 @@ def test_publishing_into_a_broken_store_is_one_warning(results, monkeypatch, cap
     assert caplog.text.count("tracking-rebuild") == 1
 
 
-def test_pages_without_runs_are_an_error_of_one_line(tmp_path):
+@pytest.mark.parametrize(
+    ("action", "folder", "words"), [("ui", ".", "no runs yet"), ("rebuild", "none", "none: no such folder of results")]
+)
+def test_results_without_runs_are_an_error_of_one_line(tmp_path, action, folder, words):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
-    command = [sys.executable, "-m", "interdiff.workflow.tracking.runs", "ui", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "interdiff.workflow.tracking.runs", action, "--results", str(tmp_path / folder)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
-    assert "no runs yet" in done.stderr
+    assert words in done.stderr
     assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "none").exists()

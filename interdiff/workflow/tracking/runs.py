@@ -112,6 +112,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=5000, help="port of the pages (default: 5000)")
     arguments = parser.parse_args()
     results = _configured(arguments.config, arguments.results).resolve()
+    if not results.is_dir():
+        raise InputError(f"{results}: no such folder of results")
     if arguments.action == "ui":
         return show(results, arguments.port)
     {"sync": sync, "rebuild": rebuild}[arguments.action](results)
