@@ -6,7 +6,7 @@ import torch
 
 from interdiff.learning.checkpoints import MODEL, check_sums, load_weights, save_checkpoint
 from interdiff.learning.training import Objective
-from interdiff.video.backbone.backbone import build_backbone, transformer_config, whiten_text
+from interdiff.video.backbone.backbone import build_backbone, fit_covariance, transformer_config, whiten_text
 from interdiff.video.backbone.losses import RandomFrames, flow_matching_loss
 from interdiff.video.backbone.settings import BackboneSettings
 from interdiff.video.data.batches import load_negative
@@ -17,8 +17,8 @@ from interdiff.workflow.stage import Stage
 from stages.rendering import training_clips
 from stages.training import train_network
 
-PROMPTS = 1000
-"""By which the projection of text starts."""
+SAMPLE = 1000
+"""Clips that a network's start follows: of whose prompts its projection of text does, and of whose latents its smoothing."""
 
 
 def main(stage: Stage) -> None:
@@ -30,10 +30,13 @@ def main(stage: Stage) -> None:
     data = ShardDataset(stage.path("index"), ["latent", "embed"])
     negative = load_negative(stage.path("negative"), stage.device, data)
     config = transformer_config(settings.transformer, negative.shape[-1])
+    sample = range(min(len(data), SAMPLE))
+    if error := settings.transformer.smoothing:
+        config["smoothing"] = {"error": error, "weights": fit_covariance(data.batch("latent", sample).float())}
     torch.manual_seed(settings.training.seed)
     network = build_backbone(**config)
     if settings.transformer.text_components:
-        rows = data.batch("embed", range(min(len(data), PROMPTS))).flatten(0, 1)
+        rows = data.batch("embed", sample).flatten(0, 1)
         whiten_text(network, rows[rows.any(1)].float(), settings.transformer.text_components)
     if settings.start:
         check_sums(Path(settings.start))

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import WanTransformer3DModel
+from scipy.optimize import nnls
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interdiff.axes import rearrange
 from interdiff.errors import InputError
 from interdiff.files import read_json
 from interdiff.learning.checkpoints import CONFIG, load_checkpoint
@@ -22,6 +25,7 @@ from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.attention.sparse_linear import set_attention
 from interdiff.video.backbone.lora import add_lora, read_lora
 from interdiff.video.backbone.settings import COORDINATES, TransformerSettings
+from interdiff.video.backbone.smoothing import LENGTHS, Smoothing, matern
 from interdiff.video.backbone.wan import FewTokens, WanDenoiser
 from interdiff.video.backbone.wan_folder import load_wan
 from interdiff.video.codec.codec import CHANNELS
@@ -37,7 +41,7 @@ RANK = 1e-4
 def transformer_config(settings: TransformerSettings, text_dim: int) -> dict[str, Any]:
     """What `build_backbone` takes."""
     dense = settings.attention.kind == "dense"
-    size = settings.model_dump(exclude={"patch", "text_components", *(["attention"] if dense else [])})
+    size = settings.model_dump(exclude={"patch", "text_components", "smoothing", *(["attention"] if dense else [])})
     patch_size = [1, settings.patch, settings.patch]
     return size | {"patch_size": patch_size, "text_dim": text_dim, "channels": CHANNELS}
 
@@ -47,9 +51,13 @@ def build_backbone(
     patch_size: list[int],
     coordinates: bool = False,
     attention: Mapping[str, Any] | None = None,
+    smoothing: Mapping[str, Any] | None = None,
     **size: Any,
 ) -> WanDenoiser:
-    """An untrained backbone, which answers with the best guess that knows no data and attends to what is near."""
+    """An untrained backbone, which answers with the best guess that knows no data and attends to what is near.
+
+    smoothing: `error` and `weights` of `Smoothing`.
+    """
     transformer = WanTransformer3DModel(
         patch_size=tuple(patch_size),
         in_channels=channels + (COORDINATES if coordinates else 0),
@@ -62,7 +70,7 @@ def build_backbone(
     set_attention(transformer, AttentionSettings(**(attention or {})))
     zero(transformer.proj_out)
     _attend_nearby(transformer)
-    return WanDenoiser(transformer, preconditioned=True)
+    return WanDenoiser(transformer, preconditioned=True, smoothing=smoothing and Smoothing(**smoothing))
 
 
 @torch.no_grad()
@@ -110,6 +118,17 @@ def whiten_text(model: WanDenoiser, embed_nd: Tensor, components: int) -> None:
     mixture = nn.init.normal_(whiten.new_empty(linear.out_features, len(whiten)), std=len(whiten) ** -0.5)
     linear.weight.copy_(mixture @ whiten)
     nn.init.zeros_(linear.bias)
+
+
+def fit_covariance(z_bcthw: Tensor) -> list[list[float]]:
+    """Variances [C, J] of processes whose sum has the covariance over time of clips, by least squares over the time between."""
+    frames = z_bcthw.shape[2]
+    z = rearrange(z_bcthw, "b c t h w -> c t (b h w)").double()
+    pairs = z @ z.mT / z.shape[2]
+    apart = torch.stack([pairs.diagonal(lag, 1, 2).mean(1) for lag in range(frames)], 1)
+    places = torch.arange(frames, dtype=torch.float64) / max(frames - 1, 1)
+    kernels = matern(places[:, None], places.new_tensor(LENGTHS)).numpy()
+    return [nnls(kernels, np.asarray(channel))[0].tolist() for channel in apart]
 
 
 def load_backbone(files: Sequence[Path], device: torch.device) -> WanDenoiser:

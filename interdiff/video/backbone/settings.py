@@ -36,6 +36,11 @@ class TransformerSettings(Section):
         description="begin with a projection of text that gives so many principal components of prompts one variance;"
         " null: with a random one",
     )
+    smoothing: float = Field(
+        0.0,
+        ge=0,
+        description="smooth guesses over time as if each frame of them had an error of so many noise levels; 0: leave them",
+    )
     attention: AttentionSettings = Field(default_factory=AttentionSettings, description="among a clip's tokens")
 
 

@@ -25,6 +25,7 @@ from interdiff.errors import InputError
 from interdiff.learning.networks import zero
 from interdiff.learning.precision import without_autocast
 from interdiff.video.backbone.settings import COORDINATES
+from interdiff.video.backbone.smoothing import Smoothing
 
 WAN_1_3B = {"num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960, "num_layers": 30}
 """What Wan2.1-T2V-1.3B changes in diffusers' defaults."""
@@ -107,14 +108,17 @@ def _turned(x_bhnd: Tensor, turns: Tensor) -> Tensor:
 class WanDenoiser(nn.Module):
     """Velocity, noise minus data, of noisy frames z = (1 - sigma) data + sigma noise (Lipman et al. 2023)."""
 
-    def __init__(self, transformer: WanTransformer3DModel, preconditioned: bool) -> None:
+    def __init__(
+        self, transformer: WanTransformer3DModel, preconditioned: bool, smoothing: Smoothing | None = None
+    ) -> None:
         """
         Args:
             preconditioned: the network's input and target have unit variance at every level, where data and noise have it
                 (Karras et al. 2022, section 5, for the linear path): small networks learn several times faster. Wan has none.
+            smoothing: of its guesses over time. Wan has none.
         """
         super().__init__()
-        self.preconditioned = preconditioned
+        self.preconditioned, self.smoothing = preconditioned, smoothing
         if transformer.config.patch_size[0] != 1:
             raise InputError(f"patch_size {tuple(transformer.config.patch_size)}: expected 1 latent frame in time")
         for block in transformer.blocks:
@@ -131,8 +135,16 @@ class WanDenoiser(nn.Module):
             sigma_bf: [B, F] or, for the same of all frames, [B, 1]; in [0, 1].
             embed_bld: text embedding, zero past the prompt's end.
             frames_bf: [B, F] int64, the frames' places in the clip.
-            correction: without what preconditioning passes on of the input: nothing, where the last layer is zero.
+            correction: without smoothing or what preconditioning passes on of the input: nothing, where the last layer is zero.
         """
+        velocity = self._velocity(z_bcfhw, sigma_bf, embed_bld, frames_bf, correction)
+        if self.smoothing is None or correction:
+            return velocity
+        return self.smoothing(velocity, z_bcfhw, sigma_bf, frames_bf)
+
+    def _velocity(
+        self, z_bcfhw: Tensor, sigma_bf: Tensor, embed_bld: Tensor, frames_bf: Tensor, correction: bool
+    ) -> Tensor:
         if not self.preconditioned:
             return self._network(z_bcfhw, sigma_bf, embed_bld, frames_bf)
         sigma = over_frames(sigma_bf)
@@ -201,7 +213,7 @@ def first_blocks(model: WanDenoiser, layers: int, ffn_dim: int, name: str) -> Wa
     }
     transformer.load_state_dict(parts)
     zero(transformer.proj_out)
-    return WanDenoiser(transformer, model.preconditioned)
+    return WanDenoiser(transformer, model.preconditioned, model.smoothing)
 
 
 def match_precision(model: WanDenoiser, backbone: WanDenoiser) -> None:
