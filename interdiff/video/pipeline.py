@@ -8,7 +8,7 @@ B clips, C channels, T frames of latents, K keyframes, H x W latents, L rows of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -57,6 +57,7 @@ class TwoPhasePipeline(ClipsPipeline):
         interpolator: what fills.
         selector: who chooses keyframes; preview: by which it looks at the noise, if it does.
         preconditioned: the transformers were trained here, and scale their input and output; Wan's do not.
+        smoothing: over time, of their guesses.
         frames, height, width: of a clip in latents. rows: L of embeddings. sentences: one for each.
         keyframes, keyframe_steps, refiner_steps, guidance_scale, negative_prompt: what a call takes that names nothing else.
         shift, guided_below: of phase 1's noise levels, and the level above which it is not guided.
@@ -80,6 +81,7 @@ class TwoPhasePipeline(ClipsPipeline):
         transformer_2: WanTransformer3DModel | None = None,
         preview: WanTransformer3DModel | None = None,
         preconditioned: bool = False,
+        smoothing: Mapping[str, Any] | None = None,
         frames: int = 21,
         height: int = 60,
         width: int = 104,
@@ -114,6 +116,7 @@ class TwoPhasePipeline(ClipsPipeline):
         )
         self.register_to_config(
             preconditioned=preconditioned,
+            smoothing=smoothing,
             frames=frames,
             height=height,
             width=width,
@@ -207,13 +210,14 @@ class TwoPhasePipeline(ClipsPipeline):
         config = self.config
         if sampling.refiner_steps and self.transformer_2 is None:
             raise ValueError(f"refiner_steps {sampling.refiner_steps}: expected 0 without transformer_2")
-        preview = self.preview and Preview(denoiser(self.preview, config.preconditioned), config.preview_level)
+        made_here = config.preconditioned, config.smoothing
+        preview = self.preview and Preview(denoiser(self.preview, *made_here), config.preview_level)
         return TwoPhase(
             k=sampling.k,
             choose=self.selector.chooser(preview),
-            keyframes=denoiser(self.transformer, config.preconditioned),
+            keyframes=denoiser(self.transformer, *made_here),
             interpolator=self.interpolator,
-            refiner=denoiser(self.transformer_2, config.preconditioned) if sampling.refiner_steps else None,
+            refiner=denoiser(self.transformer_2, *made_here) if sampling.refiner_steps else None,
             guidance=guidance,
             settings=sampling,
             levels=config.levels,

@@ -17,6 +17,7 @@ from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from torch import Tensor
 
 from interdiff.video.backbone.flow_matching import even_levels
+from interdiff.video.backbone.smoothing import Smoothing
 from interdiff.video.backbone.wan import FewTokens, WanDenoiser
 from interdiff.video.codec.linear import LinearCodec
 from interdiff.video.distillation.sampling import TIMES
@@ -147,9 +148,14 @@ class PipelineCodec(ModelMixin, ConfigMixin):
         return self.network.decode(z_bcthw)
 
 
-def denoiser(transformer: WanTransformer3DModel, preconditioned: bool) -> WanDenoiser:
-    """A transformer as a denoiser, with the attention of those that are trained here where it is one."""
+def denoiser(
+    transformer: WanTransformer3DModel, preconditioned: bool, smoothing: Mapping[str, Any] | None
+) -> WanDenoiser:
+    """A transformer as a denoiser, with the attention of those that are trained here where it is one.
+
+    smoothing: `error` and `weights` of `Smoothing`.
+    """
     if preconditioned:
         processor: Any = FewTokens()
         transformer.set_attn_processor(processor)
-    return WanDenoiser(transformer, preconditioned)
+    return WanDenoiser(transformer, preconditioned, smoothing and Smoothing(**smoothing))

@@ -11,7 +11,7 @@ B clips, C channels, T frames of latents, H x W latents, L rows of text, D featu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ class StudentPipeline(ClipsPipeline):
         vae: Wan's, or the laptop's codec.
         transformer: the student.
         preconditioned: it was trained here, and scales its input and output; Wan's does not.
+        smoothing: over time, of its guesses.
         frames, height, width: of a clip in latents. rows: L of embeddings. sentences: one for each.
         times: of TrigFlow, of the first step to the last, in (0, pi / 2].
         steps: what a call takes that names none: the first ones of `times`.
@@ -47,6 +48,7 @@ class StudentPipeline(ClipsPipeline):
         tokenizer: Any = None,
         text_encoder: Any = None,
         preconditioned: bool = False,
+        smoothing: Mapping[str, Any] | None = None,
         frames: int = 21,
         height: int = 60,
         width: int = 104,
@@ -59,6 +61,7 @@ class StudentPipeline(ClipsPipeline):
         self.register_modules(transformer=transformer, vae=vae, tokenizer=tokenizer, text_encoder=text_encoder)
         self.register_to_config(
             preconditioned=preconditioned,
+            smoothing=smoothing,
             frames=frames,
             height=height,
             width=width,
@@ -102,7 +105,7 @@ class StudentPipeline(ClipsPipeline):
         count = config.frames if num_frames is None else latent_frames(num_frames)
         embed, latents, generator = self._given(prompt, prompt_embeds, count, latents, generator, output_type)
         frames = torch.arange(count, device=latents.device).expand(len(latents), -1)
-        student = answering(denoiser(self.transformer, config.preconditioned), embed, frames)
+        student = answering(denoiser(self.transformer, config.preconditioned, config.smoothing), embed, frames)
         times = torch.tensor(config.times[:steps], dtype=torch.float64, device=latents.device)
         more = fresh(latents, generator)
         with self.progress_bar(total=steps) as bar:

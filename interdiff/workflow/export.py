@@ -123,6 +123,7 @@ def _surroundings(method: Method, backbone: WanDenoiser) -> dict[str, Any]:
         "tokenizer": encoder.tokenizer,
         "text_encoder": encoder.model,
         "preconditioned": backbone.preconditioned,
+        "smoothing": backbone.smoothing and backbone.smoothing.config,
         "frames": frames,
         "height": height,
         "width": width,

@@ -14,9 +14,10 @@ from packaging.requirements import Requirement
 
 from interdiff.files import write_arrays
 from interdiff.learning.checkpoints import CONFIG, MODEL, save_checkpoint
-from interdiff.video.backbone.backbone import build_backbone, transformer_config
+from interdiff.video.backbone.backbone import build_backbone, fit_covariance, transformer_config
 from interdiff.video.backbone.settings import TransformerSettings, TuningSettings
 from interdiff.video.backbone.tuning import learned, save_tuned, tuned
+from interdiff.video.codec.codec import CHANNELS
 from interdiff.video.codec.linear import LinearCodec
 from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS, write_shard
@@ -77,6 +78,7 @@ def results(tmp_path_factory):
     config = transformer_config(
         TransformerSettings(num_layers=2, num_attention_heads=2, attention_head_dim=16, ffn_dim=32), WIDTH
     )
+    config["smoothing"] = {"error": 0.3, "weights": fit_covariance(torch.randn(4, CHANNELS, T, 2, 2).cumsum(2))}
     backbone = build_backbone(**config)
     moved(backbone, [backbone.transformer.proj_out.weight])
     save_checkpoint(files(video / "backbone/base"), backbone, {"kind": "backbone", "model": config}, [])

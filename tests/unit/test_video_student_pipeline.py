@@ -74,7 +74,7 @@ def test_its_card_says_how_it_samples(exported):
     assert "from interdiff.video.student_pipeline import StudentPipeline" in card
     assert (LORA_FILE in card) == (folder / LORA_FILE).exists()
     embed, more, x = pipeline.encode_prompt(PROMPTS), seeded(), NOISE
-    model = denoiser(pipeline.transformer, pipeline.config.preconditioned)
+    model = denoiser(pipeline.transformer, pipeline.config.preconditioned, pipeline.config.smoothing)
     for number, t in enumerate(pipeline.config.times[:2]):
         if number:
             x = math.cos(t) * data + math.sin(t) * torch.randn(NOISE.shape, generator=more)  # noqa: F821
@@ -89,7 +89,8 @@ def test_its_card_says_how_it_samples(exported):
 def test_diffusers_loads_it_alone_or_as_a_lora_of_the_backbone(exported):
     method, model, folder, pipeline = exported
     backbone = method.backbone()
-    answers = [denoiser(WanTransformer3DModel.from_pretrained(folder, subfolder="transformer"), True)]
+    transformer = WanTransformer3DModel.from_pretrained(folder, subfolder="transformer")
+    answers = [denoiser(transformer, True, pipeline.config.smoothing)]
     if (folder / LORA_FILE).exists():
         backbone.transformer.load_lora_adapter(folder, weight_name=LORA_FILE, prefix="transformer")
         answers.append(backbone)

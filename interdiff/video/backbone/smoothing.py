@@ -15,6 +15,7 @@ B clips, C channels, F frames, H x W latents, J length scales.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,11 @@ class Smoothing(nn.Module):
         super().__init__()
         self.error, self.weights = error, weights
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """What makes another like it."""
+        return {"error": self.error, "weights": [list(row) for row in self.weights]}
+
     def forward(self, velocity: Tensor, z: Tensor, sigma_bf: Tensor, frames_bf: Tensor) -> Tensor:
         """The velocity that leads from frames z [B, C, F, H, W], at levels [B, F] or [B, 1], to the smoothed guess.
 
@@ -52,7 +58,7 @@ class Smoothing(nn.Module):
             velocity, guess = (rearrange(part, "b c f h w -> b c f (h w)") for part in (velocity, z))
             guess = guess - level * velocity
             noise = torch.diag_embed((self.error * sigma).square() + JITTER)[:, None]
-            weighted = torch.linalg.solve(self.covariance(frames_bf) + noise, guess)
+            weighted = torch.linalg.solve((self.covariance(frames_bf) + noise).to(guess), guess)
             return rearrange(velocity + self.error**2 * level * weighted, "b c f (h w) -> b c f h w", h=height)
 
     def covariance(self, frames_bf: Tensor) -> Tensor:
