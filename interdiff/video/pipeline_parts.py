@@ -158,4 +158,4 @@ def denoiser(
     if preconditioned:
         processor: Any = FewTokens()
         transformer.set_attn_processor(processor)
-    return WanDenoiser(transformer, preconditioned, smoothing and Smoothing(**smoothing))
+    return WanDenoiser(transformer, preconditioned, Smoothing(**smoothing) if smoothing else None)

@@ -70,7 +70,7 @@ def build_backbone(
     set_attention(transformer, AttentionSettings(**(attention or {})))
     zero(transformer.proj_out)
     _attend_nearby(transformer)
-    return WanDenoiser(transformer, preconditioned=True, smoothing=smoothing and Smoothing(**smoothing))
+    return WanDenoiser(transformer, preconditioned=True, smoothing=Smoothing(**smoothing) if smoothing else None)
 
 
 @torch.no_grad()
