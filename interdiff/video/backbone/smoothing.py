@@ -58,7 +58,8 @@ class Smoothing(nn.Module):
             velocity, guess = (rearrange(part, "b c f h w -> b c f (h w)") for part in (velocity, z))
             guess = guess - level * velocity
             noise = torch.diag_embed((self.error * sigma).square() + JITTER)[:, None]
-            weighted = torch.linalg.solve((self.covariance(frames_bf) + noise).to(guess), guess)
+            # `solve` would wait for a GPU to say that no matrix is singular, and none is.
+            weighted = torch.linalg.solve_ex((self.covariance(frames_bf) + noise).to(guess), guess).result
             return rearrange(velocity + self.error**2 * level * weighted, "b c f (h w) -> b c f h w", h=height)
 
     def covariance(self, frames_bf: Tensor) -> Tensor:
