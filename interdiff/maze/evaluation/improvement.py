@@ -22,7 +22,7 @@ TOGETHER = 32
 
 
 @dataclass(frozen=True)
-class Driven:
+class Arrival:
     """One arrival: states [n, 4] from the start to the goal, and the actions [n, 2] taken there, the last one none."""
 
     states: np.ndarray
@@ -31,7 +31,7 @@ class Driven:
 
 def driven(
     maze: PointMaze, start: np.ndarray, goal: np.ndarray, policy: Policy, reach: float, limit: int
-) -> Driven | None:
+) -> Arrival | None:
     """The way of a policy from a state [4] until it is within `reach` of the goal; None where that takes over `limit` steps."""
     state = tuple(maze.reset(start[:2], start[2:]).tolist())
     states, actions = [state], list[tuple[float, ...]]()
@@ -42,7 +42,7 @@ def driven(
         actions.append(action)
         state = maze.advance(*action)
         states.append(state)
-    return Driven(np.array(states), np.array([*actions, (0.0, 0.0)]))
+    return Arrival(np.array(states), np.array([*actions, (0.0, 0.0)]))
 
 
 def fastest(
@@ -52,10 +52,10 @@ def fastest(
     settings: ImprovementSettings,
     gains: TrackerSettings,
     generator: torch.Generator,
-) -> list[Driven | None]:
+) -> list[Arrival | None]:
     """Of several plans for every case, each driven, the one that arrives first; None where none does."""
     maze = PointMaze(layout)
-    best: list[Driven | None] = [None] * len(cases.states)
+    best: list[Arrival | None] = [None] * len(cases.states)
     one = replace(planner, settings=settings.planner.model_copy(update={"candidates": 1}))
     for _ in range(settings.planner.candidates):
         plans = one.plan(layout, cases.states, cases.goals, generator)
@@ -80,7 +80,7 @@ def demonstrations(
     Raises:
         InputError: nothing arrives.
     """
-    found: list[tuple[Driven, np.ndarray]] = []
+    found: list[tuple[Arrival, np.ndarray]] = []
     for number in range(rows):
         if sum(len(arrival.states) for arrival, _ in found) >= rows:
             break
@@ -92,7 +92,7 @@ def demonstrations(
     return _arrays(found, layout)
 
 
-def _arrays(found: Sequence[tuple[Driven, np.ndarray]], layout: Layout) -> dict[str, np.ndarray]:
+def _arrays(found: Sequence[tuple[Arrival, np.ndarray]], layout: Layout) -> dict[str, np.ndarray]:
     states = np.concatenate([arrival.states for arrival, _ in found]).astype(np.float32)
     ends = np.zeros(len(states), dtype=bool)
     ends[np.cumsum([len(arrival.states) for arrival, _ in found]) - 1] = True
