@@ -96,7 +96,7 @@ def test_figures_of_the_readme_have_their_spread():
         head, _, *rows = [line.strip("|").split("|") for line in table.splitlines()]
         columns = [n for n, name in enumerate(head) if name.strip().startswith(measured)]
         cells += [row[n].strip() for row in rows for n in columns]
-    assert len(cells) == 5 * 3 + 9 * 3
+    assert len(cells) == 5 * 3 + 7 * 3
     assert not [cell for cell in cells if "±" not in cell and cell != "1.000"]
 
 
