@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers import WanTransformer3DModel
 from scipy.optimize import nnls
@@ -20,7 +19,7 @@ from interdiff.axes import rearrange
 from interdiff.errors import InputError
 from interdiff.files import read_json
 from interdiff.learning.checkpoints import CONFIG, load_checkpoint
-from interdiff.learning.networks import zero
+from interdiff.learning.networks import constant, zero
 from interdiff.video.attention.settings import AttentionSettings
 from interdiff.video.attention.sparse_linear import set_attention
 from interdiff.video.backbone.lora import add_lora, read_lora
@@ -126,9 +125,9 @@ def fit_covariance(z_bcthw: Tensor) -> list[list[float]]:
     z = rearrange(z_bcthw, "b c t h w -> c t (b h w)").double()
     pairs = z @ z.mT / z.shape[2]
     apart = torch.stack([pairs.diagonal(lag, 1, 2).mean(1) for lag in range(frames)], 1)
-    places = torch.arange(frames, dtype=torch.float64) / max(frames - 1, 1)
-    kernels = matern(places[:, None], places.new_tensor(LENGTHS)).numpy()
-    return [nnls(kernels, np.asarray(channel))[0].tolist() for channel in apart]
+    places = torch.arange(frames, dtype=z.dtype, device=z.device) / max(frames - 1, 1)
+    kernels = matern(places[:, None], constant(LENGTHS, z.dtype, z.device)).cpu().numpy()
+    return [nnls(kernels, channel)[0].tolist() for channel in apart.cpu().numpy()]
 
 
 def load_backbone(files: Sequence[Path], device: torch.device) -> WanDenoiser:

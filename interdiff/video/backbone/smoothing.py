@@ -15,12 +15,14 @@ B clips, C channels, F frames, H x W latents, J length scales.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from interdiff.axes import rearrange
+from interdiff.learning.networks import constant
 from interdiff.learning.precision import without_autocast
 
 LENGTHS = (4.0, 1.0, 0.3, 0.1, 0.03, 0.01)
@@ -39,12 +41,12 @@ class Smoothing(nn.Module):
             weights: [C, J], variances of the processes, as `interdiff.video.backbone.backbone.fit_covariance` gives them.
         """
         super().__init__()
-        self.error, self.weights = error, weights
+        self.error, self.weights = error, [list(row) for row in weights]
 
     @property
     def config(self) -> dict[str, Any]:
         """What makes another like it."""
-        return {"error": self.error, "weights": [list(row) for row in self.weights]}
+        return {"error": self.error, "weights": self.weights}
 
     def forward(self, velocity: Tensor, z: Tensor, sigma_bf: Tensor, frames_bf: Tensor) -> Tensor:
         """The velocity that leads from frames z [B, C, F, H, W], at levels [B, F] or [B, 1], to the smoothed guess.
@@ -65,8 +67,11 @@ class Smoothing(nn.Module):
     def covariance(self, frames_bf: Tensor) -> Tensor:
         """Of the latents of frames at these places, of which the last is the clip's: [B, C, F, F]."""
         places = frames_bf / frames_bf.amax(1, keepdim=True).clamp_min(1)
-        kernels = matern((places[:, :, None] - places[:, None]).abs()[..., None], places.new_tensor(LENGTHS))
-        return torch.einsum("bfgj,cj->bcfg", kernels, places.new_tensor(self.weights))
+        lengths, weights = (
+            constant(values, places.dtype, places.device) for values in (LENGTHS, tuple(chain(*self.weights)))
+        )
+        kernels = matern((places[:, :, None] - places[:, None]).abs()[..., None], lengths)
+        return torch.einsum("bfgj,cj->bcfg", kernels, weights.view(-1, len(LENGTHS)))
 
 
 def matern(distance: Tensor, length: Tensor) -> Tensor:
