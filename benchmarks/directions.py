@@ -23,6 +23,7 @@ from interdiff.video.backbone.flow_matching import drop_prompts, noisy, shifted,
 from interdiff.video.backbone.losses import FlowBatch, flow_matching_loss, random_frames
 from interdiff.video.backbone.settings import TransformerSettings
 from interdiff.video.backbone.wan import WanDenoiser
+from interdiff.video.codec.codec import Codec
 from interdiff.video.codec.linear import LinearCodec, fit_linear_codec
 from interdiff.video.data.scenes import Scene, render, split_scene
 from interdiff.video.data.settings import TextSettings
@@ -65,9 +66,14 @@ def turned(scene: Scene) -> str:
     return replace(scene, movers=(replace(first, direction=OPPOSITE[first.direction]), *others)).prompt
 
 
-def encoded(codec: LinearCodec, scenes: list[Scene]) -> Tensor:
+def encoded(codec: Codec, scenes: list[Scene], frames: int = FRAMES) -> Tensor:
     """Latents of scenes."""
-    return torch.cat([codec.encode(torch.from_numpy(render(scene, FRAMES, SIDE))[None]) for scene in scenes])
+    return torch.cat([codec.encode(torch.from_numpy(render(scene, frames, SIDE))[None]) for scene in scenes])
+
+
+def answers(model: WanDenoiser, *inputs: Tensor, batch: int = 64) -> Tensor:
+    """What a network says, a part of the clips at a time."""
+    return torch.cat([model(*part) for part in zip(*(x.split(batch) for x in inputs), strict=True)])
 
 
 def errors(model: WanDenoiser, z: Tensor, level: float, embed: Tensor) -> Tensor:
@@ -76,12 +82,7 @@ def errors(model: WanDenoiser, z: Tensor, level: float, embed: Tensor) -> Tensor
     frames = random_frames(len(z), z.shape[2], SEEN, generator, CPU)
     seen, sigma = take_frames(z, frames), torch.full((len(z), 1), level)
     noise = draws.normal(seen.shape, generator, CPU)
-    said = torch.cat(
-        [
-            model(*part)
-            for part in zip(*(x.split(64) for x in (noisy(seen, noise, sigma), sigma, embed, frames)), strict=True)
-        ]
-    )
+    said = answers(model, noisy(seen, noise, sigma), sigma, embed, frames)
     return (said - (noise - seen)).square().mean((1, 2, 3, 4))
 
 

@@ -49,6 +49,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_folder(path: Path, contents: str) -> None:
+    """InputError where there is no such folder of `contents`."""
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder of {contents}")
+
+
 def is_temporary(path: Path) -> bool:
     """Whether a file is one that a stopped `atomic_path` has left."""
     return re.fullmatch(r"\..*\.[0-9a-f]{8}\.tmp(\..*)?", path.name) is not None

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from interdiff.errors import InputError, command
-from interdiff.files import file_sha256, is_temporary
+from interdiff.files import check_folder, file_sha256, is_temporary
 from interdiff.workflow.engine.dry_run import Job, parse, snakemake
 from interdiff.workflow.manifest import (
     FOLDER,
@@ -44,8 +44,7 @@ def verify(results: Path) -> tuple[int, list[tuple[str, str]]]:
     Raises:
         InputError: there is no such folder.
     """
-    if not results.is_dir():
-        raise InputError(f"{results}: no such folder of results")
+    check_folder(results, "results")
     records, problems = _records(results)
     listed = {name: entry for record in records for name, entry in record.outputs.items()}
     hashes = {name: entry["sha256"] for name, entry in listed.items()}

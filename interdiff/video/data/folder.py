@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from interdiff.errors import InputError
+from interdiff.files import check_folder
 from interdiff.video.data.settings import EXTENSIONS, SPLITS, FolderSettings, Split
 
 TABLES = ("metadata.csv", "metadata.jsonl")
@@ -67,8 +68,7 @@ def split_videos(settings: FolderSettings) -> dict[Split, list[Video]]:
 
 def _captioned(folder: Path, left_out: float) -> list[Video]:
     """All videos with captions, in no particular order."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of videos")
+    check_folder(folder, "videos")
     files = {path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS}
     table = next((folder / name for name in TABLES if (folder / name).is_file()), None)
     videos = _of_table(folder, table) if table else [_beside(folder, path) for path in files]

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from interdiff.errors import InputError, command
-from interdiff.files import read_json
+from interdiff.files import check_folder, read_json
 from interdiff.workflow.tracking.connection import (
     EXPERIMENT,
     FOLDER,
@@ -112,8 +112,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=5000, help="port of the pages (default: 5000)")
     arguments = parser.parse_args()
     results = _configured(arguments.config, arguments.results).resolve()
-    if not results.is_dir():
-        raise InputError(f"{results}: no such folder of results")
+    check_folder(results, "results")
     if arguments.action == "ui":
         return show(results, arguments.port)
     {"sync": sync, "rebuild": rebuild}[arguments.action](results)
