@@ -29,6 +29,11 @@ def blocks(network: nn.Module) -> Iterator[nn.Module]:
             yield from module
 
 
+def called(model: nn.Module) -> list[nn.Module]:
+    """The networks that a loss asks for answers: the model, or the parts of one that has no forward pass of its own."""
+    return [model] if type(model).forward is not nn.Module.forward else list(model.children())
+
+
 def compile_network(network: nn.Module, what: Literal["no", "blocks", "whole"]) -> None:
     """Compile a network in place: each block, which takes seconds since all are alike, or all of it."""
     for module in {"no": [], "blocks": list(blocks(network)), "whole": [network]}[what]:
@@ -65,7 +70,7 @@ class Parallel(nn.Module):
         self.sharded: list[Any] = []
         self.replicated: Any = None
         if fsdp and processes() > 1:
-            self.sharded = _shard([*blocks(network), network])
+            self.sharded = _shard([*blocks(network), *called(network)])
         elif processes() > 1:
             from torch.nn.parallel import DistributedDataParallel
 
@@ -141,9 +146,9 @@ def without_weights(network: Network) -> Network:
     return copy.deepcopy(network, shapes)
 
 
-def with_weights(copied: Network, sharded: nn.Module, device: torch.device) -> Network:
-    """What `without_weights` left of a network, with the weights that it has by now; all must ask, the first gets them."""
-    weights = whole(dict(sharded.named_parameters()))
+def with_weights(copied: Network, sharded: Mapping[str, Tensor], device: torch.device) -> Network:
+    """What `without_weights` left of a network, with weights by name; all processes must ask, the first gets them."""
+    weights = whole(sharded)
     if torch.distributed.get_rank():
         return copied
     copied.load_state_dict(weights, strict=False, assign=True)

@@ -20,6 +20,7 @@ from interdiff.learning.costs import peak_memory_mb
 from interdiff.learning.optimizers import build_optimizers, schedule
 from interdiff.learning.parallel import (
     Parallel,
+    called,
     compile_network,
     held_out_scalars,
     like,
@@ -138,10 +139,12 @@ def train(
     _check_shares(settings)
     sharded = processes() > 1 and isinstance(settings, BlockwiseTrainingSettings) and settings.fsdp
     result = without_weights(model) if sharded else model
-    network = accelerator.prepare_model(model.to(device), evaluation_mode=True)
-    compile_network(network, settings.compile)
-    parallel = Parallel(network, objective.loss, sharded)
-    learned = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    for network in called(model.to(device)):
+        accelerator.prepare_model(network, evaluation_mode=True)
+        compile_network(network, settings.compile)
+    parallel = Parallel(model, objective.loss, sharded)
+    weights = dict(model.named_parameters())  # here, since a forward pass leaves whole ones in some of the shards' places
+    learned = {name: parameter for name, parameter in weights.items() if parameter.requires_grad}
     optimizers = build_optimizers(learned, settings)
     peaks = [optimizer.defaults["lr"] for optimizer in optimizers]
     average = {name: parameter.detach().clone() for name, parameter in learned.items()}
@@ -193,8 +196,9 @@ def train(
         if stop:
             raise Interrupted
     _set(learned, average)
-    accelerator.unwrap_model(uncompiled(network), keep_fp32_wrapper=False)
-    trained = with_weights(result, model, device) if sharded else result
+    for network in called(model):
+        accelerator.unwrap_model(uncompiled(network), keep_fp32_wrapper=False)
+    trained = with_weights(result, weights, device) if sharded else result
     accelerator.end_training()
     return trained.eval(), history
 

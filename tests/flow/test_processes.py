@@ -149,16 +149,25 @@ def test_micro_batches_learn_what_whole_batches_do(tmp_path, inputs, one, proces
 WAN = {"steps": 8, "batch_size": 4, "warmup_steps": 2, "log_every": 1, "save_every": 5, "learning_rate": 0.01}
 LORA, FULL = ({"kind": kind, "rank": 2} for kind in ("lora", "full"))
 WANS = {
-    1: {"full": (FULL, {}), "lora": (LORA, {}), "full accumulate": (FULL, {"accumulate": 4})},
+    1: {
+        "full": (FULL, {}, None),
+        "lora": (LORA, {}, None),
+        "full accumulate": (FULL, {"accumulate": 4}, None),
+        "continuous": (FULL, {}, "continuous"),
+        "discrete": (LORA, {}, "discrete"),
+    },
     2: {
-        "full ddp": (FULL, {}),
-        "full fsdp": (FULL, {"fsdp": True, "accumulate": 2}),
-        "full fsdp again": (FULL, {"fsdp": True, "accumulate": 2}),
-        "lora ddp": (LORA, {"accumulate": 2}),
-        "lora fsdp": (LORA, {"fsdp": True}),
+        "full ddp": (FULL, {}, None),
+        "full fsdp": (FULL, {"fsdp": True, "accumulate": 2}, None),
+        "full fsdp again": (FULL, {"fsdp": True, "accumulate": 2}, None),
+        "lora ddp": (LORA, {"accumulate": 2}, None),
+        "lora fsdp": (LORA, {"fsdp": True}, None),
+        "continuous ddp": (FULL, {}, "continuous"),
+        "continuous fsdp": (FULL, {"fsdp": True}, "continuous"),
+        "discrete fsdp": (LORA, {"fsdp": True, "accumulate": 2}, "discrete"),
     },
 }
-"""Tiny Wans by the number of processes that train them."""
+"""Tiny Wans by the number of processes that train them; a student and its critic where a kind of consistency is named."""
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +176,11 @@ def wans(tmp_path_factory):
     folder, made = tmp_path_factory.mktemp("wan"), {}
     for processes, named in WANS.items():
         jobs = []
-        for name, (tuning, training) in named.items():
+        for name, (tuning, training, consistency) in named.items():
             (folder / name).mkdir()
             if name.endswith(" again"):
                 (folder / name / "state").symlink_to(folder / name.removesuffix(" again") / "state")
-            jobs.append([str(folder / name), tuning, WAN | training])
+            jobs.append([str(folder / name), tuning, WAN | training, consistency])
         start = [sys.executable, "-m"] if processes == 1 else launcher(processes)
         command = [*start, "tests.flow.train_tiny_wan", json.dumps(jobs)]
         done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120)
@@ -186,7 +195,9 @@ def wans(tmp_path_factory):
     return made
 
 
-@pytest.mark.parametrize("name", ["full accumulate", "full ddp", "full fsdp", "lora ddp", "lora fsdp"])
+@pytest.mark.parametrize(
+    "name", [name for named in WANS.values() for name in named if " " in name and "again" not in name]
+)
 def test_wan_learns_the_same_in_shards_in_copies_and_in_micro_batches(wans, name):
     alone = wans[name.split()[0]]
     np.testing.assert_allclose(wans[name][0][:5], alone[0][:5], rtol=0, atol=1e-5)

@@ -1,6 +1,7 @@
 """Trains tiny Wans on fixed clips, one after the other, in one process or in several that a launcher started.
 
-For each FOLDER it is told how the network is made of the backbone, and its training; it writes losses and weights there.
+For each FOLDER it is told how the network is made of the backbone, its training, and whether it is a student and its critic
+who learn, and by which kind of consistency; it writes losses and weights there.
 """
 
 import json
@@ -22,6 +23,8 @@ from interdiff.video.backbone.settings import BackboneSettings, TuningSettings
 from interdiff.video.backbone.tuning import learned, tuned
 from interdiff.video.backbone.wan import WanDenoiser
 from interdiff.video.data.batches import TrainingClips
+from interdiff.video.distillation.roles import Distillation, Roles
+from interdiff.video.distillation.settings import DistilledSettings
 from stages.training import Follower
 
 SIZE = {
@@ -58,7 +61,7 @@ class Clips:
         return self.values[column][rows]
 
 
-def main(folder, tuning, options):
+def main(folder, tuning, options, consistency):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     backbone = WanDenoiser(WanTransformer3DModel(**SIZE), preconditioned=False)
@@ -67,23 +70,25 @@ def main(folder, tuning, options):
             if "norm" not in name and "scale_shift" not in name:
                 parameter.data = parameter.data.bfloat16()
     settings = BlockwiseTrainingSettings(**options)
-    model = tuned(backbone, TuningSettings(**tuning))
-    objective = RandomFrames(
-        TrainingClips([Clips()], settings, torch.device("cpu")),
-        torch.zeros(3, 8),
-        BackboneSettings(frames=[2, 3], frames_until=0.8, training=settings),
-    )
+    negative = torch.zeros(3, 8)
+
+    def random_frames(told):
+        return RandomFrames(TrainingClips([Clips()], settings, torch.device("cpu")), negative, told).draw
+
+    if consistency is None:
+        told = BackboneSettings(frames=[2, 3], frames_until=0.8, training=settings)
+        model = tuned(backbone, TuningSettings(**tuning))
+        # Shards are validated, too: it shall change nothing.
+        objective = Objective(random_frames(told), flow_matching_loss, random_frames(told) if settings.fsdp else None)
+    else:
+        of_student = {"warm_steps": 2, "critic_steps": 1, "guidance": 2.0, "consistency": consistency}
+        told = DistilledSettings(**of_student, tuning=tuning, training=settings)
+        model = Roles(backbone, told)
+        roles = Distillation(random_frames(told), backbone.requires_grad_(False), negative, told)
+        objective = Objective(roles.draw, roles.loss)
     rows = []
     with (Follower if process_number() else TrainingState)(folder / "state") as state:
-        model, _ = train(
-            model,
-            Objective(objective.draw, flow_matching_loss),
-            settings,
-            state,
-            torch.device("cpu"),
-            rows.append,
-            lambda left: left,
-        )
+        model, _ = train(model, objective, settings, state, torch.device("cpu"), rows.append, lambda left: left)
     if process_number() == 0:
         save_file({name: tensor.contiguous() for name, tensor in learned(model).items()}, folder / "model.safetensors")
         (folder / "losses.json").write_text(json.dumps([row["loss"] for row in rows]))
@@ -91,5 +96,5 @@ def main(folder, tuning, options):
 
 if __name__ == "__main__":
     Accelerator.end_training = lambda self: None  # the processes go on together
-    for folder, tuning, options in json.loads(sys.argv[1]):
-        main(Path(folder), tuning, options)
+    for folder, *told in json.loads(sys.argv[1]):
+        main(Path(folder), *told)

@@ -137,6 +137,20 @@ def test_frames_of_different_times_learn_where_their_flow_leads(kind):
     assert error() < 0.5 * before
 
 
+def test_a_clip_whose_tangent_is_not_finite_counts_as_zero_and_is_counted():
+    generator = seeded()
+    data, noise, t = mixture_data(2, generator), torch.randn(2, 1, 1, 1, 1, generator=generator), times(2, generator)
+
+    def broken(x, t):
+        answer = mixture_velocity(x, t)
+        return torch.cat([answer[:1], answer[1:] + (0 * x[1:]).sqrt()])  # finite, but its derivative is inf * 0
+
+    alone = continuous_loss(mixture_velocity, mixture_velocity, data[:1], noise[:1], t[:1], torch.ones_like(t[:1]), 1.0)
+    found = continuous_loss(broken, mixture_velocity, data, noise, t, torch.ones_like(t), 1.0)
+    assert (alone["bad"], found["bad"]) == (0, 0.5)
+    assert found["loss"] == pytest.approx(alone["loss"].item() / 2)
+
+
 def test_the_flows_velocity_is_that_of_the_mixture():
     """The closed form against the change of the end that it leads to, which must be none."""
     t = torch.full((50, 1), 0.8, dtype=torch.float64)

@@ -30,10 +30,11 @@ def distillation(backbone, **changes):  # noqa: F811
     return Distillation(RandomFrames(Clips(), UNGUIDED.negative, told).draw, backbone, UNGUIDED.negative, told)
 
 
-def run(backbone, folder, after_step=lambda step, state: None, **changes):  # noqa: F811
+def run(backbone, folder, after_step=lambda step, state: None, watch=lambda roles: None, **changes):  # noqa: F811
     torch.manual_seed(0)
     task, seen = distillation(backbone, **changes), []
     roles = Roles(backbone, task.settings)
+    watch(roles)
 
     def steps(left):
         for step in left:
@@ -74,6 +75,20 @@ def test_a_killed_distillation_ends_as_an_uninterrupted_one(backbone, tmp_path, 
     resumed, _, _ = run(backbone, tmp_path / "killed")
     for name, tensor in whole.named_parameters():
         assert torch.equal(tensor, dict(resumed.named_parameters())[name]), name
+
+
+def test_student_and_critic_answer_in_mixed_precision(backbone, tmp_path):  # noqa: F811
+    heard = {"student": set(), "critic": set()}
+
+    def watch(roles):
+        for role, types in heard.items():
+            feed_forward = getattr(roles, role).transformer.blocks[0].ffn
+            feed_forward.register_forward_hook(lambda *call, types=types: types.add(call[2].dtype))
+
+    training = settings().training.model_dump() | {"mixed_precision": "bf16"}
+    _, history, _ = run(backbone, tmp_path, watch=watch, training=training)
+    assert heard == {"student": {torch.bfloat16}, "critic": {torch.bfloat16}}
+    assert history[-1]["bad"] == 0
 
 
 @pytest.mark.parametrize(
