@@ -143,7 +143,9 @@ def train(
         accelerator.prepare_model(network, evaluation_mode=True)
         compile_network(network, settings.compile)
     parallel = Parallel(model, objective.loss, sharded)
-    weights = dict(model.named_parameters())  # here, since a forward pass leaves whole ones in some of the shards' places
+    weights = dict(
+        model.named_parameters()
+    )  # here, since a forward pass leaves whole ones in some of the shards' places
     learned = {name: parameter for name, parameter in weights.items() if parameter.requires_grad}
     optimizers = build_optimizers(learned, settings)
     peaks = [optimizer.defaults["lr"] for optimizer in optimizers]

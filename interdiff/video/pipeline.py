@@ -232,8 +232,8 @@ def _chosen(choose: Chooser, places: Sequence[int], frames: int) -> Chooser:
     if sorted({*places, 0, frames - 1}) != list(places):
         raise ValueError(f"keyframes {list(places)}: expected increasing places from 0 to {frames - 1}, both included")
 
-    def chosen(noise: Tensor, embed: Tensor) -> Choice:
+    def chosen(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Choice:
         indices = torch.tensor(places, device="cpu").expand(len(noise), -1)
-        return replace(choose(noise, embed), indices=lambda k: indices)
+        return replace(choose(noise, embed, truth), indices=lambda k: indices)
 
     return chosen

@@ -23,7 +23,7 @@ from interdiff.video.data.batches import clip_noise
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.data.text import TextEncoder, load_text_encoder
 from interdiff.video.planner.samplers import load_sampler
-from interdiff.video.planner.settings import SELECTED, SamplesStageSettings
+from interdiff.video.planner.settings import SCHEDULES, SamplesStageSettings
 from interdiff.video.show import write
 from interdiff.workflow.config import Config, load_config
 from interdiff.workflow.pipelines.video_stages import learned_clips, samples_settings
@@ -75,7 +75,7 @@ class Method:
     @property
     def oracle(self) -> Path | None:
         """Costs of training clips, where neither prompt nor noise choose keyframes."""
-        if self.settings.sampling.selector == SELECTED:
+        if self.settings.sampling.selector not in SCHEDULES:
             return None
         return self.folder("oracle") / f"{learned_clips(self.variants, 'selector', self.name)}.npz"
 

@@ -1,7 +1,7 @@
 from interdiff.settings import BASE
 from interdiff.video.data.settings import SPLITS
 from interdiff.video.interpolators.settings import IN_PIXELS
-from interdiff.video.planner.settings import SELECTED
+from interdiff.video.planner.settings import SCHEDULES, SELECTED
 
 
 def from_source(source):
@@ -137,7 +137,7 @@ def two_phase_files(stage, *names):
 def schedule_oracle(wildcards):
     """Input function: costs of training clips, where keyframes are chosen without the selector."""
     sampling = VIDEO.section("samples", wildcards.variant)
-    if sampling["method"] != "two_phase" or sampling["selector"] == SELECTED:
+    if sampling["method"] != "two_phase" or sampling["selector"] not in SCHEDULES:
         return []
     return VIDEO.learned_oracle("selector")(wildcards)
 

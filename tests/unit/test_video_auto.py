@@ -27,10 +27,10 @@ class Still(torch.nn.Module):
 def both(looks=None):
     """Both phases, and how often keyframes were chosen."""
 
-    def choose(noise, embed):
+    def choose(noise, embed, truth):
         if looks is not None:
             looks.append(len(noise))
-        return without_looking("fixed", COST, 3.0, 0)(noise, embed)
+        return without_looking("fixed", COST, 3.0, 0)(noise, embed, truth)
 
     return TwoPhase(
         k=6,
@@ -47,7 +47,7 @@ def both(looks=None):
 
 
 def indices_of(k):
-    return both().choose(NOISE, EMBED).indices(k)
+    return both().choose(NOISE, EMBED, None).indices(k)
 
 
 def sampled(tolerance, looks=None):

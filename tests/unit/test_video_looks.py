@@ -18,7 +18,7 @@ from interdiff.video.planner.selector import VideoSelector
 
 @pytest.mark.parametrize("policy", ["fixed", "uniform", "random"])
 def test_schedules_without_looking_keep_both_ends(policy):
-    choice = without_looking(policy, line_costs(CLIPS), 3.0, 0)(NOISE, EMBED)
+    choice = without_looking(policy, line_costs(CLIPS), 3.0, 0)(NOISE, EMBED, None)
     indices = choice.indices(4)
     assert (indices[:, [0, -1]] == torch.tensor([0, T - 1])).all()
     assert (indices.diff(dim=1) > 0).all()
@@ -71,7 +71,7 @@ def test_the_selector_chooses_by_its_look(backbone):  # noqa: F811
         T, 4, looks=True, max_gap_factor=3.0, text_dim=DIM, text="attention", d_model=16, depth=1, heads=2
     )
     preview = Preview(backbone, 0.9)
-    choice = by_selector(selector, preview)(NOISE, EMBED)
+    choice = by_selector(selector, preview)(NOISE, EMBED, None)
     assert torch.equal(choice.seen, preview(NOISE, EMBED))
     assert torch.equal(choice.of(torch.tensor([1])).seen, choice.seen[[1]])
     seen = seen_costs(choice.seen)

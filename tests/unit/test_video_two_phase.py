@@ -22,7 +22,7 @@ from interdiff.video.backbone.tuning import tuned
 from interdiff.video.evaluation.sampling_costs import sampling_costs
 from interdiff.video.interpolators.interpolator import fill
 from interdiff.video.interpolators.methods.lerp import lerp
-from interdiff.video.planner.choosers import without_looking
+from interdiff.video.planner.choosers import by_oracle, without_looking
 from interdiff.video.planner.keyframes import keyframes_again, sample_keyframes
 from interdiff.video.planner.losses.keyframes import ChosenFrames
 from interdiff.video.planner.losses.refiner import FilledClips, energy_loss, nested_masks, root_mean_square
@@ -229,10 +229,25 @@ def test_both_phases_end_to_end(backbone, passes):
     assert torch.equal(sampled.refined, sampled.interpolated) == (passes == 0)
 
 
+def test_an_oracle_knows_the_keyframes_of_least_error(backbone):
+    both = two_phase(backbone, refiner_steps=0, exact="keyframes")
+    scheduled = both.sample(NOISE, EMBED, seeded(), CLIPS)
+    best = replace(both, choose=by_oracle(3.0)).sample(NOISE, EMBED, seeded(), CLIPS)
+    error, least = ((made.refined - CLIPS).square().mean((1, 2, 3, 4)) for made in (scheduled, best))
+    assert (least <= error).all()
+    assert (least < error).any()
+
+
+@pytest.mark.parametrize("asked", [{}, {"exact": "keyframes", "k": "auto"}])
+def test_an_oracle_needs_clips_to_look_at(asked):
+    with pytest.raises(InputError, match=r"sampling\.selector: expected no oracle"):
+        validated(SamplingSettings, {"selector": "oracle", **asked}, "sampling")
+
+
 def test_phase_1_goes_on_from_what_a_look_shows():
     """By the straight line from there to the noise, whose velocity a network that knows the clips gives."""
     both = two_phase(Ideal(), refiner_steps=0, start=0.5)
-    looked = replace(both, choose=lambda noise, embed: replace(both.choose(noise, embed), seen=CLIPS))
+    looked = replace(both, choose=lambda *given: replace(both.choose(*given), seen=CLIPS))
     steps = []
     made = looked.sample(NOISE, EMBED, seeded(), after=lambda z: steps.append(z) or z)
     torch.testing.assert_close(

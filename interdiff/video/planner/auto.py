@@ -43,7 +43,7 @@ class AutoTwoPhase:
         """As `TwoPhase.sample`; places have the columns of the greatest K, and those of fewer keyframes repeat the last."""
         indices = torch.zeros(len(noise), max(self.counts), dtype=torch.int64, device="cpu")
         interpolated, refined = torch.empty_like(noise), torch.empty_like(noise)
-        choice = self.both.choose(noise, embed)
+        choice = self.both.choose(noise, embed, truth)
         for k, rows in groups(self._counts(choice, embed)):
             own = torch.from_numpy(rows)
             there = moved(own, noise.device)

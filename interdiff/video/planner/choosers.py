@@ -1,4 +1,4 @@
-"""Who chooses the keyframes of clips to come: the selector, one schedule for all, even spacing, or chance.
+"""Who chooses the keyframes of clips to come: the selector, one schedule, even spacing, chance, or the clips themselves.
 
 B clips to come, N clips that are known, C channels, T frames, K keyframes.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interdiff.keyframes.dynamic_programming import global_indices, random_indices, uniform_indices
+from interdiff.keyframes.dynamic_programming import global_indices, optimal_indices, random_indices, uniform_indices
 from interdiff.learning.checkpoints import load_checkpoint
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.planner.oracle import line_costs
@@ -40,7 +40,7 @@ def without_looking(policy: str, cost_nij: np.ndarray, max_gap_factor: float, se
     def schedule(k: int) -> np.ndarray:
         return global_indices(cost_nij, k, max_gap_factor) if policy == "fixed" else uniform_indices(frames, k)
 
-    def choose(noise: Tensor, embed: Tensor) -> Choice:
+    def choose(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Choice:
         count = len(noise)
 
         @cache
@@ -80,7 +80,7 @@ def by_selector(selector: VideoSelector, preview: Preview | None) -> Chooser:
     """Keyframes by the selector, with one look at the noise where there is a preview."""
 
     @torch.no_grad()
-    def choose(noise: Tensor, embed: Tensor) -> Choice:
+    def choose(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Choice:
         seen = preview(noise, embed) if preview else None
         costs = None if seen is None else seen_costs(seen)
 
@@ -89,5 +89,21 @@ def by_selector(selector: VideoSelector, preview: Preview | None) -> Chooser:
             return torch.from_numpy(selector.select(embed, costs, k).astype(np.int64))
 
         return Choice(indices, lambda k: selector.path_costs(embed, costs, k), seen)
+
+    return choose
+
+
+def by_oracle(max_gap_factor: float) -> Chooser:
+    """The keyframes of least cost for each clip itself: how much a choice can matter."""
+
+    def choose(noise: Tensor, embed: Tensor, truth: Tensor | None) -> Choice:
+        assert truth is not None
+        cost = line_costs(truth)
+
+        @cache
+        def indices(k: int) -> Tensor:
+            return torch.from_numpy(optimal_indices(cost, k, max_gap_factor)[0].astype(np.int64))
+
+        return Choice(indices, lambda k: cost)
 
     return choose

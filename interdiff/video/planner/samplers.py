@@ -28,10 +28,10 @@ from interdiff.video.distillation.sampling import few_steps, fresh
 from interdiff.video.distillation.trigflow import answering
 from interdiff.video.interpolators.loading import load_interpolator
 from interdiff.video.planner.auto import AutoTwoPhase
-from interdiff.video.planner.choosers import by_selector, load_selector, without_looking
+from interdiff.video.planner.choosers import by_oracle, by_selector, load_selector, without_looking
 from interdiff.video.planner.preview import load_preview
 from interdiff.video.planner.segment_cost import load_video_segment_cost
-from interdiff.video.planner.settings import SELECTED, Adapted, SamplesStageSettings, SamplingSettings
+from interdiff.video.planner.settings import ORACLE, SELECTED, Adapted, SamplesStageSettings, SamplingSettings
 from interdiff.video.planner.two_phase import Chooser, Sampled, TwoPhase
 
 Sampler = Callable[[Tensor, Tensor, Tensor | None], Sampled]
@@ -191,6 +191,8 @@ def _chooser(parts: Parts) -> Chooser:
         selector = load_selector(parts.folder("selector"), parts.device)
         preview = load_preview(parts.folder("preview"), parts.backbone) if selector.looks else None
         return by_selector(selector, preview)
+    if policy == ORACLE:
+        return by_oracle(parts.settings.max_gap_factor)
     assert parts.oracle is not None
     cost = load_arrays(parts.oracle)["cost"]
     return without_looking(policy, cost, parts.settings.max_gap_factor, parts.settings.seed)

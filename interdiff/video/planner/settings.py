@@ -16,6 +16,8 @@ from interdiff.video.distillation.settings import PASSES, STEPS, StudentSettings
 LEAST = 3
 """Keyframes of a clip that is sampled: both ends, and one to choose."""
 SELECTED = "selector"
+ORACLE = "oracle"
+SCHEDULES = ("fixed", "uniform", "random")
 """The way to choose keyframes that looks at prompts."""
 
 
@@ -209,7 +211,10 @@ class SamplingSettings(DenoisingSettings, FrameBudgetSettings):
         4,
         description="K, keyframes; auto: for each clip the least of auto_counts whose predicted cost is tolerable",
     )
-    selector: Literal["selector", "fixed", "uniform", "random"] = Field("selector", description="who chooses them")
+    selector: Literal["selector", "fixed", "uniform", "random", "oracle"] = Field(
+        "selector",
+        description="who chooses them; oracle: dynamic programming over the costs of the very clip that exact takes",
+    )
     refiner_steps: int = Field(1, ge=0, description="steps of phase 2; 0: interpolation stands")
     noise: Fraction = Field(1.0, description="share of phase 2's training noise that is added")
     split: Literal["test", "val"] = Field("test", description="prompts: metrics.csv's are of test, tuning.csv's of val")
@@ -249,6 +254,8 @@ class SamplingSettings(DenoisingSettings, FrameBudgetSettings):
             raise ValueError("attention.kind: expected dense but for a teacher that is not adapted")
         if self.exact != "nothing" and self.method != "two_phase":
             raise ValueError(f"exact: expected nothing with method {self.method}")
+        if self.selector == ORACLE and (self.exact == "nothing" or self.k == "auto"):
+            raise ValueError("selector: expected no oracle without exact clips to look at, nor with k: auto")
         if self.exact == "rest" and self.refiner_steps:
             raise ValueError("refiner_steps: expected 0 with exact: rest, which leaves phase 2 nothing to correct")
         return self

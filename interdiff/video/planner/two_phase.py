@@ -72,8 +72,8 @@ class Choice:
         return Choice(lambda k: self.indices(k)[rows], lambda k: self.costs(k)[rows.numpy()], seen)
 
 
-Chooser = Callable[[Tensor, Tensor], Choice]
-"""(noise [B, C, T, H, W], embeddings [B, L, D]) -> which frames phase 1 makes."""
+Chooser = Callable[[Tensor, Tensor, Tensor | None], Choice]
+"""(noise [B, C, T, H, W], embeddings [B, L, D], the data's own clips or None) -> which frames phase 1 makes."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class TwoPhase:
         """
         clips = Clips(noise, embed, generator, after)
         with reused_choices([self.keyframes, self.refiner], self.settings.reuse):
-            return self._sample(clips, truth, choice or self.choose(noise, embed))
+            return self._sample(clips, truth, choice or self.choose(noise, embed, truth))
 
     def _sample(self, clips: Clips, truth: Tensor | None, choice: Choice) -> Sampled:
         exact, noise, embed = self.settings.exact, clips.noise, clips.embed
