@@ -48,6 +48,12 @@ def straightener_checkpoint(wildcards):
     return VIDEO.of("straightener", *WEIGHTS)(wildcards) if inside else []
 
 
+def pretrained_interpolator(wildcards):
+    """Input function: the checkpoint whose weights an interpolator takes, if it does."""
+    folder = VIDEO.section("interpolator", wildcards.variant)["pretrained"]
+    return from_outside([f"{folder}/{name}" for name in WEIGHTS]) if folder else []
+
+
 def optical_flow_index(wildcards):
     """Input function: optical flow's training shards, where an interpolator learns from them."""
     weight = VIDEO.section("interpolator", wildcards.variant)["losses"]["optical_flow"]

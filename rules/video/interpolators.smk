@@ -18,6 +18,7 @@ use rule video_network as interpolator with:
         codec=codec_to_render_with("interpolator"),
         straightener=straightener_checkpoint,
         optical_flow=optical_flow_index,
+        pretrained=pretrained_interpolator,
     output:
         **checkpoint_in("video/interpolator/{variant}"),
     pathvars:

@@ -11,7 +11,12 @@ from interdiff.learning.training import Objective
 from interdiff.video.codec.codec import CHANNELS
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.calibrated import Calibrated
-from interdiff.video.interpolators.loading import build_interpolator, interpolator_config, load_straightener
+from interdiff.video.interpolators.loading import (
+    build_interpolator,
+    interpolator_config,
+    load_interpolator,
+    load_straightener,
+)
 from interdiff.video.interpolators.losses import WeightedMoments, error_scales, interpolator_loss
 from interdiff.video.interpolators.settings import InterpolatorSettings
 from interdiff.workflow.pipelines.video_stages import InterpolatorStageSettings
@@ -24,28 +29,38 @@ from stages.training import train_network
 def main(stage: Stage) -> None:
     """Reads the training split's `index`, and where the settings ask for them the `straightener` and optical flow's index.
 
-    Learns the clips that optical flow has filled, all, or ones that are rendered, by the `codec`; calibrates expected errors
-    on the clips of `held_out`. Writes a checkpoint; the straightener is part of it, and is not trained further.
+    Learns the clips that optical flow has filled, all, or ones that are rendered, by the `codec`, or takes the weights of
+    `pretrained`; calibrates expected errors on the clips of `held_out`. Writes a checkpoint; the straightener is part of it,
+    and is not trained further.
     """
     settings: InterpolatorSettings = stage.settings.interpolator
     around = read_json(stage.folder("straightener") / CONFIG)["model"] if settings.straightened else None
     config = interpolator_config(settings, CHANNELS, around)
+    history: list[dict[str, float]] = []
+    if settings.pretrained:
+        model: Any = load_interpolator(stage.folder("pretrained"), torch.device("cpu"), **config).inside
+    else:
+        model, history = _trained(stage, config)
+    model = _calibrated(stage, model.to(stage.device))
+    config |= {"scales": list(model.scales.shape)}
+    save_checkpoint(stage.outputs, model, {"kind": "interpolator", "model": config}, history)
+
+
+def _trained(stage: Stage, config: dict[str, Any]) -> tuple[Any, list[dict[str, float]]]:
+    settings: InterpolatorSettings = stage.settings.interpolator
     torch.manual_seed(settings.training.seed)
     model: Any = build_interpolator(**config)
     if settings.straightened:
         straightener = load_straightener(stage.folder("straightener"), torch.device("cpu"))
         model.straightener.load_state_dict(straightener.state_dict())
         model.straightener.requires_grad_(False)
-    history: list[dict[str, float]] = []
-    if any(parameter.requires_grad for parameter in model.parameters()):
-        data = [ShardDataset(stage.path("index"), ["latent"])]
-        if settings.losses.optical_flow:
-            data.insert(0, ShardDataset(stage.path("optical_flow"), ["filled", "mask"]))
-        moments = WeightedMoments(training_clips(stage, data), settings.moments, settings.losses)
-        model, history = train_network(stage, model, Objective(moments.draw, interpolator_loss))
-    model = _calibrated(stage, model.to(stage.device))
-    config |= {"scales": list(model.scales.shape)}
-    save_checkpoint(stage.outputs, model, {"kind": "interpolator", "model": config}, history)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        return model, []
+    data = [ShardDataset(stage.path("index"), ["latent"])]
+    if settings.losses.optical_flow:
+        data.insert(0, ShardDataset(stage.path("optical_flow"), ["filled", "mask"]))
+    moments = WeightedMoments(training_clips(stage, data), settings.moments, settings.losses)
+    return train_network(stage, model, Objective(moments.draw, interpolator_loss))
 
 
 def _calibrated(stage: Stage, model: Any) -> Calibrated:

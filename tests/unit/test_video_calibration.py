@@ -1,19 +1,22 @@
 """Expected errors that are the true ones in the mean, gap by gap."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from interdiff.errors import InputError
 from interdiff.learning import draws
+from interdiff.learning.checkpoints import save_checkpoint
 from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS, write_shard
 from interdiff.video.evaluation.interpolation import calibration
 from interdiff.video.figures.interpolation import widest_gap
 from interdiff.video.interpolators.calibrated import Calibrated
 from interdiff.video.interpolators.interpolator import Between, WithFallback, blend
-from interdiff.video.interpolators.loading import load_interpolator
+from interdiff.video.interpolators.loading import build_interpolator, interpolator_config, load_interpolator
 from interdiff.video.interpolators.losses import error_scales, moments_of_all_gaps
 from interdiff.video.interpolators.methods.flow import FlowInterpolator
 from interdiff.video.interpolators.methods.lerp import lerp
@@ -88,7 +91,9 @@ def test_the_figure_is_expected_over_true():
     assert np.isnan(calibration(sums)[1])
 
 
-def test_the_stage_calibrates_on_held_out_clips_and_the_checkpoint_holds_it(tmp_path):
+@pytest.fixture
+def stage_of(tmp_path):
+    """The interpolator's stage by its settings, for twenty clips of noise, and these."""
     generator = draws.generator_of(3)
     latents = [torch.randn(16, 7, 4, 4, generator=generator).bfloat16() for _ in range(20)]
     samples = [
@@ -97,24 +102,52 @@ def test_the_stage_calibrates_on_held_out_clips_and_the_checkpoint_holds_it(tmp_
     write_shard(tmp_path / "val.tar", samples, COLUMNS)
     write_index(tmp_path / "val.npz", [tmp_path / "val.tar"], COLUMNS)
     files = {"model": "model.safetensors", "config": "config.json", "history": "history.csv"}
-    settings = InterpolatorSettings(method="lerp", calibrated_on=10)
-    stage = SimpleNamespace(
-        settings=SimpleNamespace(interpolator=settings, training=settings.training, rendered=None),
-        device=torch.device("cpu"),
-        path=lambda name: {"held_out": tmp_path / "val.npz"}[name],
-        progress=lambda numbers, label, unit: numbers,
-        outputs={name: tmp_path / file for name, file in files.items()},
-    )
-    interpolator.main(stage)
-    made = load_interpolator(tmp_path, stage.device)
+
+    def stage(folder, **settings):
+        told = InterpolatorSettings(calibrated_on=10, **settings)
+        return SimpleNamespace(
+            settings=SimpleNamespace(interpolator=told, training=told.training, rendered=None),
+            device=torch.device("cpu"),
+            path=lambda name: {"held_out": tmp_path / "val.npz"}[name],
+            folder=lambda name: {"pretrained": Path(told.pretrained)}[name],
+            progress=lambda numbers, label, unit: numbers,
+            outputs={name: folder / file for name, file in files.items()},
+        )
+
+    return stage, latents
+
+
+def test_the_stage_calibrates_on_held_out_clips_and_the_checkpoint_holds_it(tmp_path, stage_of):
+    stage, latents = stage_of
+    interpolator.main(stage(tmp_path, method="lerp"))
+    made = load_interpolator(tmp_path, torch.device("cpu"))
     assert made.scales.shape == (1, 5)
-    pairs = moments_of_all_gaps(latents[15].float(), settings.moments, generator)
+    pairs = moments_of_all_gaps(latents[15].float(), 4, draws.generator_of(4))
     arguments = pairs.first, pairs.last, pairs.tau, pairs.gap
     calibrated, plain = made(*arguments), lerp(*arguments)
     torch.testing.assert_close(calibrated.z, plain.z)
     off = (calibrated.z - pairs.truth).abs().mean()
     # Lines expect what walks would leave, and these frames have nothing to do with each other.
     assert abs(calibrated.error.mean() / off - 1) < 0.05 < 0.3 < abs(plain.error.mean() / off - 1)
+
+
+def test_pretrained_weights_are_taken_and_calibrated_here(tmp_path, stage_of):
+    stage, _ = stage_of
+    size = {"width": 8, "pair_blocks": 1, "time_blocks": 1, "cost_radius": 0}
+    config = interpolator_config(InterpolatorSettings(flow=size), 16, None)
+    torch.manual_seed(0)
+    flow, theirs = build_interpolator(**config), tmp_path / "theirs"
+    shipped = {"kind": "interpolator", "model": config | {"scales": [1, 3]}}
+    outputs = stage(theirs).outputs
+    save_checkpoint(outputs, Calibrated(flow, 1, 3), shipped, [])
+    interpolator.main(stage(tmp_path / "own", flow=size, pretrained=str(theirs)))
+    made = load_interpolator(tmp_path / "own", torch.device("cpu"))
+    assert made.scales.shape == (1, 5)
+    assert (made.scales != 1).any()
+    for name, tensor in flow.state_dict().items():
+        assert torch.equal(made.inside.state_dict()[name], tensor)
+    with pytest.raises(InputError, match=r"theirs/config\.json: a checkpoint for size="):
+        interpolator.main(stage(tmp_path / "own", flow=size | {"width": 16}, pretrained=str(theirs)))
 
 
 def test_flows_inside_are_still_drawn():

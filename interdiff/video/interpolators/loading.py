@@ -63,9 +63,9 @@ def _method(name: str) -> ModuleType:
         raise ValueError(f"method {name!r}: {error}") from error
 
 
-def load_interpolator(folder: Path, device: torch.device) -> nn.Module:
-    """A checkpoint of the interpolator stage."""
-    return load_checkpoint(folder, "interpolator", lambda config: build_interpolator(**config), device)
+def load_interpolator(folder: Path, device: torch.device, **expected: Any) -> nn.Module:
+    """A checkpoint of the interpolator stage; InputError where its configuration has other values than are expected."""
+    return load_checkpoint(folder, "interpolator", lambda config: build_interpolator(**config), device, **expected)
 
 
 def load_straightener(folder: Path, device: torch.device) -> Straightener:

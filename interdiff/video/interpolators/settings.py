@@ -123,6 +123,10 @@ class InterpolatorSettings(Section):
         description="what it learns from: the training shards, or a new scene for every sample (source: clips)",
     )
     moments: Count = Field(4, description="moments between each pair of a training step")
+    pretrained: PathText | None = Field(
+        None,
+        description="folder of one whose weights are taken in place of training, made for latents of the same codec",
+    )
     calibrated_on: Count = Field(
         200, description="clips of the validation split, the first ones, that expected errors are calibrated on"
     )

@@ -114,7 +114,8 @@ class VideoPipeline(VideoAttentionPipeline):
 
     def renders(self, stage: str, variant: str) -> bool:
         """Whether a variant's backbone or interpolator learns from clips that are rendered as they are needed."""
-        return self.section(stage, variant)["clips"] == "rendered"
+        section = self.section(stage, variant)
+        return section["clips"] == "rendered" and not section["pretrained"]
 
     def backbone(self, wildcards: Any) -> Mapping[str, Any]:
         return self._learning("backbone", wildcards.variant, self.data.text.model_dump())
