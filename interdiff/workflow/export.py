@@ -37,7 +37,7 @@ HELP = """
 METHOD is a row of metrics.csv with two phases, or a student, in a folder of results: results/video/base or
 results/video/student_4, say. What it samples with must have been made. FOLDER is then what from_pretrained takes of
 interdiff.video.pipeline's TwoPhasePipeline, or of interdiff.video.student_pipeline's StudentPipeline; the transformers in
-it, and a student's LoRA, are diffusers' own.
+it, and the LoRAs of students and phases, are diffusers' own.
 """
 CARD = """---
 library_name: diffusers
@@ -77,8 +77,9 @@ CALLS = {
     TwoPhasePipeline: "`keyframes`, `keyframe_steps`, `refiner_steps` and `guidance_scale`",
     StudentPipeline: "`num_inference_steps`",
 }
-LORA = f"""
-`{LORA_FILE}` is what the student changes in the backbone; `load_lora_weights` of diffusers takes this folder.
+LORA = """
+`{file}` is what the network beside it changes in the backbone, a LoRA that diffusers loads: `load_lora_weights` of a
+pipeline takes its folder, as `load_lora_adapter` of a transformer does.
 """
 
 
@@ -106,12 +107,24 @@ def _student(method: Method) -> StudentPipeline:
     return StudentPipeline(student.transformer, steps=steps, **_surroundings(method, backbone))
 
 
-def _low_rank(method: Method) -> Path | None:
-    """The file of what a student changes in the backbone, where that is a LoRA, under the names of diffusers."""
-    folder = method.folder("distilled")
-    if method.settings.sampling.method != "student" or model_config(folder / CONFIG, "distilled")["kind"] != "lora":
-        return None
-    return folder / MODEL
+def _low_ranks(method: Method) -> dict[str, Path]:
+    """LoRAs of the backbone under the names of diffusers, by where they go in the folder.
+
+    A student of phase 1 is none: it is made of phase 1.
+    """
+    sampling = method.settings.sampling
+    if sampling.method == "student":
+        networks = {"": "distilled"}
+    else:
+        networks = {} if "keyframes" in sampling.distilled else {"transformer/": "keyframes"}
+        if sampling.refiner_steps:
+            networks["transformer_2/"] = "distilled_refiner" if "refiner" in sampling.distilled else "refiner"
+    folders = {part: (method.folder(name), name) for part, name in networks.items()}
+    return {
+        f"{part}{LORA_FILE}": folder / MODEL
+        for part, (folder, name) in folders.items()
+        if model_config(folder / CONFIG, name)["kind"] == "lora"
+    }
 
 
 def _surroundings(method: Method, backbone: WanDenoiser) -> dict[str, Any]:
@@ -230,7 +243,7 @@ def model_card(pipeline: ClipsPipeline, method: Method, folder: Path, prompt: st
         module=type(pipeline).__module__,
         kind=type(pipeline).__name__,
         calls=CALLS[type(pipeline)],
-        lora=LORA if (folder / LORA_FILE).exists() else "",
+        lora="".join(LORA.format(file=path.relative_to(folder)) for path in sorted(folder.rglob(LORA_FILE))),
     )
 
 
@@ -252,8 +265,8 @@ def export(method: Method, folder: Path) -> None:
         raise InputError(f"{folder}: not empty; expected a new folder")
     pipeline = pipeline_of(method)
     pipeline.save_pretrained(folder)
-    if (low_rank := _low_rank(method)) is not None:
-        shutil.copyfile(low_rank, folder / LORA_FILE)
+    for name, weights in _low_ranks(method).items():
+        shutil.copyfile(weights, folder / name)
     prompt = ShardDataset(method.index, ["prompt"])[0]["prompt"]
     (folder / "README.md").write_text(model_card(pipeline, method, folder, prompt))
 

@@ -24,13 +24,14 @@ from interdiff.video.data.shards import COLUMNS, write_shard
 from interdiff.video.interpolators.loading import build_interpolator, interpolator_config
 from interdiff.video.interpolators.settings import FlowSettings, InterpolatorSettings
 from interdiff.video.pipeline import TwoPhasePipeline
+from interdiff.video.pipeline_parts import denoiser
 from interdiff.video.planner.oracle import line_costs
 from interdiff.video.planner.preview import build_preview
 from interdiff.video.planner.samplers import load_sampler
 from interdiff.video.planner.selector import VideoSelector
 from interdiff.workflow import export as command
 from interdiff.workflow.config import load_config
-from interdiff.workflow.export import export
+from interdiff.workflow.export import LORA_FILE, export
 from interdiff.workflow.imagine import Method
 
 ROOT = Path(__file__).parents[2]
@@ -176,6 +177,15 @@ def test_a_student_is_called_as_it_learned(results, tmp_path):
     assert told == [988, 934]
 
 
+def test_a_phases_lora_is_one_of_the_backbone(results, folder):
+    adapted, (file,) = Method(configured(results), "base", CPU).backbone(), folder.rglob(LORA_FILE)
+    adapted.transformer.load_lora_adapter(file.parent, weight_name=LORA_FILE, prefix="transformer")
+    given = NOISE, torch.full((2, T), 0.7), torch.randn(2, ROWS, WIDTH), torch.arange(T).expand(2, -1)
+    whole = denoiser(loaded(folder).transformer, True, adapted.smoothing.config)
+    torch.testing.assert_close(adapted(*given), whole(*given), rtol=1e-4, atol=1e-4)
+    assert f"`transformer/{LORA_FILE}`" in (folder / "README.md").read_text()
+
+
 def test_its_card_says_what_it_is(folder):
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: diffusers\npipeline_tag: text-to-video\n")
@@ -205,13 +215,8 @@ def test_calls_are_those_of_diffusers(pipeline):
     tensors = pipeline(PROMPTS[0], generator=seeded(), output_type="pt", **options).frames
     np.testing.assert_allclose(tensors.movedim(2, -1), made.frames, atol=1e-6)
     whole = pipeline(PROMPTS[0], generator=seeded(), output_type="latent", **options | {"refiner_steps": 0}).frames
-    changed = pipeline(
-        PROMPTS[0],
-        generator=seeded(),
-        output_type="latent",
-        callback_on_step_end=lambda pipe, step, time, values: {"latents": 0 * values["latents"]},
-        **options | {"refiner_steps": 0},
-    ).frames
+    options |= {"callback_on_step_end": lambda pipe, step, time, values: {"latents": 0 * values["latents"]}}
+    changed = pipeline(PROMPTS[0], generator=seeded(), output_type="latent", **options | {"refiner_steps": 0}).frames
     assert whole[:, :, places].abs().min() > 0
     assert not changed[:, :, places].any()
 
