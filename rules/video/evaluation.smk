@@ -175,10 +175,10 @@ use rule video_network as profile with:
 
 use rule video_network as video_selection with:
     input:
-        index=both_kinds("test"),
-        oracle=oracles_of_both_kinds("test"),
-        train_index=both_kinds("train"),
-        train_oracle=oracles_of_both_kinds("train"),
+        index=judged_clips("test"),
+        oracle=oracles_of_judged_clips("test"),
+        train_index=judged_clips("train"),
+        train_oracle=oracles_of_judged_clips("train"),
         backbone=lambda wildcards: backbone_of(BASE),
         preview=preview_of_base(),
         selectors=compared_models("selector", "selectors"),

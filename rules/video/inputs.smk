@@ -174,17 +174,19 @@ def clip_files(wildcards):
     return from_outside([f"{CONFIG.video.report.clip}/{name}" for name in names])
 
 
-def both_kinds(split):
-    """The indices of a split's clips: the data's, and the backbone's."""
-    return [
-        VIDEO.path(f"index/{split}.npz"),
-        *VIDEO.files("generated", BASE, f"{split}.npz"),
-    ]
+def judged_clips(split):
+    """The indices of a split's clips whose keyframes selection.csv judges: the data's, the backbone's, or both."""
+    indices = {
+        "shards": VIDEO.path(f"index/{split}.npz"),
+        "generated": VIDEO.files("generated", BASE, f"{split}.npz")[0],
+    }
+    return [indices[kind] for kind in CONFIG.video.report.selection]
 
 
-def oracles_of_both_kinds(split):
+def oracles_of_judged_clips(split):
     """Their oracles."""
-    return VIDEO.files("oracle", CONFIG.video.report.costs, f"{split}.npz", f"generated_{split}.npz")
+    names = {"shards": f"{split}.npz", "generated": f"generated_{split}.npz"}
+    return VIDEO.files("oracle", CONFIG.video.report.costs, *(names[kind] for kind in CONFIG.video.report.selection))
 
 
 def compared_models(stage, key):

@@ -15,6 +15,8 @@ from interdiff.video.distillation.settings import PASSES, STEPS, StudentSettings
 
 LEAST = 3
 """Keyframes of a clip that is sampled: both ends, and one to choose."""
+Source = Literal["generated", "shards"]
+"""Whose clips: those that the backbone makes of prompts, or the data's own."""
 SELECTED = "selector"
 ORACLE = "oracle"
 SCHEDULES = ("fixed", "uniform", "random")
@@ -80,7 +82,7 @@ class SelectorSettings(PredictorSettings):
     """The selector: keyframes from the prompt, and from a look at what the noise will become."""
 
     preview: bool = Field(True, description="look at what the noise will become, by the preview")
-    source: Literal["generated", "shards"] = Field(
+    source: Source = Field(
         "generated", description="clips to learn from: the backbone's, which a look needs, or the data's"
     )
     labels: Literal["oracle", "segment_cost"] = Field("oracle", description="whose best keyframes it learns")
@@ -110,7 +112,7 @@ Policy = Literal["oracle", "uniform", "random"]
 class KeyframesSettings(PhaseSettings):
     """Phase 1: the backbone on K frames alone."""
 
-    source: Literal["generated", "shards"] = Field(
+    source: Source = Field(
         "generated", description="clips to learn from: the backbone's with the noise they came from, or the data's"
     )
     shift: NoiseShift = 3.0
@@ -132,7 +134,7 @@ class DenoisingSettings(Section):
 class AnchorsSettings(DenoisingSettings):
     """Phase 1's outputs for training clips: the errors that phase 2 will meet, and the clips that it learns."""
 
-    source: Literal["generated", "shards"] = Field("shards", description="whose clips: the backbone's, or the data's")
+    source: Source = Field("shards", description="whose clips: the backbone's, or the data's")
     shards: Count = Field(4, description="training shards, the first ones, or as many as there are")
     k: Count = Field(4, description="keyframes")
     start: float = Field(

@@ -33,6 +33,7 @@ from interdiff.video.planner.settings import (
     SamplingSettings,
     SegmentCostSettings,
     SelectorSettings,
+    Source,
 )
 from interdiff.workflow.variants import Node, WithVariants, resolve
 
@@ -118,7 +119,12 @@ class ReportSettings(Section):
         [], description="those of them that sample other noise, too, by which milestone.csv tells how diverse they are"
     )
     tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
-    selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
+    selection: list[Source] = Field(
+        ["shards", "generated"],
+        min_length=1,
+        description="whose clips selection.csv is of: the data's, the backbone's, or both",
+    )
+    selectors: list[Name] = Field([BASE], description="variants whose selectors it compares")
     segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
     costs: Name = Field(BASE, description="variant by whose exact costs it judges, and takes keyframes for the best")
     include: list[Literal["ablations", "tuning", "attention"]] = Field(
