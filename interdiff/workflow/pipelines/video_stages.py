@@ -19,7 +19,6 @@ from interdiff.video.planner.settings import (
     SamplesStageSettings,
     SegmentCostSettings,
     SelectorSettings,
-    Source,
 )
 from interdiff.workflow.variants import Variants
 
@@ -254,7 +253,7 @@ class SamplePicturesStageSettings(DecodingStageSettings):
 class SelectionStageSettings(Section):
     """What the comparison of selectors is told."""
 
-    clips: list[Source] = Field(description="whose keyframes are judged")
+    clips: list[Name] = Field(description="whose keyframes are judged")
     k: list[Count] = Field(description="numbers of keyframes")
     selectors: list[Name] = Field(description="variants of the selector")
     segment_costs: list[Name] = Field(description="variants of D_phi")
