@@ -78,6 +78,7 @@ use rule maze_stage as report with:
         ),
         unseen=included(MAZE, "unseen", "unseen.csv"),
         controls=included(MAZE, "controls", "controls.csv"),
+        budget=included(MAZE, "budget", "budget.csv", "budget.png"),
         ablations=report_ablations(),
         diagnostics=included(
             MAZE,

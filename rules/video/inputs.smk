@@ -51,7 +51,7 @@ def straightener_checkpoint(wildcards):
 def pretrained_interpolator(wildcards):
     """Input function: the checkpoint whose weights an interpolator takes, if it does."""
     folder = VIDEO.section("interpolator", wildcards.variant)["pretrained"]
-    return from_outside([f"{folder}/{name}" for name in WEIGHTS]) if folder else []
+    return from_outside([f"{folder}/{name}" for name in CHECKPOINT.values()]) if folder else []
 
 
 def optical_flow_index(wildcards):

@@ -57,6 +57,7 @@ use rule video_stage as video_report with:
         interpolators=interpolator_report(),
         ablations=included(VIDEO, "ablations", "interpolator_ablations.csv"),
         tuning=included(VIDEO, "tuning", "tuning.csv"),
+        milestone=included(VIDEO, "milestone", "milestone.csv", "milestone.png"),
         attention=included(VIDEO, "attention", "attention.csv", "attention_costs.png", "profile.png"),
     output:
         report="<results>/video/report.html",

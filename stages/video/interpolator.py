@@ -8,6 +8,7 @@ from interdiff.files import read_json
 from interdiff.learning import draws
 from interdiff.learning.checkpoints import CONFIG, save_checkpoint
 from interdiff.learning.training import Objective
+from interdiff.tables import read_table
 from interdiff.video.codec.codec import CHANNELS
 from interdiff.video.data.shard_dataset import ShardDataset
 from interdiff.video.interpolators.calibrated import Calibrated
@@ -25,28 +26,32 @@ from interdiff.workflow.stage import Stage
 from stages.rendering import training_clips
 from stages.training import train_network
 
+History = list[dict[str, float]]
+
 
 def main(stage: Stage) -> None:
     """Reads the training split's `index`, and where the settings ask for them the `straightener` and optical flow's index.
 
-    Learns the clips that optical flow has filled, all, or ones that are rendered, by the `codec`, or takes the weights of
-    `pretrained`; calibrates expected errors on the clips of `held_out`. Writes a checkpoint; the straightener is part of it,
-    and is not trained further.
+    Learns the clips that optical flow has filled, all, or ones that are rendered, by the `codec`, or takes the weights and
+    the history of `pretrained`; calibrates expected errors on the clips of `held_out`. Writes a checkpoint; the
+    straightener is part of it, and is not trained further.
     """
     settings: InterpolatorSettings = stage.settings.interpolator
     around = read_json(stage.folder("straightener") / CONFIG)["model"] if settings.straightened else None
     config = interpolator_config(settings, CHANNELS, around)
-    history: list[dict[str, float]] = []
-    if settings.pretrained:
-        model: Any = load_interpolator(stage.folder("pretrained"), torch.device("cpu"), **config).inside
-    else:
-        model, history = _trained(stage, config)
+    model, history = (_pretrained if settings.pretrained else _trained)(stage, config)
     model = _calibrated(stage, model.to(stage.device))
     config |= {"scales": list(model.scales.shape)}
     save_checkpoint(stage.outputs, model, {"kind": "interpolator", "model": config}, history)
 
 
-def _trained(stage: Stage, config: dict[str, Any]) -> tuple[Any, list[dict[str, float]]]:
+def _pretrained(stage: Stage, config: dict[str, Any]) -> tuple[Any, History]:
+    folder = stage.folder("pretrained")
+    made: Any = load_interpolator(folder, torch.device("cpu"), **config)
+    return made.inside, read_table(folder / "history.csv").to_dict("records")
+
+
+def _trained(stage: Stage, config: dict[str, Any]) -> tuple[Any, History]:
     settings: InterpolatorSettings = stage.settings.interpolator
     torch.manual_seed(settings.training.seed)
     model: Any = build_interpolator(**config)

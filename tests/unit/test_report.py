@@ -15,11 +15,12 @@ from interdiff.workflow.report.video import (
     attention_in_brief,
     conclusions,
     methods_in_brief,
+    milestone_in_brief,
     selection_in_brief,
 )
 from interdiff.workflow.report.video import in_brief as interpolators_in_brief
 
-MAZE_TABLES = ("maze.drive", "maze.unseen", "maze.selection")
+MAZE_TABLES = ("maze.drive", "maze.unseen", "maze.selection", "maze.budget")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,11 @@ def test_every_column_is_explained():
         assert not set(shown) - MAZE.keys()
     assert not set(SUMMARY) - MAZE.keys()
     tables = video_tables()
-    for name, brief in (("tuning", methods_in_brief), ("attention", attention_in_brief)):
+    for name, brief in (
+        ("tuning", methods_in_brief),
+        ("milestone", milestone_in_brief),
+        ("attention", attention_in_brief),
+    ):
         columns = importlib.import_module(f"stages.video.{name}").COLUMNS
         assert not set(brief(pd.DataFrame(0.0, [0], list(columns)))) - VIDEO.keys()
     for name, brief in (

@@ -139,11 +139,12 @@ def test_pretrained_weights_are_taken_and_calibrated_here(tmp_path, stage_of):
     flow, theirs = build_interpolator(**config), tmp_path / "theirs"
     shipped = {"kind": "interpolator", "model": config | {"scales": [1, 3]}}
     outputs = stage(theirs).outputs
-    save_checkpoint(outputs, Calibrated(flow, 1, 3), shipped, [])
+    save_checkpoint(outputs, Calibrated(flow, 1, 3), shipped, [{"step": 2.0, "loss": 0.5}])
     interpolator.main(stage(tmp_path / "own", flow=size, pretrained=str(theirs)))
     made = load_interpolator(tmp_path / "own", torch.device("cpu"))
     assert made.scales.shape == (1, 5)
     assert (made.scales != 1).any()
+    assert (tmp_path / "own/history.csv").read_bytes() == (theirs / "history.csv").read_bytes()
     for name, tensor in flow.state_dict().items():
         assert torch.equal(made.inside.state_dict()[name], tensor)
     with pytest.raises(InputError, match=r"theirs/config\.json: a checkpoint for size="):

@@ -61,7 +61,7 @@ class ReportSettings(Section):
     diagnostics: DiagnosticsSettings = Field(
         default_factory=DiagnosticsSettings, description="what goes on in the plans of a variant"
     )
-    include: list[Literal["rollouts", "unseen", "controls", "ablations", "diagnostics"]] = Field(
+    include: list[Literal["rollouts", "unseen", "controls", "budget", "ablations", "diagnostics"]] = Field(
         [], description="what report.html shows beside metrics.csv and selection.csv; it is made if it is not there"
     )
 

@@ -127,7 +127,7 @@ class ReportSettings(Section):
     selectors: list[Name] = Field([BASE], description="variants whose selectors it compares")
     segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
     costs: Name = Field(BASE, description="variant by whose exact costs it judges, and takes keyframes for the best")
-    include: list[Literal["ablations", "tuning", "attention"]] = Field(
+    include: list[Literal["ablations", "tuning", "attention", "milestone"]] = Field(
         [], description="what report.html shows beside; it is made if it is not there"
     )
     drawn: Name = Field(BASE, description="variant whose best, median and worst clips are drawn, one of them")

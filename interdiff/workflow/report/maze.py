@@ -60,6 +60,14 @@ SECTIONS: Sections = {
             " sequences with their standard errors, and paired differences from base; from controls.csv."
         },
     ),
+    "budget": (
+        "What keyframes buy",
+        {
+            "budget.csv": "Plans by who chooses keyframes and how many, beside planners without; mean ± standard error over "
+            "training seeds and held-out sequences, from budget.csv.",
+            "budget.png": "Quality against token evaluations per plan.",
+        },
+    ),
     "ablations": (
         "One change at a time",
         {

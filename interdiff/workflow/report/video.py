@@ -63,6 +63,14 @@ SECTIONS: Sections = {
         "Settings of sampling, on validation prompts",
         {"tuning.csv": "As the first table, on prompts that metrics.csv does not have: what was chosen by."},
     ),
+    "milestone": (
+        "Students, teachers and both phases at their cost",
+        {
+            "milestone.csv": "The same prompts and noise for all; mean ± standard error over training seeds and prompts, from "
+            "milestone.csv.",
+            "milestone.png": "Quality against cost in full steps (log axis). The line joins the backbone's.",
+        },
+    ),
     "attention": (
         "Sparse attention",
         {
@@ -78,7 +86,7 @@ SECTIONS: Sections = {
     ),
 }
 QUALITY = ("frechet", "adherence", "smoothness")
-ATTRIBUTES = ("objects", "shapes", "directions", "speeds", "events", "easy", "hard")
+ATTRIBUTES = ("objects", "shapes", "directions", "speeds", "events", "times", "easy", "hard")
 """Parts of adherence."""
 SELECTION = ("cost_ratio", "overlap_int")
 UNREFINED, CHOSEN, FIXED = "unrefined", "selector_base", "fixed"
@@ -94,6 +102,7 @@ def parts(
     brief = {
         "metrics.csv": methods_in_brief,
         "tuning.csv": methods_in_brief,
+        "milestone.csv": milestone_in_brief,
         "attention.csv": attention_in_brief,
         "selection.csv": selection_in_brief,
         "interpolators.csv": in_brief,
@@ -164,10 +173,33 @@ def in_brief(interpolators: pd.DataFrame) -> pd.DataFrame:
 def methods_in_brief(metrics: pd.DataFrame) -> pd.DataFrame:
     """metrics.csv, or tuning.csv, with each figure and its standard error in one cell."""
     asked = [name for name in ("method", "changed", "chosen", "steps", "k", "n") if name in metrics]
-    judged = [name for name in ("adherence", *ATTRIBUTES, "clip_score") if metrics[name].notna().any()]
-    figures = ("frechet", *judged, "smoothness", "sharpness", "distance")
+    figures = judged(metrics)
     costs = ("full_step_units", "full_step_seconds", "flops", "seconds")
     return with_errors(metrics, figures)[[*asked, *figures, *costs]]
+
+
+def judged(methods: pd.DataFrame) -> list[str]:
+    """The figures of clips that were measured for some method of a table."""
+    measured = [name for name in ("adherence", *ATTRIBUTES, "clip_score") if methods[name].notna().any()]
+    return ["frechet", *measured, "smoothness", "sharpness", "distance"]
+
+
+def milestone_in_brief(milestone: pd.DataFrame) -> pd.DataFrame:
+    """milestone.csv in the same way, without what was not measured."""
+    known = (
+        "method",
+        "frames",
+        "steps",
+        "k",
+        "passes",
+        "attention",
+        "seeds",
+        "n",
+        "full_step_units",
+        "full_step_seconds",
+    )
+    figures = [*judged(milestone), *(["diversity"] if milestone["diversity"].notna().any() else [])]
+    return with_errors(milestone, figures)[[*known, *figures]]
 
 
 def attention_in_brief(attention: pd.DataFrame) -> pd.DataFrame:
