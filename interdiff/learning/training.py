@@ -143,9 +143,8 @@ def train(
         accelerator.prepare_model(network, evaluation_mode=True)
         compile_network(network, settings.compile)
     parallel = Parallel(model, objective.loss, sharded)
-    weights = dict(
-        model.named_parameters()
-    )  # here, since a forward pass leaves whole ones in some of the shards' places
+    # Here, since a forward pass leaves whole weights in some of the shards' places.
+    weights = dict(model.named_parameters())
     learned = {name: parameter for name, parameter in weights.items() if parameter.requires_grad}
     optimizers = build_optimizers(learned, settings)
     peaks = [optimizer.defaults["lr"] for optimizer in optimizers]

@@ -78,8 +78,8 @@ CALLS = {
     StudentPipeline: "`num_inference_steps`",
 }
 LORA = """
-`{file}` is what the network beside it changes in the backbone, a LoRA that diffusers loads: `load_lora_weights` of a
-pipeline takes its folder, as `load_lora_adapter` of a transformer does.
+`{file}` makes that transformer of the backbone that it was tuned from: a LoRA for diffusers, which
+`load_lora_weights` of a pipeline and `load_lora_adapter` of a transformer read from its folder.
 """
 
 
@@ -120,10 +120,11 @@ def _low_ranks(method: Method) -> dict[str, Path]:
         if sampling.refiner_steps:
             networks["transformer_2/"] = "distilled_refiner" if "refiner" in sampling.distilled else "refiner"
     folders = {part: (method.folder(name), name) for part, name in networks.items()}
+    configs = {part: model_config(folder / CONFIG, name) for part, (folder, name) in folders.items()}
     return {
-        f"{part}{LORA_FILE}": folder / MODEL
-        for part, (folder, name) in folders.items()
-        if model_config(folder / CONFIG, name)["kind"] == "lora"
+        f"{part}{LORA_FILE}": folders[part][0] / MODEL
+        for part, config in configs.items()
+        if config["kind"] == "lora" and "layers" not in config  # of all the backbone's blocks
     }
 
 

@@ -1,3 +1,4 @@
+from interdiff.learning.checkpoints import SUMS
 from interdiff.settings import BASE
 from interdiff.video.data.settings import SPLITS
 from interdiff.video.interpolators.settings import IN_PIXELS
@@ -49,15 +50,25 @@ def straightener_checkpoint(wildcards):
 
 
 def pretrained_interpolator(wildcards):
-    """Input function: the checkpoint whose weights an interpolator takes, if it does."""
+    """Input function: the checkpoint whose weights an interpolator takes, if it does, and its digests, if it has some."""
     folder = VIDEO.section("interpolator", wildcards.variant)["pretrained"]
-    return from_outside([f"{folder}/{name}" for name in CHECKPOINT.values()]) if folder else []
+    if not folder:
+        return []
+    sums = [f"{folder}/{SUMS}"] if Path(folder, SUMS).exists() else []
+    return [*from_outside([f"{folder}/{name}" for name in (*WEIGHTS, CHECKPOINT["history"])]), *sums]
+
+
+def index_to_learn(wildcards):
+    """Input function: the training shards, where an interpolator is not pretrained."""
+    pretrained = VIDEO.section("interpolator", wildcards.variant)["pretrained"]
+    return [] if pretrained else [VIDEO.path("index/train.npz")]
 
 
 def optical_flow_index(wildcards):
     """Input function: optical flow's training shards, where an interpolator learns from them."""
-    weight = VIDEO.section("interpolator", wildcards.variant)["losses"]["optical_flow"]
-    return [VIDEO.path("optical_flow/train.npz")] if weight else []
+    settings = VIDEO.section("interpolator", wildcards.variant)
+    learns = settings["losses"]["optical_flow"] and not settings["pretrained"]
+    return [VIDEO.path("optical_flow/train.npz")] if learns else []
 
 
 def held_out_index(folder="index"):
@@ -175,18 +186,15 @@ def clip_files(wildcards):
 
 
 def judged_clips(split):
-    """The indices of a split's clips whose keyframes selection.csv judges: the data's, the backbone's, or both."""
-    indices = {
-        "shards": VIDEO.path(f"index/{split}.npz"),
-        "generated": VIDEO.files("generated", BASE, f"{split}.npz")[0],
-    }
-    return [indices[kind] for kind in CONFIG.video.report.selection]
+    """The indices of a split's clips whose keyframes selection.csv judges: the data's, and on request the backbone's."""
+    generated = VIDEO.files("generated", BASE, f"{split}.npz") if CONFIG.video.report.generated else []
+    return [VIDEO.path(f"index/{split}.npz"), *generated]
 
 
 def oracles_of_judged_clips(split):
     """Their oracles."""
-    names = {"shards": f"{split}.npz", "generated": f"generated_{split}.npz"}
-    return VIDEO.files("oracle", CONFIG.video.report.costs, *(names[kind] for kind in CONFIG.video.report.selection))
+    generated = [f"generated_{split}.npz"] if CONFIG.video.report.generated else []
+    return VIDEO.files("oracle", CONFIG.video.report.costs, f"{split}.npz", *generated)
 
 
 def compared_models(stage, key):

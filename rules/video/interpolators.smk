@@ -13,7 +13,7 @@ use rule video_network as straightener with:
 
 use rule video_network as interpolator with:
     input:
-        index="<results>/video/index/train.npz",
+        index=index_to_learn,
         held_out="<results>/video/index/val.npz",
         codec=codec_to_render_with("interpolator"),
         straightener=straightener_checkpoint,

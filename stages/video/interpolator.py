@@ -1,4 +1,4 @@
-"""Train an interpolator, or put one without parameters into the same kind of checkpoint."""
+"""Train an interpolator, or calibrate a pretrained one, or make a checkpoint of one without parameters."""
 
 from typing import Any
 

@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def main(stage: Stage) -> None:
-    """Reads of each kind of clips, the data's and the backbone's, `index` and `oracle` of test clips, `train_index` and
+    """Reads of the data's clips, and maybe of the backbone's, `index` and `oracle` of test clips, `train_index` and
     `train_oracle` of training clips; the `backbone` and its `preview`, if a selector looks; weights of `selectors` and of
     D_phis (`segment_costs`), in their order.
 
@@ -49,7 +49,7 @@ def main(stage: Stage) -> None:
     names = ("index", "oracle", "train_index", "train_oracle")
     learned = {prompt for path in stage.inputs["train_index"] for prompt in _prompts(path)}
     for kind, index, oracle, train_index, schedule in zip(
-        settings.clips, *(stage.inputs[name] for name in names), strict=True
+        ("shards", "generated"), *(stage.inputs[name] for name in names), strict=False
     ):
         noisy = kind == "generated"  # real clips come from no noise that could be looked at
         data = ShardDataset(index, ["embed", *(["noise"] if noisy else [])])

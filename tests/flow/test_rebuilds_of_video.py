@@ -86,6 +86,14 @@ EDITS = {
         configured(lambda video: video["base"]["generated"].update(guidance=2.0)),
         GENERATED | ORACLES | CHOICES | {"video_selector base"} | measured("unrefined", "base"),
     ),
+    "a selection among the data's clips": (
+        configured(lambda video: video["report"].update(generated=False, selectors=["prompt_only_shards"])),
+        CHOICES | {"video_selector prompt_only_shards"},
+    ),
+    "an oracle of the clips themselves": (
+        configured(lambda video: video["report"]["methods"].append("exact_oracle_unrefined")),
+        measured("exact_oracle_unrefined"),
+    ),
     "a CLIP that looks at clips": (
         configured(lambda video: video["report"].update(clip="clip")),
         {f"content {method}" for method in METHODS} | TABLES,
@@ -110,6 +118,16 @@ def test_a_variant_of_phase_2_shares_phase_1(with_video, repository):
 
     configured(added)(repository)
     assert repository.jobs(*TARGETS) == {"video_refiner softer"} | measured("softer")
+
+
+def test_a_pretrained_interpolator_is_calibrated_and_not_trained(with_video, repository):
+    def shipped(video):
+        video["data"]["codec"]["folder"] = "pretrained/laptop/codec"
+        video["base"]["interpolator"]["pretrained"] = "pretrained/laptop/interpolator"
+
+    configured(shipped)(repository)
+    made = repository.jobs("results/video/interpolator/base/model.safetensors")
+    assert made == {"clips val 00000", "video_index val", "interpolator base"}
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,18 @@ FEW_STEPS = {"report": {"baselines": {"full_sequence": {"steps": {"mine": 2}}}}}
             r"variants\.own\.interpolator\.clips: expected shards with data\.source: hub",
         ),
         (
+            {"video": {"base": {"interpolator": {"method": "lerp", "pretrained": "there"}}}},
+            r"base\.interpolator\.pretrained: expected null with method: lerp",
+        ),
+        (
+            {"video": {"base": {"interpolator": {"pretrained": "there"}}}},
+            r"base\.interpolator\.pretrained: expected null for a codec of your own",
+        ),
+        (
+            {"video": {"report": {"generated": False}}},
+            r"report\.selectors: 'base' looks at noise",
+        ),
+        (
             {"video": {"base": {"interpolator": {"clips": "rendered", "losses": {"optical_flow": 0.1}}}}},
             r"losses\.optical_flow: expected 0 with clips: rendered",
         ),

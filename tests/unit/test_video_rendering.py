@@ -24,16 +24,18 @@ ROOT = Path(__file__).parents[2]
 
 def test_an_interpolator_that_renders_is_told_how_and_no_text_encoder():
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    values["video"]["base"]["interpolator"]["clips"] = "rendered"
+    values["video"]["base"]["interpolator"] |= {"clips": "rendered", "pretrained": None}
     values["video"]["variants"]["flow_rendered"] = {}
     values["video"]["variants"]["flow"] = {"interpolator": {"clips": "shards"}}
+    values["video"]["variants"]["flow_pretrained"] = {"interpolator": {"pretrained": "there"}}
     config = load_config(values)
     pipeline = VideoPipeline(config.video, config.results, ROOT)
     told = {
         name: validated(InterpolatorStageSettings, pipeline.interpolator(SimpleNamespace(variant=name)), name)
-        for name in ("flow", "flow_rendered")
+        for name in ("flow", "flow_rendered", "flow_pretrained")
     }
     assert told["flow"].rendered is None
+    assert told["flow_pretrained"].rendered is None
     assert told["flow_rendered"].rendered.clips == config.video.data.clips
     assert told["flow_rendered"].rendered.text is None
     assert told["flow_rendered"].training == told["flow"].training

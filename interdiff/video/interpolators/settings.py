@@ -133,6 +133,13 @@ class InterpolatorSettings(Section):
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
 
     @model_validator(mode="after")
+    def _learned(self) -> InterpolatorSettings:
+        if self.pretrained and (self.method not in LEARNED or self.straightened):
+            how = "straightened: true" if self.straightened else f"method: {self.method}"
+            raise ValueError(f"pretrained: expected null with {how}")
+        return self
+
+    @model_validator(mode="after")
     def _has_flows(self) -> InterpolatorSettings:
         if (self.losses.endpoint or self.losses.consistency) and (self.method != "flow" or self.straightened):
             raise ValueError("losses.endpoint: expected 0, as losses.consistency, but for method flow of plain latents")

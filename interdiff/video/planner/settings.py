@@ -18,9 +18,11 @@ LEAST = 3
 Source = Literal["generated", "shards"]
 """Whose clips: those that the backbone makes of prompts, or the data's own."""
 SELECTED = "selector"
-ORACLE = "oracle"
-SCHEDULES = ("fixed", "uniform", "random")
 """The way to choose keyframes that looks at prompts."""
+ORACLE = "oracle"
+"""The way that looks at the clips themselves."""
+SCHEDULES = ("fixed", "uniform", "random")
+"""The ways that look at neither."""
 
 
 class PreviewSettings(Section):
@@ -215,7 +217,7 @@ class SamplingSettings(DenoisingSettings, FrameBudgetSettings):
     )
     selector: Literal["selector", "fixed", "uniform", "random", "oracle"] = Field(
         "selector",
-        description="who chooses them; oracle: dynamic programming over the costs of the very clip that exact takes",
+        description="who chooses them; oracle: dynamic programming over straight lines' costs of the clips that exact puts in",
     )
     refiner_steps: int = Field(1, ge=0, description="steps of phase 2; 0: interpolation stands")
     noise: Fraction = Field(1.0, description="share of phase 2's training noise that is added")

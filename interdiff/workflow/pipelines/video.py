@@ -33,7 +33,6 @@ from interdiff.video.planner.settings import (
     SamplingSettings,
     SegmentCostSettings,
     SelectorSettings,
-    Source,
 )
 from interdiff.workflow.variants import Node, WithVariants, resolve
 
@@ -119,13 +118,9 @@ class ReportSettings(Section):
         [], description="those of them that sample other noise, too, by which milestone.csv tells how diverse they are"
     )
     tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
-    selection: list[Source] = Field(
-        ["shards", "generated"],
-        min_length=1,
-        description="whose clips selection.csv is of: the data's, the backbone's, or both",
-    )
-    selectors: list[Name] = Field([BASE], description="variants whose selectors it compares")
-    segment_costs: list[Name] = Field([BASE], description="variants whose D_phi it compares")
+    selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
+    segment_costs: list[Name] = Field([BASE], description="variants whose D_phi selection.csv compares")
+    generated: bool = Field(True, description="selection.csv is of the backbone's clips, too, beside the data's")
     costs: Name = Field(BASE, description="variant by whose exact costs it judges, and takes keyframes for the best")
     include: list[Literal["ablations", "tuning", "attention", "milestone"]] = Field(
         [], description="what report.html shows beside; it is made if it is not there"
@@ -193,6 +188,8 @@ class VideoConfig(WithVariants):
                     hint = f"renamed to {RENAMED[name]!r}" if name in RENAMED else known
                     raise InputError(f"report.{key}: unknown variant {name!r}; {hint}")
         for name in self.report.selectors:
+            if not self.report.generated and self._resolved.section("selector", name)["preview"]:
+                raise InputError(f"report.selectors: {name!r} looks at noise, which report.generated: true would bring")
             if self._resolved.owner("preview", name) != BASE:
                 raise InputError(
                     f"report.selectors: {name!r} has a preview of its own; all look at the same clips by base's"
@@ -211,6 +208,11 @@ class VideoConfig(WithVariants):
         for name, settings in self._resolved.settings.items():
             self._check_tokens(name, VideoSettings(**settings))
             self._check_students(name, VideoSettings(**settings))
+            if settings["interpolator"]["pretrained"] and not self.data.codec.folder:
+                prefix = name if name == BASE else f"variants.{name}"
+                raise InputError(
+                    f"{prefix}.interpolator.pretrained: expected null for a codec of your own (data.codec.folder: null)"
+                )
             for stage in ("backbone", "interpolator"):
                 if settings[stage]["clips"] == "rendered" and self.data.source != "clips":
                     prefix = name if name == BASE else f"variants.{name}"

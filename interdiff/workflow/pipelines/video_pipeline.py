@@ -211,7 +211,6 @@ class VideoPipeline(VideoAttentionPipeline):
 
     def selection(self, wildcards: Any) -> Mapping[str, Any]:
         return {
-            "clips": self.reported.selection,
             "k": self.section("oracle", self.reported.costs)["k"],
             "selectors": self.reported.selectors,
             "segment_costs": self.reported.segment_costs,

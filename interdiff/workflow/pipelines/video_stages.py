@@ -253,7 +253,6 @@ class SamplePicturesStageSettings(DecodingStageSettings):
 class SelectionStageSettings(Section):
     """What the comparison of selectors is told."""
 
-    clips: list[Name] = Field(description="whose keyframes are judged")
     k: list[Count] = Field(description="numbers of keyframes")
     selectors: list[Name] = Field(description="variants of the selector")
     segment_costs: list[Name] = Field(description="variants of D_phi")

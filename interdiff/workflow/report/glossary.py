@@ -65,7 +65,7 @@ MAZE = SHARED | {
     "family": Term("family of random mazes"),
     "mazes": Term("mazes of the family"),
     "crossed": Term("share of plans that leave free space", LESS),
-    "policy": Term("who chooses keyframes, and by which tolerance; or a planner without"),
+    "policy": Term("who chooses keyframes, and by which tolerance; or a planner that has none"),
     "mean_k": Term("mean number of keyframes"),
     "collision": Term("share of the pieces between points that leave free space", LESS),
     "ablation": Term("what the variants change"),
