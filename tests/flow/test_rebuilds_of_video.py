@@ -123,11 +123,13 @@ def test_a_variant_of_phase_2_shares_phase_1(with_video, repository):
 def test_a_pretrained_interpolator_is_calibrated_and_not_trained(with_video, repository):
     def shipped(video):
         video["data"]["codec"]["folder"] = "pretrained/laptop/codec"
-        video["base"]["interpolator"]["pretrained"] = "pretrained/laptop/interpolator"
+        video["variants"]["shipped"] = {"interpolator": {"pretrained": "shipped"}}
 
     configured(shipped)(repository)
-    made = repository.jobs("results/video/interpolator/base/model.safetensors")
-    assert made == {"clips val 00000", "video_index val", "interpolator base"}
+    for name in ("model.safetensors", "config.json", "history.csv"):
+        repository.edit(f"shipped/{name}", append("made elsewhere"))
+    made = repository.jobs("results/video/interpolator/shipped/model.safetensors")
+    assert made == {"clips val 00000", "video_index val", "interpolator shipped"}
 
 
 @pytest.mark.parametrize(
