@@ -20,6 +20,9 @@ import numpy as np
 
 from interdiff.errors import InputError
 
+SUMS = "SHA256SUMS"
+"""Beside files that are passed on: their digests, as sha256sum writes and checks them."""
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:

@@ -12,11 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from interdiff.errors import InputError
-from interdiff.files import atomic_path, file_sha256, read_json, write_csv, write_json
+from interdiff.files import SUMS, atomic_path, file_sha256, read_json, write_csv, write_json
 
 MODEL, CONFIG = "model.safetensors", "config.json"
-SUMS = "SHA256SUMS"
-"""Beside a checkpoint that is passed on: digests of its files, as sha256sum writes and checks them."""
 Network = TypeVar("Network", bound=nn.Module)
 
 

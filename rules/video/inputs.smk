@@ -1,4 +1,4 @@
-from interdiff.learning.checkpoints import SUMS
+from interdiff.files import SUMS
 from interdiff.settings import BASE
 from interdiff.video.data.settings import SPLITS
 from interdiff.video.interpolators.settings import IN_PIXELS

@@ -1,6 +1,9 @@
 """The arrows of the design, section 3: who may import whom, and how large a module and a folder may be."""
 
 import ast
+import re
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -113,3 +116,15 @@ def test_stages_repeat_no_three_statements():
 
 def test_packages_hold_no_code_of_their_own():
     assert {name for name, path in FILES.items() if path.name == "__init__.py" and path.read_text()} == FACADES
+
+
+def test_the_workflow_begins_without_torch():
+    """Whose import takes as long as the rest of a dry run."""
+    files = [ROOT / "Snakefile", *sorted((ROOT / "rules").rglob("*.smk"))]
+    modules = {
+        name for file in files for name in re.findall(r"^(?:from|import) (interdiff[\w.]*)", file.read_text(), re.M)
+    }
+    assert len(modules) > 9
+    code = f"import sys, {', '.join(sorted(modules))}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "diffusers", "transformers", "pandas", "matplotlib"} & set(loaded.split())
