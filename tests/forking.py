@@ -23,9 +23,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SNAKEMAKE = (
+    "mujoco",
     "numba",
     "numpy",
     "pydantic",
+    "scipy.ndimage",
     "smart_open",
     "snakemake.cli",
     "snakemake.executors.local",

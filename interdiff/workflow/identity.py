@@ -181,14 +181,16 @@ def _absolute(importer: str, level: int, dotted: str) -> str:
     return ".".join([*package, *([dotted] if dotted else [])])
 
 
-def _files(places: tuple[_Place, ...], dotted: str) -> Iterator[tuple[str, Path]]:
+@cache
+def _files(places: tuple[_Place, ...], dotted: str) -> tuple[tuple[str, Path], ...]:
     """The module's file and the packages around it that hold code."""
-    parts = dotted.split(".")
+    parts, files = dotted.split("."), []
     for count in range(1, len(parts) + 1):
         found = ((place.folder, place.file(".".join(parts[:count]))) for place in places)
         folder, file = next(((folder, file) for folder, file in found if file), (None, None))
         if folder and file and not (file.endswith("__init__.py") and _parsed(folder / file).empty):
-            yield file, folder / file
+            files.append((file, folder / file))
+    return tuple(files)
 
 
 _file = cache(file_in)
