@@ -10,7 +10,9 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from interdiff.errors import InputError
 from interdiff.files import atomic_path
@@ -37,6 +39,14 @@ def fit_titles(figure: Figure) -> None:
         width = panel.title.get_window_extent().width
         if width > (room := panel.get_window_extent().width):
             panel.title.set_fontsize(float(panel.title.get_fontsize()) * room / width)
+
+
+def log_cost(panel: Axes, label: str) -> None:
+    """Make a panel's x axis logarithmic, with plain numbers at 1, 2 and 5 of each decade, which do not touch."""
+    panel.set(xscale="log", xlabel=label)
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.minorticks_off()
 
 
 def training_curves(histories: Mapping[str, DataFrame], path: str | Path) -> None:

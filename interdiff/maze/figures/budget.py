@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 from pandas import DataFrame
 
-from interdiff.plotting import save_picture
+from interdiff.plotting import log_cost, save_picture
 
 FIGURES = {"mse": "squared distance, squared cells", "crossed": "share of plans through walls", "score": "D4RL score"}
 
@@ -28,7 +28,8 @@ def budget_picture(budget: DataFrame, path: Path) -> None:
                 panel.errorbar(
                     known["nfe"], known[key], known[f"{key}_se"], fmt=style, ms=4, lw=1, color=f"C{n}", label=policy
                 )
-            panel.set(xscale="log", xlabel="nfe", ylabel=label, title=layout)
+            panel.set(ylabel=label, title=layout)
+            log_cost(panel, "nfe")
             panel.grid(alpha=0.3)
     panels[0, 0].legend(fontsize=7)
     figure.tight_layout()

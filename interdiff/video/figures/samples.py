@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib import pyplot as plt
 
-from interdiff.plotting import save_picture
+from interdiff.plotting import log_cost, save_picture
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,7 +48,8 @@ def quality_by_cost(metrics: DataFrame, line: Sequence[str], path: Path) -> None
             place = [row[key] for key in ("full_step_units", name, f"{name}_se")]
             marker = "o" if row["method"] in line else "sD^vP*Xd<>"[number % 10]
             panel.errorbar(*place, fmt=marker, ms=5, capsize=2, color=f"C{number % 10}", label=row["method"])
-        panel.set(xscale="log", xlabel="cost, full steps", title=label)
+        panel.set(title=label)
+        log_cost(panel, "cost, full steps")
         panel.grid(alpha=0.3)
     plot.tight_layout(rect=(0, legend / height, 1, 1))
     plot.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=columns, fontsize=8)
