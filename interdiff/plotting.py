@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from interdiff.errors import InputError
 from interdiff.files import atomic_path
@@ -41,12 +41,12 @@ def fit_titles(figure: Figure) -> None:
             panel.title.set_fontsize(float(panel.title.get_fontsize()) * room / width)
 
 
-def log_cost(panel: Axes, label: str) -> None:
-    """Make a panel's x axis logarithmic, with plain numbers at 1, 2 and 5 of each decade, which do not touch."""
+def log_axis(panel: Axes, label: str, ticks: Sequence[float] | None = None) -> None:
+    """Make a panel's x axis logarithmic, with plain numbers at `ticks`, or at 1, 2 and 5 of each decade."""
     panel.set(xscale="log", xlabel=label)
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if ticks is None else FixedLocator(ticks))
+    panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter("{x:g}")
-    panel.minorticks_off()
 
 
 def training_curves(histories: Mapping[str, DataFrame], path: str | Path) -> None:

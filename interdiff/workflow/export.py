@@ -119,13 +119,13 @@ def _low_ranks(method: Method) -> dict[str, Path]:
         networks = {} if "keyframes" in sampling.distilled else {"transformer/": "keyframes"}
         if sampling.refiner_steps:
             networks["transformer_2/"] = "distilled_refiner" if "refiner" in sampling.distilled else "refiner"
-    folders = {part: (method.folder(name), name) for part, name in networks.items()}
-    configs = {part: model_config(folder / CONFIG, name) for part, (folder, name) in folders.items()}
-    return {
-        f"{part}{LORA_FILE}": folders[part][0] / MODEL
-        for part, config in configs.items()
-        if config["kind"] == "lora" and "layers" not in config  # of all the backbone's blocks
-    }
+    found = {}
+    for part, name in networks.items():
+        folder = method.folder(name)
+        config = model_config(folder / CONFIG, name)
+        if config["kind"] == "lora" and "layers" not in config:  # of all the backbone's blocks
+            found[f"{part}{LORA_FILE}"] = folder / MODEL
+    return found
 
 
 def _surroundings(method: Method, backbone: WanDenoiser) -> dict[str, Any]:

@@ -47,10 +47,9 @@ def main(stage: Stage) -> None:
     }
     rows = []
     names = ("index", "oracle", "train_index", "train_oracle")
+    kinds = ("shards", "generated")[: len(stage.inputs["index"])]
     learned = {prompt for path in stage.inputs["train_index"] for prompt in _prompts(path)}
-    for kind, index, oracle, train_index, schedule in zip(
-        ("shards", "generated"), *(stage.inputs[name] for name in names), strict=False
-    ):
+    for kind, index, oracle, train_index, schedule in zip(kinds, *(stage.inputs[name] for name in names), strict=True):
         noisy = kind == "generated"  # real clips come from no noise that could be looked at
         data = ShardDataset(index, ["embed", *(["noise"] if noisy else [])])
         exact, trained, prompts = load_arrays(oracle), load_arrays(schedule), _prompts(train_index)

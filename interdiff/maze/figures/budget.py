@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 from pandas import DataFrame
 
-from interdiff.plotting import log_cost, save_picture
+from interdiff.plotting import log_axis, save_picture
 
 FIGURES = {"mse": "squared distance, squared cells", "crossed": "share of plans through walls", "score": "D4RL score"}
 
@@ -29,7 +29,7 @@ def budget_picture(budget: DataFrame, path: Path) -> None:
                     known["nfe"], known[key], known[f"{key}_se"], fmt=style, ms=4, lw=1, color=f"C{n}", label=policy
                 )
             panel.set(ylabel=label, title=layout)
-            log_cost(panel, "nfe")
+            log_axis(panel, "nfe")
             panel.grid(alpha=0.3)
     panels[0, 0].legend(fontsize=7)
     figure.tight_layout()

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from interdiff.maze.evaluation.diagnostics import LEVEL_FIGURES
-from interdiff.plotting import save_picture
+from interdiff.plotting import log_axis, save_picture
 
 STYLES = {"exact": "--", "phase 1": "-"}
 """Of lines, by their anchors."""
@@ -26,9 +26,8 @@ def levels_picture(rows: Sequence[Mapping[str, float | str]], path: Path) -> Non
         for (policy, anchors), line in lines:
             style = {"color": f"C{policies.index(policy)}", "ls": STYLES[anchors], "label": f"{policy}, {anchors}"}
             panel.plot(line["keyframes"], line[name], marker="o", ms=3, **style)
-        panel.set(title=name, xlabel="keyframes", xscale="log", yscale="log")
-        panel.set_xticks(counts, [f"{count:.0f}" for count in counts], minor=False)
-        panel.set_xticks([], minor=True)
+        panel.set(title=name, yscale="log")
+        log_axis(panel, "keyframes", counts)
         panel.grid(alpha=0.3)
     panels[0].legend(fontsize=7)
     figure.tight_layout()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from matplotlib import pyplot as plt
 
 from interdiff.errors import InputError, command
-from interdiff.plotting import save_picture
+from interdiff.plotting import log_axis, save_picture
 from interdiff.tables import read_tables
 from interdiff.video.figures.samples import PANELS
 
@@ -41,9 +41,8 @@ def against_length(milestones: DataFrame, path: Path) -> None:
             panel.errorbar(
                 rows["frames"], rows[name], error, marker="o", ms=4, capsize=2, color=f"C{number % 10}", label=method
             )
-        panel.set(xscale="log", xlabel="latent frames, T", title=label, xticks=sorted(milestones["frames"].unique()))
-        panel.xaxis.set_major_formatter("{x:.0f}")
-        panel.minorticks_off()
+        panel.set(title=label)
+        log_axis(panel, "latent frames, T", sorted(milestones["frames"].unique()))
         panel.grid(alpha=0.3)
     panels[0].set_yscale("log")
     plot.tight_layout(rect=(0, 0.12, 1, 1))

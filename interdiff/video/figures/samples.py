@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib import pyplot as plt
 
-from interdiff.plotting import log_cost, save_picture
+from interdiff.plotting import log_axis, save_picture
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -49,7 +49,7 @@ def quality_by_cost(metrics: DataFrame, line: Sequence[str], path: Path) -> None
             marker = "o" if row["method"] in line else "sD^vP*Xd<>"[number % 10]
             panel.errorbar(*place, fmt=marker, ms=5, capsize=2, color=f"C{number % 10}", label=row["method"])
         panel.set(title=label)
-        log_cost(panel, "cost, full steps")
+        log_axis(panel, "cost, full steps")
         panel.grid(alpha=0.3)
     plot.tight_layout(rect=(0, legend / height, 1, 1))
     plot.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=columns, fontsize=8)

@@ -41,8 +41,8 @@ def straightener_flops(shift: ShiftSettings, couplings: int, places: int, moment
 
 
 def learns(settings: InterpolatorSettings) -> bool:
-    """Whether an interpolator has parameters."""
-    return settings.method in LEARNED
+    """Whether an interpolator has parameters, and no weights for them."""
+    return settings.method in LEARNED and not settings.pretrained
 
 
 def step_seconds(flops: int, gpu: bool) -> float:

@@ -206,16 +206,15 @@ class VideoConfig(WithVariants):
         for name in dict.fromkeys([BASE, *self.report.methods, *self.report.tuning, *self.report.milestone]):
             self._check_keyframes(name, VideoSettings(**self._resolved.settings[name]))
         for name, settings in self._resolved.settings.items():
+            prefix = name if name == BASE else f"variants.{name}"
             self._check_tokens(name, VideoSettings(**settings))
             self._check_students(name, VideoSettings(**settings))
             if settings["interpolator"]["pretrained"] and not self.data.codec.folder:
-                prefix = name if name == BASE else f"variants.{name}"
                 raise InputError(
                     f"{prefix}.interpolator.pretrained: expected null for a codec of your own (data.codec.folder: null)"
                 )
             for stage in ("backbone", "interpolator"):
                 if settings[stage]["clips"] == "rendered" and self.data.source != "clips":
-                    prefix = name if name == BASE else f"variants.{name}"
                     raise InputError(f"{prefix}.{stage}.clips: expected shards with data.source: {self.data.source}")
         return self
 

@@ -120,7 +120,7 @@ class DataNeeds:
 
     def interpolator(self) -> Need:
         settings = self.own.interpolator
-        if settings.pretrained or not interpolators.learns(settings):
+        if not interpolators.learns(settings):
             return Need()
         of_pair = settings.flow, self._clip.height * self._clip.width, settings.moments
         return self._pairs(settings.training, interpolators.flow_bytes(*of_pair), interpolators.flow_flops(*of_pair))

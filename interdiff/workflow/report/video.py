@@ -186,20 +186,9 @@ def judged(methods: pd.DataFrame) -> list[str]:
 
 def milestone_in_brief(milestone: pd.DataFrame) -> pd.DataFrame:
     """milestone.csv in the same way, without what was not measured."""
-    known = (
-        "method",
-        "frames",
-        "steps",
-        "k",
-        "passes",
-        "attention",
-        "seeds",
-        "n",
-        "full_step_units",
-        "full_step_seconds",
-    )
+    known = ("method", "frames", "steps", "k", "passes", "attention", "seeds", "n")
     figures = [*judged(milestone), *(["diversity"] if milestone["diversity"].notna().any() else [])]
-    return with_errors(milestone, figures)[[*known, *figures]]
+    return with_errors(milestone, figures)[[*known, *figures, "full_step_units", "full_step_seconds"]]
 
 
 def attention_in_brief(attention: pd.DataFrame) -> pd.DataFrame:
