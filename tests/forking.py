@@ -23,15 +23,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SNAKEMAKE = (
+    "h5py",
+    "jinja2",
     "mujoco",
     "numba",
     "numpy",
+    "pandas",
+    "platformdirs",
     "pydantic",
     "scipy.ndimage",
     "smart_open",
     "snakemake.cli",
     "snakemake.executors.local",
-    "snakemake.report",
+    "snakemake.report.html_reporter",
     "snakemake.storage",
     "snakemake.workflow",
 )

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 from conftest import ROOT, append
-from edits import EDITS, LONG, MINE, code, configured, modules, setting
+from edits import EDITS, LONG, MINE, WITHOUT_EFFECT, code, configured, modules, setting
 from jobs import SAMPLED, exactly
 
 
@@ -18,6 +18,12 @@ from jobs import SAMPLED, exactly
 def test_an_edit_rebuilds_exactly(repository, edit, expected):
     edit(repository)
     assert repository.jobs() == exactly(*expected)
+
+
+def test_edits_without_effect_rebuild_nothing(repository):
+    for edit in WITHOUT_EFFECT:
+        edit(repository)
+    assert repository.jobs() == set()
 
 
 @pytest.mark.parametrize(

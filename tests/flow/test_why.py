@@ -211,9 +211,12 @@ MOVES = {
         copy.restore(),
     ),
 }
+LONG_MOVES = ("times kept, without Snakemake's memory", "over others")
 
 
-@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize(
+    "move", [pytest.param(name, marks=[pytest.mark.full] if name in LONG_MOVES else []) for name in MOVES]
+)
 def test_moved_results_are_taken_where_they_match_and_remade_where_they_do_not(built, tmp_path, move):
     shutil.copytree(built.folder, tmp_path / "repo", symlinks=True)
     copy = Repository(tmp_path / "repo")
