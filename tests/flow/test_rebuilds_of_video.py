@@ -15,6 +15,7 @@ def few(video):
     """As few jobs as show what depends on what."""
     video["data"]["shards"] = {"train": 1, "val": 1, "test": 1}
     video["data"]["codec"]["folder"] = video["base"]["backbone"]["pretrained"] = None
+    video["base"]["interpolator"]["pretrained"] = None
     video["base"]["generated"]["shards"] = {"train": 1, "test": 1}
     video["report"] |= {
         "methods": list(METHODS),

@@ -6,22 +6,31 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from interdiff.errors import InputError
 from interdiff.learning import draws
 from interdiff.learning.checkpoints import save_checkpoint
+from interdiff.video.codec.codec import CHANNELS
+from interdiff.video.codec.loading import load_codec
+from interdiff.video.codec.settings import CodecUse
+from interdiff.video.data.scenes import render, split_scene
 from interdiff.video.data.shard_index import write_index
 from interdiff.video.data.shards import COLUMNS, write_shard
 from interdiff.video.evaluation.interpolation import calibration
 from interdiff.video.figures.interpolation import widest_gap
 from interdiff.video.interpolators.calibrated import Calibrated
-from interdiff.video.interpolators.interpolator import Between, WithFallback, blend
+from interdiff.video.interpolators.interpolator import Between, WithFallback, blend, fill
 from interdiff.video.interpolators.loading import build_interpolator, interpolator_config, load_interpolator
 from interdiff.video.interpolators.losses import error_scales, moments_of_all_gaps
 from interdiff.video.interpolators.methods.flow import FlowInterpolator
 from interdiff.video.interpolators.methods.lerp import lerp
 from interdiff.video.interpolators.settings import InterpolatorSettings
+from interdiff.workflow.config import load_config
 from stages.video import interpolator
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
 
 
 class Sure:
@@ -107,7 +116,7 @@ def stage_of(tmp_path):
         told = InterpolatorSettings(calibrated_on=10, **settings)
         return SimpleNamespace(
             settings=SimpleNamespace(interpolator=told, training=told.training, rendered=None),
-            device=torch.device("cpu"),
+            device=CPU,
             path=lambda name: {"held_out": tmp_path / "val.npz"}[name],
             folder=lambda name: {"pretrained": Path(told.pretrained)}[name],
             progress=lambda numbers, label, unit: numbers,
@@ -120,7 +129,7 @@ def stage_of(tmp_path):
 def test_the_stage_calibrates_on_held_out_clips_and_the_checkpoint_holds_it(tmp_path, stage_of):
     stage, latents = stage_of
     interpolator.main(stage(tmp_path, method="lerp"))
-    made = load_interpolator(tmp_path, torch.device("cpu"))
+    made = load_interpolator(tmp_path, CPU)
     assert made.scales.shape == (1, 5)
     pairs = moments_of_all_gaps(latents[15].float(), 4, draws.generator_of(4))
     arguments = pairs.first, pairs.last, pairs.tau, pairs.gap
@@ -141,7 +150,7 @@ def test_pretrained_weights_are_taken_and_calibrated_here(tmp_path, stage_of):
     outputs = stage(theirs).outputs
     save_checkpoint(outputs, Calibrated(flow, 1, 3), shipped, [{"step": 2.0, "loss": 0.5}])
     interpolator.main(stage(tmp_path / "own", flow=size, pretrained=str(theirs)))
-    made = load_interpolator(tmp_path / "own", torch.device("cpu"))
+    made = load_interpolator(tmp_path / "own", CPU)
     assert made.scales.shape == (1, 5)
     assert (made.scales != 1).any()
     assert (tmp_path / "own/history.csv").read_bytes() == (theirs / "history.csv").read_bytes()
@@ -149,6 +158,21 @@ def test_pretrained_weights_are_taken_and_calibrated_here(tmp_path, stage_of):
         assert torch.equal(made.inside.state_dict()[name], tensor)
     with pytest.raises(InputError, match=r"theirs/config\.json: a checkpoint for size="):
         interpolator.main(stage(tmp_path / "own", flow=size | {"width": 16}, pretrained=str(theirs)))
+
+
+@torch.no_grad()
+def test_the_shipped_weights_are_the_configuration_s_and_better_than_lines():
+    video = load_config(yaml.safe_load((ROOT / "config.yaml").read_text())).video
+    settings, data = video.base.interpolator, video.data
+    shipped = load_interpolator(ROOT / settings.pretrained, CPU, **interpolator_config(settings, CHANNELS, None))
+    codec = load_codec(CodecUse(), ROOT / data.codec.folder, CPU)
+    scenes = [split_scene(0, "test", number) for number in range(8)]
+    frames = np.stack([render(scene, data.clips.frames, data.clips.side) for scene in scenes])
+    z = codec.encode(torch.from_numpy(frames))
+    mask = torch.zeros(len(z), z.shape[2], dtype=torch.bool)
+    mask[:, [0, 5, 14, 20]] = True
+    off = [(fill(z, mask, method)[0] - z).abs().mean() for method in (shipped, lerp)]
+    assert off[0] < 0.9 * off[1]
 
 
 def test_flows_inside_are_still_drawn():
