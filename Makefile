@@ -9,7 +9,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help maze video smoke show why verify gpu test test-full test-slurm lint format docs ui tracking-rebuild
+.PHONY: help maze video smoke show why verify gpu test test-full test-slurm format docs ui tracking-rebuild
+.PHONY: lint lint-style lint-types lint-workflow
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,11 +66,17 @@ test-slurm: $(VENV)/stamp-slurm ## run the pipeline through a SLURM of this mach
 gpu: $(VENV)/stamp-video ## on a GPU, in eight minutes: smoke run, resume, leases, speed and memory at Wan's size (OUT=gpu.json)
 	python -m benchmarks.gpu $(or $(OUT),gpu.json)
 
-lint: $(VENV)/stamp ## check style, types and workflow
+lint: lint-style lint-types lint-workflow ## check style, types and workflow
+
+lint-style: $(VENV)/stamp
 	ruff check .
 	ruff format --check .
-	mypy
 	snakefmt --check Snakefile rules
+
+lint-types: $(VENV)/stamp
+	mypy
+
+lint-workflow: $(VENV)/stamp
 	snakemake --lint
 
 format: $(VENV)/stamp ## format the sources
