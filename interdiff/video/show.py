@@ -41,7 +41,7 @@ def write(path: Path, clips: dict[str, np.ndarray], scale: int) -> None:
     elif path.suffix == ".gif":
         write_gif(path, beside, scale)
     elif path.suffix == ".mp4":
-        write_mp4(path, beside.repeat(scale, axis=1).repeat(scale, axis=2))
+        write_mp4(path, beside, scale)
     else:
         raise InputError(f"{path}: expected a name that ends in .png, .gif or .mp4")
 

@@ -218,7 +218,7 @@ def data_report():
 def samples_report():
     """The comparison of methods, with its pictures."""
     folder = f"{CONFIG.results}/video"
-    names = ("cost.png", "samples.gif", "sheet.png", "losses.png", "ladder.png")
+    names = ("cost.png", "samples.mp4", "sheet.png", "losses.png", "ladder.png")
     return [f"{folder}/metrics.csv", *(f"{folder}/samples/{name}" for name in names)]
 
 

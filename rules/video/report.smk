@@ -37,7 +37,7 @@ use rule video_network as sample_pictures with:
         histories=histories(VIDEO.trained()),
     output:
         cost="<results>/video/samples/cost.png",
-        samples="<results>/video/samples/samples.gif",
+        samples="<results>/video/samples/samples.mp4",
         sheet="<results>/video/samples/sheet.png",
         frames="<results>/video/samples/frames.png",
         losses="<results>/video/samples/losses.png",

@@ -11,7 +11,7 @@ from interdiff.tables import read_table
 from interdiff.video.codec.codec import FRAMES_PER_LATENT
 from interdiff.video.codec.loading import load_codec
 from interdiff.video.data.shard_dataset import ShardDataset
-from interdiff.video.figures.pictures import contact_sheet, shrunk, write_gif, write_png
+from interdiff.video.figures.pictures import contact_sheet, shrunk, write_mp4, write_png
 from interdiff.video.figures.samples import chosen_frames, error_ladder, losses_together, quality_by_cost, side_by_side
 from interdiff.workflow.pipelines.video_stages import SamplePicturesStageSettings
 from interdiff.workflow.runner import run_stage
@@ -25,7 +25,7 @@ def main(stage: Stage) -> None:
     """Reads `metrics`, `samples` of each method in their order, the `oracle` and `index` of test clips, the codec, and
     `histories` of what was trained.
 
-    Writes `cost`, `samples` (a moving picture), `sheet`, `frames`, `losses` and `ladder`.
+    Writes `cost`, `samples` (a video), `sheet`, `frames`, `losses` and `ladder`.
     """
     settings: SamplePicturesStageSettings = stage.settings
     samples = dict(zip(settings.methods, stage.inputs["samples"], strict=True))
@@ -41,7 +41,7 @@ def main(stage: Stage) -> None:
         for name, path in stage.progress(list(samples.items()), "methods", unit="method")
     }
     truth = shown(data.view("latent", number) for number in range(min(SHOWN, len(data))))
-    write_gif(stage.outputs["samples"], side_by_side({"truth": truth} | videos), scale=2)
+    write_mp4(stage.outputs["samples"], side_by_side({"truth": truth} | videos), scale=2)
     first = {
         f"{name}: {data[0]['prompt']}" if n == 0 else name: clips[0] for n, (name, clips) in enumerate(videos.items())
     }

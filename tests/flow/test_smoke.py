@@ -209,7 +209,7 @@ def test_both_phases_are_compared_with_the_backbone(smoke, config):
     assert (train[0]["noise"] != test[0]["noise"]).any()
     page = (smoke / RESULTS.parent / "video/report.html").read_text()
     assert page.count("data:image/png") == 11
-    assert page.count("data:image/gif") == 1
+    assert page.count("data:video/mp4") == 1
     assert page.count("<figcaption><b>Figure") == 13
 
 

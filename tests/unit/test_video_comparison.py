@@ -170,7 +170,7 @@ def test_pictures_decode_one_clip_at_a_time(inputs, tmp_path, monkeypatch):
     inputs |= {"metrics": [tmp_path / "metrics.csv"], "oracle": [tmp_path / "oracle.npz"], "index": inputs["real"]}
     inputs |= {"histories": [], "codec": [tmp_path / "config.json"]}
     outputs = {name: tmp_path / f"{name}.png" for name in ("cost", "sheet", "frames", "losses", "ladder")}
-    outputs["samples"] = tmp_path / "samples.gif"
+    outputs["samples"] = tmp_path / "samples.mp4"
     monkeypatch.setattr(sample_pictures, "losses_together", lambda histories, path: path.touch())
     sample_pictures.main(Stage("video.sample_pictures", {}, settings, inputs, outputs, 1, 0, tmp_path))
     assert decoded == [1] * 3 * sample_pictures.SHOWN

@@ -143,8 +143,8 @@ def test_clips_among_others_are_small(video):
 
 
 def test_mp4_can_be_read_again(tmp_path, video):
-    write_mp4(tmp_path / "clip.mp4", video)
+    write_mp4(tmp_path / "clip.mp4", video, scale=2)
     with av.open(str(tmp_path / "clip.mp4")) as container:
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    assert frames.shape == video.shape
-    assert np.abs(frames.astype(int) - video).mean() < 12
+    assert frames.shape == (9, 64, 64, 3)
+    assert np.abs(frames[:, ::2, ::2].astype(int) - video).mean() < 12

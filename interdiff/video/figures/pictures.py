@@ -74,19 +74,19 @@ def write_png(path: Path, picture: Image.Image) -> None:
 
 
 def write_gif(path: Path, video: Iterable[np.ndarray], scale: int = 1) -> None:
-    """Frames [H, W, 3] uint8 as an endless GIF."""
-    pictures = map(Image.fromarray, video)
+    """Frames [H, W, 3] uint8 as an endless GIF, each in 256 colours of its own."""
+    pictures = (Image.fromarray(frame).quantize(dither=Image.Dither.NONE) for frame in video)
     frames = (f.resize((f.width * scale, f.height * scale), Image.Resampling.NEAREST) for f in pictures)
     with atomic_path(path) as temporary:
         next(frames).save(temporary, save_all=True, append_images=frames, duration=1000 / FRAMES_PER_SECOND, loop=0)
 
 
-def write_mp4(path: Path, video: np.ndarray) -> None:
-    """A video [T, H, W, 3] uint8 as H.264; both sides even."""
+def write_mp4(path: Path, video: np.ndarray, scale: int = 1) -> None:
+    """A video [T, H, W, 3] uint8 as H.264; both sides even, as scaled."""
     with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
-        stream.height, stream.width = video.shape[1:3]
+        stream.height, stream.width = (side * scale for side in video.shape[1:3])
         stream.pix_fmt = "yuv420p"
-        for frame in video:
+        for frame in video.repeat(scale, axis=1).repeat(scale, axis=2):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))

@@ -24,9 +24,10 @@ from interdiff.workflow.tracking.store import usage
 
 
 def embedded(path: str | Path) -> str:
-    """A PNG or GIF as the address of an image that carries its own content."""
+    """A PNG, GIF or MP4 as an address that carries its own content."""
     path = Path(path)
-    return f"data:image/{path.suffix[1:]};base64," + base64.b64encode(path.read_bytes()).decode()
+    kind = "video" if path.suffix == ".mp4" else "image"
+    return f"data:{kind}/{path.suffix[1:]};base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 @dataclass
@@ -170,7 +171,7 @@ th, td { padding: .2rem .6rem; border-bottom: 1px solid #e3e3e3; text-align: rig
 th { background: #f5f5f5; font-weight: 600; vertical-align: bottom } th:first-child, td:first-child { text-align: left }
 td { white-space: nowrap } td.words, th.words { text-align: left; white-space: normal }
 .conclusions { font-size: 16px } .conclusions li { margin: .4rem 0 } th[title] { cursor: help }
-figure { margin: 1rem 0 2rem } img, figure > svg { max-width: 100%; height: auto }
+figure { margin: 1rem 0 2rem } img, video, figure > svg { max-width: 100%; height: auto }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f5f5; padding: .6rem; font-size: 12px }
 code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 .arc { fill: none; stroke: #9ab; stroke-width: 1.3 }
@@ -211,7 +212,9 @@ code { font-size: 13px } details { font-size: 13px } .graph { font-size: 14px }
 difference. What each column means stands under <a href="#columns">Columns</a>.</p>
 <p class="quiet">Code: {{ commit or "not in a repository" }}. Figures are numbered; below each stands what it was made from.</p>
 {% macro picture(figure) %}
-<figure><img src="{{ figure.image }}" alt="{{ figure.caption }}">
+<figure>
+{% if figure.image.startswith("data:video") %}<video src="{{ figure.image }}" autoplay loop muted controls aria-label="{{ figure.caption }}"></video>
+{% else %}<img src="{{ figure.image }}" alt="{{ figure.caption }}">{% endif %}
 <figcaption><b>Figure {{ figure.number }}.</b> {{ figure.caption }}
 <details><summary>Where it comes from</summary>
 <p>{{ figure.path }}, SHA-256 {{ figure.digest }}, made by the rule <b>{{ figure.rule }}</b> from:</p>

@@ -29,7 +29,7 @@ SECTIONS: Sections = {
             "metrics.csv": "The same prompts and noise for all methods; mean ± standard error over prompts, from metrics.csv.",
             "cost.png": "Quality against cost in full steps (log axis), with standard errors. The line joins the backbone's.",
             "ladder.png": "What each part costs: ground truth stands in for fewer parts from bar to bar (ladder.csv).",
-            "samples.gif": "From top to bottom: real clips of the prompts, then the methods in the table's order. Same noise "
+            "samples.mp4": "From top to bottom: real clips of the prompts, then the methods in the table's order. Same noise "
             "in each column.",
             "sheet.png": "The first prompt, every fourth frame.",
             "losses.png": "Training losses: the backbone, both phases (all weights, and low-rank changes), D_phi, selectors.",
