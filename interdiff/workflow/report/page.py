@@ -213,7 +213,8 @@ difference. What each column means stands under <a href="#columns">Columns</a>.<
 <p class="quiet">Code: {{ commit or "not in a repository" }}. Figures are numbered; below each stands what it was made from.</p>
 {% macro picture(figure) %}
 <figure>
-{% if figure.image.startswith("data:video") %}<video src="{{ figure.image }}" autoplay loop muted controls aria-label="{{ figure.caption }}"></video>
+{% if figure.image.startswith("data:video") %}
+<video src="{{ figure.image }}" aria-label="{{ figure.caption }}" autoplay loop muted controls></video>
 {% else %}<img src="{{ figure.image }}" alt="{{ figure.caption }}">{% endif %}
 <figcaption><b>Figure {{ figure.number }}.</b> {{ figure.caption }}
 <details><summary>Where it comes from</summary>
