@@ -106,6 +106,14 @@ def test_vocabulary(page):
         assert not re.findall(r"\w*keypoint\w*|\bpeers?\b|learned_peers?", page.read_text(), re.IGNORECASE)
 
 
+@each_page
+def test_nothing_waits_to_be_written(page):
+    """Long words in capitals that are no names hold a place for what comes later."""
+    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)|\$[^$]*\$", "", page.read_text(), flags=re.DOTALL)
+    names = {"LDMVFI", "SIGTERM", "VARIANT", "README", "CONTRIBUTING", "CHANGELOG", "LICENSE", "CITATION"}
+    assert not set(re.findall(r"\b[A-Z]{6,}\b|\bTODO\b|\bFIXME\b|\bTBD\b", text)) - names
+
+
 def test_what_is_cited_is_among_the_references():
     code = [path for folder in ("interdiff", "stages") for path in (ROOT / folder).rglob("*.py")]
     text = " ".join(re.sub(r"\s+#?\s*", " ", path.read_text()) for path in [*PAGES, *code])
