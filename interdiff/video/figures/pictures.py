@@ -87,6 +87,7 @@ def write_mp4(path: Path, video: np.ndarray, scale: int = 1) -> None:
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
         stream.height, stream.width = (side * scale for side in video.shape[1:3])
         stream.pix_fmt = "yuv420p"
-        for frame in video.repeat(scale, axis=1).repeat(scale, axis=2):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        for frame in video:
+            scaled = frame.repeat(scale, axis=0).repeat(scale, axis=1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(scaled, format="rgb24")))
         container.mux(stream.encode(None))
