@@ -189,7 +189,7 @@ def inputs(folder):
 
 @pytest.mark.parametrize(
     ("stage", "kills", "terminations"),
-    [("segment_cost", 2, 1), *(pytest.param(stage, 6, 3, marks=pytest.mark.full) for stage in STAGES)],
+    [("segment_cost", 3, 1), *(pytest.param(stage, 6, 3, marks=pytest.mark.full) for stage in STAGES)],
 )
 def test_a_stopped_stage_ends_with_the_same_bytes(runs, stage, kills, terminations):
     expected, places = runs.uninterrupted(stage)
