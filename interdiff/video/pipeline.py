@@ -24,9 +24,9 @@ from interdiff.video.pipeline_base import Callback, ClipsPipeline
 from interdiff.video.pipeline_parts import (
     PipelineCodec,
     PipelineInterpolator,
+    PipelineSampling,
     PipelineSchedule,
     PipelineSelector,
-    Sampling,
     denoiser,
 )
 from interdiff.video.planner.preview import Preview
@@ -180,7 +180,7 @@ class TwoPhasePipeline(ClipsPipeline):
             negative = embed[0] if scale == 1 else self.encode_prompt(text)[0]
         if keyframes is None:
             keyframes = config.keyframes
-        sampling = Sampling(
+        sampling = PipelineSampling(
             k=len(keyframes) if isinstance(keyframes, Sequence) else keyframes,
             steps=config.keyframe_steps if keyframe_steps is None else keyframe_steps,
             shift=config.shift,
@@ -206,7 +206,7 @@ class TwoPhasePipeline(ClipsPipeline):
             raise ValueError(f"num_frames {num_frames}: the selector knows clips of {known} frames")
         return frames
 
-    def _two_phase(self, sampling: Sampling, guidance: Guidance) -> TwoPhase:
+    def _two_phase(self, sampling: PipelineSampling, guidance: Guidance) -> TwoPhase:
         config = self.config
         if sampling.refiner_steps and self.transformer_2 is None:
             raise ValueError(f"refiner_steps {sampling.refiner_steps}: expected 0 without transformer_2")

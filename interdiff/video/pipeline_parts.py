@@ -31,7 +31,7 @@ from interdiff.video.planner.two_phase import Chooser
 
 
 @dataclass(frozen=True)
-class Sampling:
+class PipelineSampling:
     """How both phases are sampled: K, steps, shift and first level of phase 1, steps of phase 2 and its share of noise.
 
     distilled: phases whose networks are students.
