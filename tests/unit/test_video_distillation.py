@@ -12,7 +12,7 @@ from interdiff.video.distillation.consistency import continuous_loss, discrete_l
 from interdiff.video.distillation.matching import critic_loss, matching_loss
 from interdiff.video.distillation.sampling import TIMES, few_steps, rollout
 from interdiff.video.distillation.times import FilledBatch, FromFilled
-from interdiff.video.distillation.trigflow import END, answering, clean, guided, level_of, mixed, moved_to, of_level
+from interdiff.video.distillation.trigflow import answering, clean, guided, level_of, mixed, moved_to, of_level
 from interdiff.video.planner.settings import DistilledRefinerSettings
 
 MEANS, SPREAD = (-1.0, 0.6), 0.3
@@ -73,7 +73,7 @@ def times(count, generator):
     return torch.atan(torch.exp(1.2 * torch.randn(count, 1, generator=generator, dtype=torch.float64)))
 
 
-GRID = torch.tensor([END - 0.01 - n * (END - 0.01) / 24 for n in range(24)] + [0.0], dtype=torch.float64)
+GRID = torch.linspace(math.pi / 2 - 0.01, 0.0, 25, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("kind", ["continuous", "discrete"])

@@ -8,7 +8,6 @@ B clips, C channels, F frames, H x W latents, L rows of text, D features of each
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -19,8 +18,6 @@ from interdiff.video.backbone.wan import WanDenoiser, over_frames
 
 Answer = Callable[[Tensor, Tensor], Tensor]
 """(frames [B, C, F, H, W], times [B, F] or [B, 1], fp64) -> what a network says of them, [B, C, F, H, W]."""
-END = math.pi / 2
-"""The time of pure noise."""
 
 
 def answering(model: WanDenoiser, embed_bld: Tensor, frames_bf: Tensor) -> Answer:
