@@ -4,7 +4,7 @@ import numpy as np
 
 from interdiff.files import write_csv
 from interdiff.learning import draws
-from interdiff.maze.evaluation.budget import Way, layout_rows, plan_figures, spent_as, ways
+from interdiff.maze.evaluation.budget import Way, plan_figures, spent_as, ways
 from interdiff.maze.evaluation.contenders import our_planners, tracked
 from interdiff.maze.evaluation.rollouts import roll
 from interdiff.maze.evaluation.settings import BudgetStageSettings
@@ -37,7 +37,7 @@ def main(stage: Stage) -> None:
         spending += [(Way(other, "", {}), ours[other]) for other in settings.beside[name]]
         work = [(layout, *spent) for layout in maps for spent in spending]
         for layout, way, seeds in stage.progress(work, name, unit="row"):
-            chosen = layout_rows(data, layout, settings.n_per_layout)
+            chosen = data.first_rows(layout, settings.n_per_layout)
             part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))
             figures = plan_figures(seeds, part, part_masks, [stage.generator(n) for n in range(len(seeds))])
             if not way.k:

@@ -13,6 +13,7 @@ from interdiff.maze.planner.masks import RANKED, Masks, load_masks
 from interdiff.maze.planner.phase1 import Phase1, load_phase1
 from interdiff.maze.planner.policies import first_keyframes, keyframe_indices, level_ranks, rank_indices
 from interdiff.maze.planner.refiner import OwnRefiner, Refiner, load_refiner
+from interdiff.maze.world.random_layouts import family
 from interdiff.two_phase.corruption import with_anchor_errors
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
@@ -25,7 +26,7 @@ def main(stage: Stage) -> None:
     """Reads the held-out split, its masks, all networks and the `samples`; writes a table and a picture of each kind."""
     settings: DiagnosticsStageSettings = stage.settings
     data, masks = load_prepared(stage.path("held_out"), stage.device), load_masks(stage.path("masks"))
-    chosen = torch.cat([data.rows_of(n)[: settings.n_per_layout] for n in data.occurring])
+    chosen = torch.cat([data.first_rows(name, settings.n_per_layout) for name in data.families])
     part, part_masks = data.subset(chosen), masks.subset(chosen.numpy(force=True))
     phase1, refiner = load_phase1(stage.folder, data), load_refiner(stage.folder("refiner"), data)
     rows = [
@@ -37,7 +38,7 @@ def main(stage: Stage) -> None:
     levels_picture(rows, stage.outputs["levels_picture"])
     own = {"selector": keyframe_indices("selector", settings.k, part, part_masks, phase1.selector, stage.rng())}
     own["optimum"] = torch.as_tensor(part_masks.indices[settings.k])
-    names = [part.layouts[n] for n in part.layout.tolist()]
+    names = [family(part.layouts[n]) for n in part.layout.tolist()]
     counts = index_counts({name: x.numpy(force=True) for name, x in own.items()}, names, part.frames)
     write_csv(stage.outputs["indices"], counts)
     indices_picture(counts, stage.outputs["indices_picture"])

@@ -9,7 +9,8 @@ from interdiff.maze.evaluation.refinement_limit import best_estimate, limit_row,
 from interdiff.maze.evaluation.selection_limit import load_starts, sample_rows
 from interdiff.maze.evaluation.settings import RefinementLimitStageSettings
 from interdiff.maze.world.controller import resimulate
-from interdiff.maze.world.layouts import OFFSET, load_layout
+from interdiff.maze.world.layouts import OFFSET
+from interdiff.maze.world.random_layouts import family, mazes
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 
@@ -31,21 +32,21 @@ def main(stage: Stage) -> None:
         int(prepared["grid"]),
         dict(zip(names, starts.simulated, strict=True)),
     )
+    families = np.array([family(name) for name in samples["layout"]])
+    layouts = mazes({name: maze.map for name, maze in settings.layouts.items()})
+    groups = [np.flatnonzero(families == name) for name in np.unique(families)]
     errors: dict[str, list[dict[str, float]]] = {}
-    for n in stage.progress(
-        sample_rows(samples["layout"], settings.conditions, stage.rng()), "re-simulating", unit="condition"
-    ):
+    for n in stage.progress(sample_rows(groups, settings.conditions, stage.rng()), "re-simulating", unit="condition"):
         name, row = str(samples["layout"][n]), int(samples["row"][n])
         if not simulated[name]:
             continue
         truth, interp, refined = (_in_units(samples[key][n], grid, flip) for key in FIELDS[:3])
-        layout, noise = load_layout(settings.layouts[name].map, name), settings.layouts[name].noise
         told = starts.states[row], tuple(starts.targets[row].tolist()), stage.rng(1000 + row)
-        runs = resimulate(layout, *told, settings.demonstrations, noise)
+        runs = resimulate(layouts[name], *told, settings.demonstrations, settings.layouts[family(name)].noise)
         estimate = best_estimate(resampled(runs, len(truth)), truth, samples["indices"][n])
         made = {"interp": interp, "refined": refined, "limit": estimate}
         own = {key: float(np.square(path[:, :2] - truth[:, :2]).sum(-1).mean()) for key, path in made.items()}
-        errors.setdefault(name, []).append(own)
+        errors.setdefault(family(name), []).append(own)
     table: list[dict[str, Any]] = [
         {"layout": name, "k": samples["indices"].shape[1], "n": len(rows)}
         | limit_row({key: np.array([row[key] for row in rows]) for key in rows[0]})

@@ -20,28 +20,27 @@ def main(stage: Stage) -> None:
     settings: SamplingSettings = stage.settings
     data, masks = load_prepared(stage.path("held_out"), stage.device), load_masks(stage.path("masks"))
     planner = load_planner(stage.folder, data, settings)
-    rows_of = {layout: data.rows_of(layout)[: settings.n_per_layout] for layout in data.occurring}
     rows, samples = [], []
-    work = [(seed, layout) for seed in settings.seeds for layout in rows_of]
+    work = [(seed, layout) for seed in settings.seeds for layout in data.families]
     for seed, layout in stage.progress(work, "plans", unit="layout"):
-        chosen = rows_of[layout]
+        chosen = data.first_rows(layout, settings.n_per_layout)
         part, part_masks = planner.seen(data.subset(chosen)), masks.subset(chosen.numpy(force=True))
         generator = draws.generator_of(seed)
         keyframes = planner.keyframes(part, part_masks, generator)
         plans = planner.plan(part, part.all_rows, *keyframes, generator, oracle=False)
         oracle = planner.plan(part, part.all_rows, *keyframes, generator, oracle=True)
-        arrays = _arrays(part, layout, seed, chosen, plans, oracle)
+        arrays = _arrays(part, seed, chosen, plans, oracle)
         samples.append(arrays)
-        rows.append(_row(stage, part, part_masks, planner, arrays, generator))
+        rows.append(
+            {"variant": stage.variant, "layout": layout, "seed": seed}
+            | _row(part, part_masks, planner, arrays, generator)
+        )
     merged = {name: np.concatenate([part[name] for part in samples]) for name in samples[0]}
     write_arrays(stage.outputs["samples"], merged, compress=True, finite=True)
     write_csv(stage.outputs["metrics"], rows)
 
 
-def _arrays(
-    part: Prepared, layout: int, seed: int, chosen: torch.Tensor, plans: Plans, oracle: Plans
-) -> dict[str, np.ndarray]:
-    count = len(part.states)
+def _arrays(part: Prepared, seed: int, chosen: torch.Tensor, plans: Plans, oracle: Plans) -> dict[str, np.ndarray]:
     tensors = {
         "truth": part.states,
         "start": part.start,
@@ -52,31 +51,28 @@ def _arrays(
         "refined": plans.refined,
         "oracle_interp": oracle.interpolated,
         "oracle_refined": oracle.refined,
-        "occupancy": part.occupancy[layout].to(torch.uint8).expand(count, -1, -1),
-        "sdf": part.sdf[layout].half().expand(count, -1, -1),
+        "occupancy": part.occupancy.to(torch.uint8)[part.layout],
+        "sdf": part.sdf.half()[part.layout],
         "row": chosen,
     }
     arrays = {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
-    return arrays | {"layout": np.full(count, part.layouts[layout]), "seed": np.full(count, seed)}
+    names = np.array(part.layouts)[part.layout.numpy(force=True)]
+    return arrays | {"layout": names, "seed": np.full(len(names), seed)}
 
 
 def _row(
-    stage: Stage,
     part: Prepared,
     masks: Masks,
     planner: AnyPlanner,
     arrays: dict[str, np.ndarray],
     generator: torch.Generator,
 ) -> dict[str, object]:
-    """One row of metrics.csv, in the order of its columns."""
+    """Figures of one row of metrics.csv, in the order of its columns."""
     truth = arrays["truth"][..., :2]
     positions = {kind: arrays[kind][..., :2] for kind in ("interp", "refined", "oracle_interp", "oracle_refined")}
-    measured = plan_metrics(positions, truth, arrays["occupancy"][0])
+    measured = plan_metrics(positions, truth, arrays["occupancy"])
     metrics = {name: None if np.isnan(value) else value for name, value in measured.items()}
     return {
-        "variant": stage.variant,
-        "layout": str(arrays["layout"][0]),
-        "seed": int(arrays["seed"][0]),
         "n": len(truth),
         **{name: value for name, value in metrics.items() if not name.startswith("crossed")},
         "cost_ratio": cost_ratio(truth, part.cells, arrays["indices"], masks.costs, masks.interpolation),

@@ -12,7 +12,7 @@ import yaml
 from interdiff.errors import InputError
 from interdiff.keyframes.budget import groups, least_counts, mean_count, padded, predicted_costs
 from interdiff.learning import draws
-from interdiff.maze.evaluation.budget import layout_rows, ways
+from interdiff.maze.evaluation.budget import ways
 from interdiff.maze.evaluation.settings import BudgetSettings
 from interdiff.maze.figures.budget import budget_picture
 from interdiff.maze.planner.kinds.auto import AutoPlanner
@@ -128,9 +128,10 @@ def test_numbers_that_no_network_knows_are_refused():
 
 def test_rows_are_the_first_of_a_maze_or_one_of_each_of_a_family(prepared_data):
     data = prepared_data(FRAMES)
-    assert layout_rows(data, "umaze_eval", 2).tolist() == [3, 4]
+    assert data.first_rows("umaze_eval", 2).tolist() == [3, 4]
     family = replace(data, layouts=["cave-0", "cave-1"])
-    assert layout_rows(family, "cave", 5).tolist() == [0, 3]
+    assert family.first_rows("cave", 5).tolist() == [0, 3]
+    assert family.rows_of_family("cave").tolist() == family.all_rows.tolist()
 
 
 def test_the_picture_has_a_panel_per_figure_and_layout(tmp_path):

@@ -27,7 +27,7 @@ def metrics(*plans):
     interp, refined = (np.array(side) for side in zip(*plans, strict=True))
     free = np.broadcast_to(FREE, interp.shape)
     positions = {"interp": interp, "refined": refined, "oracle_interp": free, "oracle_refined": free}
-    return plan_metrics(positions, free, WALLS)
+    return plan_metrics(positions, free, np.broadcast_to(WALLS, (len(free), *WALLS.shape)))
 
 
 def test_all_columns():

@@ -9,6 +9,7 @@ import pandas as pd
 
 from interdiff.errors import InputError
 from interdiff.maze.world.collisions import piece_collisions
+from interdiff.maze.world.random_layouts import family
 
 ALL = "all"
 ARRAYS = ("truth", "refined", "oracle_refined", "occupancy", "layout", "row")
@@ -16,8 +17,9 @@ ARRAYS = ("truth", "refined", "oracle_refined", "occupancy", "layout", "row")
 
 
 def plan_figures(samples: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Figures of held-out sequences by their numbers in the split: layout, and means over sampling seeds of
-    collision_refined (share of pieces), crossed_refined (share of plans), mse_refined and mse_oracle_refined (squared cells).
+    """Figures of held-out sequences by their numbers in the split: layout (of a maze of a family, the family), and means
+    over sampling seeds of collision_refined (share of pieces), crossed_refined (share of plans), mse_refined and
+    mse_oracle_refined (squared cells).
 
     Args:
         samples: arrays of `samples.npz`.
@@ -27,7 +29,7 @@ def plan_figures(samples: Mapping[str, np.ndarray]) -> pd.DataFrame:
     values = {"collision_refined": hits.mean(axis=1), "crossed_refined": hits.any(axis=1).astype(float)}
     for kind in ("refined", "oracle_refined"):
         values[f"mse_{kind}"] = np.square((samples[kind][..., :2] - truth) * cells).sum(-1).mean(-1).astype(float)
-    plans = pd.DataFrame({"row": samples["row"], "layout": samples["layout"], **values})
+    plans = pd.DataFrame({"row": samples["row"], "layout": [family(name) for name in samples["layout"]], **values})
     return plans.groupby("row").agg({"layout": "first", **dict.fromkeys(values, _over_seeds)})
 
 

@@ -46,15 +46,6 @@ def spent_as(planner: TimedPlanner, way: Way) -> TimedPlanner:
     )
 
 
-def layout_rows(data: Prepared, name: str, count: int) -> torch.Tensor:
-    """The first rows of a single maze; of a family, whose mazes are called NAME-N, the first one of each maze."""
-    single = [n for n in data.occurring if data.layouts[n] == name]
-    if single:
-        return data.rows_of(single[0])[:count]
-    family = [n for n in data.occurring if data.layouts[n].rpartition("-")[0] == name]
-    return torch.cat([data.rows_of(n)[:1] for n in family[:count]])
-
-
 def plan_figures(
     seeds: list[TimedPlanner], data: Prepared, masks: Masks, generators: list[torch.Generator]
 ) -> dict[str, float]:

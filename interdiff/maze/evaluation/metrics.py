@@ -17,12 +17,12 @@ FEWEST_SPOILED = 20
 
 
 def plan_metrics(positions: dict[str, np.ndarray], truth: np.ndarray, occupancy: np.ndarray) -> dict[str, float]:
-    """Metrics of N plans on one layout.
+    """Metrics of N plans.
 
     Args:
         positions: for each of KINDS the plans [N, T, 2], normalised; "oracle" is with ground-truth anchors.
         truth: [N, T, 2].
-        occupancy: [G, G].
+        occupancy: [N, G, G].
 
     Returns:
         collision_KIND: share of the T - 1 pieces that leave free space; crossed_KIND (without oracle): share of plans
@@ -30,8 +30,7 @@ def plan_metrics(positions: dict[str, np.ndarray], truth: np.ndarray, occupancy:
         collide after interpolation, the share that is free of it after refinement (nan under 20 such plans); broken: share
         of all plans in which a piece collides after refinement that did not before.
     """
-    maps = np.broadcast_to(occupancy, (len(truth), *occupancy.shape))
-    hits = {kind: piece_collisions(positions[kind], maps) for kind in KINDS}
+    hits = {kind: piece_collisions(positions[kind], occupancy) for kind in KINDS}
     before, after = (hits[kind].sum(axis=1) for kind in ("interp", "refined"))
     spoiled = before > 0
     metrics = {f"collision_{kind}": float(hits[kind].mean()) for kind in KINDS}

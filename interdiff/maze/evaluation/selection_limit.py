@@ -7,6 +7,7 @@ the same condition. With n of them the estimate is pessimistic by the error of a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +63,9 @@ def expected_cost(
     return all_segment_costs(positions, interpolation).mean(0)
 
 
-def sample_rows(layout_n: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Up to `count` random rows of every layout: layout numbers [N] -> rows, increasing within each layout."""
-    rows = [np.flatnonzero(layout_n == layout) for layout in np.unique(layout_n)]
-    return np.concatenate([np.sort(rng.permutation(r)[:count]) for r in rows])
+def sample_rows(groups: Iterable[np.ndarray], count: int, rng: np.random.Generator) -> np.ndarray:
+    """Up to `count` random rows of each group of rows, increasing within it."""
+    return np.concatenate([np.sort(rng.permutation(rows)[:count]) for rows in groups])
 
 
 def selection_row(

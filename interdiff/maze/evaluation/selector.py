@@ -22,8 +22,7 @@ def evaluate(
     counts = [k for k in masks.indices if k > 2]
     matrices = [(exact, predicted) for _, predicted, exact in costs_of_chunks(segment_cost, data)]
     exact, predicted = (np.concatenate(parts) for parts in zip(*matrices, strict=True))
-    layouts = {layout: data.layouts[layout] for layout in data.occurring}
-    result: dict[str, dict] = {name: {} for name in layouts.values()}
+    result: dict[str, dict] = {name: {} for name in data.families}
     for k in counts:
         chosen = {
             "selector": select(model, data, k),
@@ -31,8 +30,8 @@ def evaluate(
             "uniform": np.tile(uniform_indices(data.frames, k), (len(exact), 1)),
             "random": random_indices(len(exact), data.frames, k, rng),
         }
-        for layout, name in layouts.items():
-            rows = data.rows_of(layout).numpy(force=True)
+        for name in data.families:
+            rows = data.rows_of_family(name).numpy(force=True)
             best, ours = masks.indices[k][rows][:, 1:-1], chosen["selector"][rows][:, 1:-1].astype(int)
             total = masks.costs[k][rows].sum()
             ratios = {

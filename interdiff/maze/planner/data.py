@@ -15,6 +15,7 @@ from interdiff.learning import draws
 from interdiff.learning.processes import parts
 from interdiff.maze.planner.conditions import iterated_steps, steps_from_ends
 from interdiff.maze.planner.networks import Condition
+from interdiff.maze.world.random_layouts import family
 
 FEWEST_PER_LAYOUT = 2
 """Sequences of a layout in a training batch, if there are more layouts than that leaves room for."""
@@ -80,6 +81,24 @@ class Prepared:
     def rows_of(self, layout: int) -> Tensor:
         rows = self._places.get(layout, range(0))
         return torch.arange(rows.start, rows.stop, device=self.device)
+
+    @cached_property
+    def families(self) -> dict[str, list[int]]:
+        """The layouts that have rows by the names of their families, each of which is one row of a table."""
+        layouts: dict[str, list[int]] = {}
+        for layout in self.occurring:
+            layouts.setdefault(family(self.layouts[layout]), []).append(layout)
+        return layouts
+
+    def rows_of_family(self, name: str) -> Tensor:
+        return torch.cat([self.rows_of(layout) for layout in self.families[name]])
+
+    def first_rows(self, name: str, count: int) -> Tensor:
+        """Up to `count` rows of a family: a single maze's first ones, else the first one of each maze."""
+        layouts = self.families[name]
+        if len(layouts) == 1:
+            return self.rows_of(layouts[0])[:count]
+        return torch.cat([self.rows_of(layout)[:1] for layout in layouts[:count]])
 
     def groups(self, batch_size: int) -> int:
         """How many layouts there are in `random_rows`."""

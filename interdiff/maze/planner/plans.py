@@ -71,13 +71,13 @@ class AnyPlanner(ABC):
     def plan(
         self, data: Prepared, rows: Tensor, indices: Tensor, ranks: Tensor, generator: torch.Generator, oracle: bool
     ) -> Plans:
-        """Plans for rows of one layout at keyframes [B, K], with masks nested as ranks [B, T] say.
+        """Plans for rows, equally many of each layout, at keyframes [B, K], with masks nested as ranks [B, T] say.
 
         `oracle` takes the ground truth's keyframes in place of the planner's.
         """
 
     def plan_all(self, data: Prepared, masks: Masks, generator: torch.Generator) -> Plans:
-        """Plans for all rows of data of one layout, as a user asks for them: from conditions alone (but policy "dp")."""
+        """Plans for all rows of data, equally many of each layout, from conditions alone (but policy "dp")."""
         data = self.seen(data)
         indices, ranks = self.keyframes(data, masks, generator)
         return self.plan(data, data.all_rows, indices, ranks, generator, oracle=False)
@@ -118,7 +118,7 @@ class Planner(AnyPlanner):
     def plan(
         self, data: Prepared, rows: Tensor, indices: Tensor, ranks: Tensor, generator: torch.Generator, oracle: bool
     ) -> Plans:
-        """Plans for rows of one layout at keyframes [B, K], with masks nested as ranks [B, T] say.
+        """Plans for rows, equally many of each layout, at keyframes [B, K], with masks nested as ranks [B, T] say.
 
         `oracle` takes the ground truth's keyframes in place of phase 1's.
         """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.ndimage import label
 
@@ -13,6 +15,20 @@ def random_layouts(settings: RandomMapsSettings, name: str) -> list[Layout]:
     """The family's mazes, called `name`-0, `name`-1, ...; the same settings give the same mazes."""
     rng = np.random.default_rng(settings.seed)
     return [random_layout(f"{name}-{n}", settings, rng) for n in range(settings.count)]
+
+
+def family(name: str) -> str:
+    """The family of a maze by its name; a single maze is its own."""
+    return name.partition("-")[0]
+
+
+def mazes(drawn: Mapping[str, str | RandomMapsSettings]) -> dict[str, Layout]:
+    """All mazes by name: single ones, drawn or by name, and those of families."""
+    each = (
+        [load_layout(map_, name)] if isinstance(map_, str) else random_layouts(map_, name)
+        for name, map_ in drawn.items()
+    )
+    return {layout.name: layout for layouts in each for layout in layouts}
 
 
 def random_layout(name: str, settings: RandomMapsSettings, rng: np.random.Generator) -> Layout:

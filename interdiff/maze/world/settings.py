@@ -132,7 +132,7 @@ class DataSettings(Section):
 class SimulatedMazeSettings(Section):
     """A maze to simulate demonstrations in."""
 
-    map: str = Field(description="as in layouts")
+    map: Map = Field(description="as in layouts")
     noise: float = Field(ge=0, description="as in layouts")
 
 
