@@ -9,6 +9,7 @@ import pytest
 from interdiff.workflow.report.conclusions import Compared, apart
 from interdiff.workflow.report.glossary import LESS, MAZE, MORE, VIDEO
 from interdiff.workflow.report.maze import SUMMARY, changing, driving, in_brief
+from interdiff.workflow.report.maze import conclusions as maze_conclusions
 from interdiff.workflow.report.numbers import number, with_error, with_errors
 from interdiff.workflow.report.video import (
     ATTRIBUTES,
@@ -164,6 +165,7 @@ def test_without_what_they_are_about_there_are_no_conclusions():
     tables = video_tables()
     bare = {name: table[~table.iloc[:, 0].isin(["base", "flow"])] for name, table in tables.items()}
     assert list(conclusions(bare)) == []
+    assert list(maze_conclusions({})) == []
 
 
 def test_every_column_is_explained():

@@ -163,7 +163,8 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     for name in ("ablations.csv", "quick_ablations.csv"):
         if name in tables:
             yield from changing(tables[name])
-    yield from choosing(tables["selection.csv"])
+    if "selection.csv" in tables:
+        yield from choosing(tables["selection.csv"])
 
 
 def driving(rollouts: pd.DataFrame) -> Iterator[str]:
