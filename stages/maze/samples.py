@@ -5,7 +5,7 @@ import torch
 
 from interdiff.files import write_arrays, write_csv
 from interdiff.learning import draws
-from interdiff.maze.evaluation.metrics import cost_ratio, plan_metrics
+from interdiff.maze.evaluation.metrics import KINDS, cost_ratio, plan_metrics
 from interdiff.maze.planner.data import Prepared, load_prepared
 from interdiff.maze.planner.kinds.loading import load_planner
 from interdiff.maze.planner.masks import Masks, load_masks
@@ -69,7 +69,7 @@ def _row(
 ) -> dict[str, object]:
     """Figures of one row of metrics.csv, in the order of its columns."""
     truth = arrays["truth"][..., :2]
-    positions = {kind: arrays[kind][..., :2] for kind in ("interp", "refined", "oracle_interp", "oracle_refined")}
+    positions = {kind: arrays[kind][..., :2] for kind in KINDS}
     measured = plan_metrics(positions, truth, arrays["occupancy"])
     metrics = {name: None if np.isnan(value) else value for name, value in measured.items()}
     return {

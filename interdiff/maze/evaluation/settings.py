@@ -286,7 +286,7 @@ class BudgetStageSettings(BudgetSettings, PlanningSettings):
 class DiagnosticsSettings(Section):
     """Tables and pictures of what goes on in the plans."""
 
-    n_per_layout: Count = Field(128, description="held-out sequences per layout")
+    n_per_layout: Count = Field(128, description="held-out sequences per layout, of a family one per maze")
     failures: Count = Field(9, description="worst plans to draw")
 
 

@@ -197,7 +197,7 @@ class SamplingSettings(FrameBudgetSettings):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         [0, 1], min_length=1, description="sampling seeds, one row of metrics each"
     )
-    n_per_layout: Count = Field(256, description="held-out sequences per layout")
+    n_per_layout: Count = Field(256, description="held-out sequences per layout, of a family one per maze")
 
     @model_validator(mode="after")
     def _auto_is_of_two_phases(self) -> SamplingSettings:
