@@ -40,6 +40,21 @@ def expanded(path: str) -> str:
 PathText = Annotated[str, AfterValidator(expanded)]
 
 
+Item = TypeVar("Item")
+
+
+def distinct(values: list[Item]) -> list[Item]:
+    """The values; ValueError where one is there twice."""
+    for n, value in enumerate(values):
+        if value in values[:n]:
+            raise ValueError(f"{value!r} is there twice")
+    return values
+
+
+Distinct = Annotated[list[Item], AfterValidator(distinct)]
+"""A list whose values name rows of a table or parts of the data."""
+
+
 @dataclass(frozen=True)
 class OneOfModules:
     """Marks a text as the name of an implementation: a module of `package`. A file added there is a value added here."""

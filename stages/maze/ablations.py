@@ -11,6 +11,8 @@ from interdiff.settings import BASE
 from interdiff.workflow.runner import run_stage
 from interdiff.workflow.stage import Stage
 
+COLUMNS = ("ablation", "variant", "layout", "n", "figure", "mean", "se", "difference", "difference_se")
+
 
 def main(stage: Stage) -> None:
     """Reads all variants' `samples`; writes `ablations`, a row per ablation, variant, layout and figure."""
@@ -21,7 +23,7 @@ def main(stage: Stage) -> None:
     for group, name in stage.progress(work, "ablations", unit="variant"):
         figures = _figures(stage, settings.folders, name)
         rows += [{"ablation": group, "variant": name} | row for row in compared(figures, base)]
-    write_csv(stage.outputs["ablations"], rows)
+    write_csv(stage.outputs["ablations"], rows, COLUMNS)
 
 
 def _figures(stage: Stage, folders: Mapping[str, str], variant: str) -> pd.DataFrame:

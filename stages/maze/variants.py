@@ -21,7 +21,7 @@ def main(stage: Stage) -> None:
     """Reads `metrics` (the table of all), `pictures` and the `artifacts` behind them; writes the `record`."""
     settings: VariantsStageSettings = stage.settings
     metrics = read_table(stage.path("metrics"), text=True)
-    pictures = [_relative(stage, path) for path in stage.inputs["pictures"]]
+    pictures = [_relative(stage, path) for path in stage.inputs.get("pictures", ())]
     variants: dict[str, dict[str, Any]] = {}
     artifacts: dict[str, dict[str, Any]] = {}
     for name in settings.variants:

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
 from interdiff.maze.planner.settings import NetworkOfPlansSettings
 from interdiff.settings import Count, Name, Section
+
+NOT_LEARNED = ("shortest_path_chase", "controller", "shortest_path_planned")
+"""What drives beside our planners without having learned, by its name in tables."""
+LEARNED = ("full_sequence", "full_sequence_few_steps", "hierarchical")
+"""The learned baselines in rollouts.csv."""
+
+
+def check_names(planners: Iterable[str], taken: Iterable[str]) -> None:
+    """ValueError where a planner of ours has the name of another row of its table."""
+    if both := sorted({*planners} & {*taken}):
+        raise ValueError(f"planners: {both[0]!r} is the name of another row of the table")
 
 
 class WindowDiffusionSettings(NetworkOfPlansSettings):

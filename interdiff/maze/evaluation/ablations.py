@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,9 @@ ARRAYS = ("truth", "refined", "oracle_refined", "occupancy", "layout", "row")
 
 
 def plan_figures(samples: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Figures of held-out sequences by their numbers in the split: layout (of a maze of a family, the family), and means
-    over sampling seeds of collision_refined (share of pieces), crossed_refined (share of plans), mse_refined and
-    mse_oracle_refined (squared cells).
+    """Figures of held-out sequences by their numbers in the split and a checksum of what they are: layout (of a maze of a
+    family, the family), and means over sampling seeds of collision_refined (share of pieces), crossed_refined (share of
+    plans), mse_refined and mse_oracle_refined (squared cells).
 
     Args:
         samples: arrays of `samples.npz`.
@@ -29,8 +30,9 @@ def plan_figures(samples: Mapping[str, np.ndarray]) -> pd.DataFrame:
     values = {"collision_refined": hits.mean(axis=1), "crossed_refined": hits.any(axis=1).astype(float)}
     for kind in ("refined", "oracle_refined"):
         values[f"mse_{kind}"] = np.square((samples[kind][..., :2] - truth) * cells).sum(-1).mean(-1).astype(float)
-    plans = pd.DataFrame({"row": samples["row"], "layout": [family(name) for name in samples["layout"]], **values})
-    return plans.groupby("row").agg({"layout": "first", **dict.fromkeys(values, _over_seeds)})
+    keys = {"row": samples["row"], "sequence": [crc32(states.tobytes()) for states in samples["truth"]]}
+    plans = pd.DataFrame({**keys, "layout": [family(name) for name in samples["layout"]], **values})
+    return plans.groupby(list(keys)).agg({"layout": "first", **dict.fromkeys(values, _over_seeds)})
 
 
 def _over_seeds(values: pd.Series) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from interdiff.maze.baselines.settings import BaselinesSettings
+from interdiff.maze.baselines.settings import LEARNED, NOT_LEARNED, BaselinesSettings, check_names
 from interdiff.maze.planner.settings import Policy, RetimingSettings, SamplingSettings, TimedPlannerSettings
 from interdiff.maze.world.settings import Map, RandomMapsSettings, SimulatedMazeSettings, TrackerSettings
 from interdiff.maze.world.simulator import Env
@@ -116,6 +116,7 @@ class DrivingSettings(Section):
 
     @model_validator(mode="after")
     def _drawn_are_driven(self) -> Self:
+        check_names(self.planners, (*NOT_LEARNED, *LEARNED, *(f"{name}_retimed" for name in LEARNED)))
         if self.drawn.planner not in self.planners:
             raise ValueError(f"drawn.planner: {self.drawn.planner!r} is not among {', '.join(self.planners)}")
         if self.drawn.episodes > self.episodes:
@@ -179,6 +180,7 @@ class UnseenSettings(OursSettings):
 
     @model_validator(mode="after")
     def _planners_are_known(self) -> Self:
+        check_names(self.planners, NOT_LEARNED)
         for name, family in self.families.items():
             for planner in family.planners or ():
                 if planner not in self.planners:
@@ -265,6 +267,7 @@ class BudgetSettings(OursSettings):
 
     @model_validator(mode="after")
     def _varied_are_known(self) -> Self:
+        check_names(self.planners, (*self.policies, "auto"))
         for name in self.counts:
             if name not in self.planners:
                 raise ValueError(f"counts: {name!r} is not among {', '.join(self.planners)}")

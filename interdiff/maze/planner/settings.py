@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from interdiff.keyframes.settings import FrameBudgetSettings
 from interdiff.learning.settings import NetworkSettings, OwnNetworkSettings, TrainingSettings, or_own
-from interdiff.settings import BASE, Count, Fraction, Mix, Name, OneOfModules, Section
+from interdiff.settings import BASE, Count, Distinct, Fraction, Mix, Name, OneOfModules, Section
 
 Policy = Literal["selector", "uniform", "random", "dp"]
 RankPolicy = Literal["selector", "uniform", "random_nested", "dp"]
@@ -194,7 +194,7 @@ class SamplingSettings(FrameBudgetSettings):
         "level", description="noise on missing frames: none, constant, or as in the refiner's training"
     )
     noise_scale: float = Field(0.01, ge=0, description="deviation of that noise")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+    seeds: Distinct[Annotated[int, Field(ge=0)]] = Field(
         [0, 1], min_length=1, description="sampling seeds, one row of metrics each"
     )
     n_per_layout: Count = Field(256, description="held-out sequences per layout, of a family one per maze")

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from interdiff.maze.world.layouts import OFFSET
 from interdiff.maze.world.packages.names import source_path
 from interdiff.maze.world.splits import held_out
-from interdiff.settings import Count, Fraction, Name, PathText, Section
+from interdiff.settings import Count, Distinct, Fraction, Name, PathText, Section
 
 
 class RandomMapsSettings(Section):
@@ -85,7 +85,7 @@ class LayoutSettings(Section):
 class DataSettings(Section):
     """Prepared data: sequences of `frames` points from the demonstrations."""
 
-    layouts: list[Name] = Field(
+    layouts: Distinct[Name] = Field(
         ["umaze", "medium", "large"],
         min_length=1,
         description="layouts to take, in this order",

@@ -27,6 +27,7 @@ from interdiff.maze.planner.settings import (
 from interdiff.maze.world.layouts import MAPS, load_layout, number_for
 from interdiff.maze.world.random_layouts import largest_side
 from interdiff.maze.world.settings import DataSettings, LayoutSettings, RandomMapsSettings
+from interdiff.maze.world.splits import held_out
 from interdiff.settings import BASE, Count, Name, Section
 from interdiff.workflow.pipelines.maze_report import ReportSettings
 from interdiff.workflow.variants import Node, WithVariants, resolve
@@ -55,10 +56,11 @@ class MazeSettings(Section):
 
     @model_validator(mode="after")
     def _fits_sequence(self) -> MazeSettings:
-        for key in ("levels", "nested_levels"):
+        # With all points as keyframes no choice costs more than another.
+        for key, most, below in (("levels", "T - 1", 1), ("nested_levels", "T", 0)):
             largest = getattr(self.masks, key)[-1]
-            if largest > self.data.frames:
-                raise ValueError(f"masks.{key}: K={largest} exceeds T, data.frames={self.data.frames}")
+            if largest > self.data.frames - below:
+                raise ValueError(f"masks.{key}: K={largest} exceeds {most}, data.frames={self.data.frames}")
         auto = self.sampling.k == "auto"
         counted = "sampling.auto_counts" if auto else "sampling.k"
         for key, counts, allowed in (
@@ -145,13 +147,7 @@ class MazeConfig(WithVariants):
         self._resolved = resolve(self.base, self.variants, MAZE_STAGES, "maze.variants", self.seeds)
         settings = self._resolved.settings
         for name, merged in settings.items():
-            for layout in merged["data"]["layouts"]:
-                if layout not in self.layouts:
-                    key = BASE if name == BASE else f"variants.{name}"
-                    known = ", ".join(self.layouts)
-                    raise InputError(f"{key}.data.layouts: unknown layout {layout!r}; expected one of {known}")
-                if merged["data"]["mode"] == "windows" and not isinstance(self.layouts[layout].map, str):
-                    raise InputError(f"{name}.data.mode: windows are of single mazes, {layout!r} is a family")
+            self._check_data(BASE if name == BASE else f"variants.{name}", merged["data"])
         self._check_improvement(settings)
         for key, name in self.report.named_variants():
             if name not in settings:
@@ -159,6 +155,7 @@ class MazeConfig(WithVariants):
         for key, name in self.report.driven_variants():
             if settings[name]["sampling"]["policy"] == "dp":
                 raise InputError(f"report.{key}: {name} takes keyframes from the ground truth (policy dp)")
+        self._check_pairs(settings)
         self._check_budget(settings)
         self._check_baselines(settings)
         for task, names in self.report.rollouts.tasks.items():
@@ -194,11 +191,41 @@ class MazeConfig(WithVariants):
                     )
                 seen.append(teacher)
 
+    def _check_data(self, key: str, data: Mapping[str, Any]) -> None:
+        """That the layouts are known and can be split as told, whether a variant says so itself or takes it from base."""
+        count = 0
+        for layout in data["layouts"]:
+            if layout not in self.layouts:
+                known = ", ".join(self.layouts)
+                raise InputError(f"{key}.data.layouts: unknown layout {layout!r}; expected one of {known}")
+            drawn = self.layouts[layout].map
+            if data["mode"] == "windows" and not isinstance(drawn, str):
+                raise InputError(f"{key}.data: windows (mode) are of single mazes, {layout!r} (layouts) is a family")
+            count += 1 if isinstance(drawn, str) else drawn.count
+        if data["hold_out"] == "mazes":
+            try:
+                held_out(count, data["val_fraction"], data["test_fraction"])
+            except InputError as error:
+                raise InputError(f"{key}.data.hold_out: mazes, of which there are {count}: {error}") from error
+
+    def _check_pairs(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """That plans which are compared one by one are for the same sequences."""
+        for key, name in self.report.paired_variants():
+            own, base = settings[name], settings[BASE]
+            same = own["data"] == base["data"]
+            if not same or any(own["sampling"][part] != base["sampling"][part] for part in ("split", "n_per_layout")):
+                raise InputError(
+                    f"report.{key}: {name} plans for other sequences than base, with which its plans are compared; expected"
+                    " the same data, sampling.split and sampling.n_per_layout"
+                )
+
     def _check_budget(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
         """That networks know the numbers of keyframes, and that every planner has mazes."""
         budget = self.report.budget
         for name, counts in budget.counts.items():
             variant = budget.planners[name].variant
+            if counts and settings[variant]["sampling"]["planner"] != "two_phase":
+                raise InputError(f"report.budget.counts.{name}: {variant} has no phase 1 whose keyframes can be varied")
             for k in counts:
                 if k not in settings[variant]["keyframes"]["counts"]:
                     raise InputError(f"report.budget.counts.{name}: K={k} is not among keyframes.counts of {variant}")

@@ -14,22 +14,10 @@ from interdiff.maze.world.random_layouts import largest_side
 from interdiff.settings import BASE
 from interdiff.workflow.identity import spec
 from interdiff.workflow.pipelines.maze import MazeConfig
+from interdiff.workflow.pipelines.maze_report import reported
 from interdiff.workflow.pipelines.needs import Need
 from interdiff.workflow.pipelines.pipeline import WEIGHTS, Pipeline
 from interdiff.workflow.variants import difference
-
-NETWORK, SPLITS = ("model.safetensors", "run.json"), ("train.npz", "val.npz", "test.npz")
-REPORTED = {
-    "prepare": SPLITS,
-    "masks": SPLITS,
-    "segment_cost": NETWORK,
-    "selector": NETWORK,
-    "keyframes": NETWORK,
-    "anchors": ("train.npz", "val.npz"),
-    "refiner": NETWORK,
-    "samples": ("samples.npz", "metrics.csv"),
-}
-"""What a variant is made of: files by stage."""
 
 
 class MazePipeline(Pipeline):
@@ -155,16 +143,23 @@ class MazePipeline(Pipeline):
         return self.config.layouts[wildcards.layout].model_dump()
 
     def selection(self, wildcards: Any) -> Mapping[str, Any]:
-        """Also the maps and noise that it simulates."""
+        """Also what it simulates."""
         return self.reported.selection.model_dump() | {"layouts": self._simulated(BASE)}
 
     def refinement_limit(self, wildcards: Any) -> Mapping[str, Any]:
-        """Also the maps and noise that it simulates."""
+        """Also what it simulates."""
         return self.reported.refinement_limit.model_dump() | {"layouts": self._simulated(wildcards.variant)}
 
     def _simulated(self, variant: str) -> Mapping[str, Any]:
-        """Maps and noise of a variant's layouts."""
-        names = self.section("prepare", variant)["layouts"]
+        """Maps and noise of a variant's layouts.
+
+        Raises:
+            InputError: its sequences are windows, of which nothing says how they were asked for.
+        """
+        data = self.section("prepare", variant)
+        if data["mode"] == "windows":
+            raise InputError(f"{variant}.data.mode: windows cannot be simulated again, only segments from goal to goal")
+        names = data["layouts"]
         return {name: self.config.layouts[name].model_dump(include={"map", "noise"}) for name in names}
 
     def gallery(self, wildcards: Any) -> Mapping[str, Any]:
@@ -176,7 +171,7 @@ class MazePipeline(Pipeline):
     def variants(self, wildcards: Any) -> Mapping[str, Any]:
         """The reported variants, and what each changes."""
         names, settings = self.reported.variants, self.resolved.settings
-        folders = {name: {stage: self.folder(stage, name) for stage in REPORTED} for name in names}
+        folders = {name: {stage: self.folder(stage, name) for stage in reported(self.networks(name))} for name in names}
         specs = {
             folder: self._digest(stage, name) for name, stages in folders.items() for stage, folder in stages.items()
         }
@@ -196,12 +191,9 @@ class MazePipeline(Pipeline):
 
     def reported_files(self) -> list[str]:
         """What the reported variants are made of, every file once."""
-        names = self.reported.variants
-        return list(
-            dict.fromkeys(
-                path for name in names for stage, own in REPORTED.items() for path in self.files(stage, name, *own)
-            )
-        )
+        made = {name: reported(self.networks(name)) for name in self.reported.variants}
+        files = [path for name in made for stage, own in made[name].items() for path in self.files(stage, name, *own)]
+        return list(dict.fromkeys(files))
 
     def planner(self, wildcards: Any) -> Mapping[str, Any]:
         """Plans as in mazes that no network was trained on."""
@@ -272,7 +264,14 @@ class MazePipeline(Pipeline):
         return [path for variant in variants for path in self.files("masks", variant, "test.npz")]
 
     def budget(self, wildcards: Any) -> Mapping[str, Any]:
+        """Also who is beside whom, and on which maps.
+
+        Raises:
+            InputError: no planner's keyframes are to be varied.
+        """
         budget, tracker = self.reported.budget, self.reported.rollouts.tracker.model_dump()
+        if not budget.varied():
+            raise InputError("maze.report.budget.counts: no planner has numbers of keyframes")
         maps = {}
         for name in budget.varied():
             layouts = self.section("prepare", budget.planners[name].variant)["layouts"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -16,20 +17,39 @@ from interdiff.maze.evaluation.settings import (
     SelectionSettings,
     UnseenSettings,
 )
-from interdiff.settings import BASE, Count, Name, Section
+from interdiff.settings import BASE, Count, Distinct, Name, Section
+
+NETWORK, SPLITS = ("model.safetensors", "run.json"), ("train.npz", "val.npz", "test.npz")
+REPORTED = {
+    "prepare": SPLITS,
+    "masks": SPLITS,
+    "segment_cost": NETWORK,
+    "selector": NETWORK,
+    "keyframes": NETWORK,
+    "anchors": ("train.npz", "val.npz"),
+    "refiner": NETWORK,
+    "samples": ("samples.npz", "metrics.csv"),
+}
+"""What every variant is made of: files by stage."""
+
+
+def reported(networks: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """What a variant is made of that plans with the networks of some stages: files by stage."""
+    alone = "sequence_diffusion"
+    return REPORTED | ({alone: NETWORK} if alone in networks else {})
 
 
 class GallerySettings(Section):
     """The pictures of sampled plans."""
 
-    variants: list[Name] = Field([BASE], description="reported variants to draw")
+    variants: Distinct[Name] = Field([BASE], description="reported variants to draw")
     samples_drawn: Count = Field(6, description="plans drawn per layout")
 
 
 class ReportSettings(Section):
     """What metrics.csv, selection.csv and the figures cover."""
 
-    variants: list[Name] = Field([BASE], min_length=1, description="variants, in this order")
+    variants: Distinct[Name] = Field([BASE], min_length=1, description="variants, in this order")
     selection: SelectionSettings = Field(
         default_factory=SelectionSettings, description="comparison of ways to choose keyframes"
     )
@@ -48,7 +68,7 @@ class ReportSettings(Section):
         default_factory=ImprovementSettings, description="demonstrations by a planner"
     )
     budget: BudgetSettings = Field(default_factory=BudgetSettings, description="quality against compute")
-    controls: list[Name] = Field(
+    controls: Distinct[Name] = Field(
         [BASE], min_length=1, description="variants of controls.csv, each with all its training seeds"
     )
     ablations: dict[Name, list[Name]] = Field(
@@ -72,6 +92,13 @@ class ReportSettings(Section):
                 raise ValueError(f"quick_ablations: {name!r} is not among ablations: {', '.join(self.ablations)}")
         return self
 
+    @model_validator(mode="after")
+    def _drawn_among_all(self) -> ReportSettings:
+        for name in self.gallery.variants:
+            if name not in self.variants:
+                raise ValueError(f"gallery.variants: {name!r} is not among variants: {', '.join(self.variants)}")
+        return self
+
     def driven_variants(self) -> list[tuple[str, str]]:
         """Keys and the variants whose plans are driven."""
         planners = {f"rollouts.planners.{name}": planner for name, planner in self.rollouts.planners.items()}
@@ -84,7 +111,13 @@ class ReportSettings(Section):
         return [
             *(("variants", name) for name in self.variants),
             *(("gallery.variants", name) for name in self.gallery.variants),
+            *self.paired_variants(),
+            *self.driven_variants(),
+        ]
+
+    def paired_variants(self) -> list[tuple[str, str]]:
+        """Keys and the variants whose plans are compared with base's, one by one."""
+        return [
             *(("controls", name) for name in self.controls),
             *((f"ablations.{group}", name) for group, names in self.ablations.items() for name in names),
-            *self.driven_variants(),
         ]

@@ -21,7 +21,8 @@ def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], labels: Sequence[s
         groups: per panel and per row (from top to bottom), one value per label.
     """
     size = (3.2 * len(groups), 3.1)
-    figure, panels = plt.subplots(1, len(groups), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    same = len({tuple(rows) for rows in groups.values()}) == 1
+    figure, panels = plt.subplots(1, len(groups), figsize=size, sharey=same, squeeze=False, layout="constrained")
     height = 0.8 / len(labels)
     for panel, (name, rows) in zip(panels[0], groups.items(), strict=True):
         for shift, label in enumerate(labels):

@@ -73,6 +73,9 @@ MAZE = SHARED | {
     "pieces": Term("of the refined plan that leave free space", LESS),
     "mse": Term("mean squared distance of refined plans from the demonstration, squared cells", LESS),
     "reason": Term("why the plan is bad"),
+    "mse_difference": Term("mean paired difference of mse from base", LESS),
+    "crossed_difference": Term("mean paired difference of crossed from base", LESS),
+    "collision_difference": Term("mean paired difference of collision from base", LESS),
 }
 VIDEO = SHARED | {
     "method": Term("who makes the clips, or fills their frames; teacher_N: the backbone on all frames in N steps"),

@@ -129,7 +129,12 @@ def crossings_chart(record: Mapping[str, Any], means: Means) -> str:
     layouts = dict.fromkeys(row["layout"] for variant in record["variants"].values() for row in variant["metrics"])
     figures = ("crossed_interp", "crossed_refined")
     panels = {
-        item: {name: [means[name].get(f"{key}.{item}", 0) for key in figures] for name in means} for item in layouts
+        item: {
+            name: [own[f"{key}.{item}"] for key in figures]
+            for name, own in means.items()
+            if f"{figures[0]}.{item}" in own
+        }
+        for item in layouts
     }
     return bars(panels, ("interpolated", "refined"), "share of plans")
 
