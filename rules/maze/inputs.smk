@@ -78,6 +78,6 @@ def report_pictures():
 
 def report_ablations():
     """The table of ablations that the report shows: all that there are, where they are asked for."""
-    report = CONFIG.maze.report
-    everything = included(MAZE, "ablations", "ablations.csv") if report.ablations else []
-    return everything or [MAZE.path("quick_ablations.csv")] * bool(report.quick_ablations)
+    shown = CONFIG.maze.report
+    everything = included(MAZE, "ablations", "ablations.csv") if shown.ablations else []
+    return everything or [MAZE.path("quick_ablations.csv")] * bool(shown.quick_ablations)
