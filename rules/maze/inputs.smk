@@ -72,6 +72,7 @@ def report_pictures():
     return [
         f"{sample_folder(variant)}/{name}.png"
         for variant in CONFIG.maze.report.gallery.variants
+        if variant in CONFIG.maze.report.variants
         for name in [*MAZE.section("prepare", variant)["layouts"], "curves"]
     ]
 

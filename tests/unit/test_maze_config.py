@@ -49,7 +49,6 @@ def test_plans_of_other_sequences_are_not_paired():
         ({"base": {"data": {"layouts": ["umaze", "umaze"]}}}, r"base\.data\.layouts: 'umaze' is there twice"),
         ({"base": {"sampling": {"seeds": [1, 1]}}}, r"base\.sampling\.seeds: 1 is there twice"),
         ({"reported": ["base", "base"]}, r"report\.variants: 'base' is there twice"),
-        ({"gallery": {"variants": ["other"]}}, r"gallery\.variants: 'other' is not among variants"),
         ({"base": {"data": {"layouts": ["umaze", "large"], "hold_out": "mazes"}}}, r"hold_out: mazes, of which there are 2"),
         ({"base": {"data": {"frames": 16}}}, r"masks\.levels: K=\d+ exceeds T - 1"),
         ({"unseen": {"planners": {"two_phase": {}, "controller": {}}}}, r"planners: 'controller' is the name of another row"),

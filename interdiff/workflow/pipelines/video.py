@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from interdiff.errors import InputError
 from interdiff.keyframes.gaps import nests
 from interdiff.keyframes.nested_masks import levels_from, levels_of_steps
-from interdiff.settings import BASE, RENAMED, Count, Name, Section
+from interdiff.settings import BASE, RENAMED, Count, Distinct, Name, Section
 from interdiff.video.backbone.settings import AdaptedSettings, BackboneSettings, GeneratedSettings
 from interdiff.video.data.settings import DataSettings
 from interdiff.video.data.sizes import MINILM, clip_of
@@ -92,34 +92,34 @@ VIDEO_STAGES = {
 class ReportSettings(Section):
     """What interpolators.csv and the report cover."""
 
-    interpolators: list[Name] = Field([BASE], min_length=1, description="variants, in this order")
+    interpolators: Distinct[Name] = Field([BASE], min_length=1, description="variants, in this order")
     reference: Name = Field(BASE, description="variant that the others are compared with, one of them")
-    ablations: list[Name] = Field([], description="variants of interpolator_ablations.csv, beside the reference")
-    methods: list[Name] = Field([BASE], min_length=1, description="variants of metrics.csv, in this order")
+    ablations: Distinct[Name] = Field([], description="variants of interpolator_ablations.csv, beside the reference")
+    methods: Distinct[Name] = Field([BASE], min_length=1, description="variants of metrics.csv, in this order")
     exact: Name = Field(BASE, description="the teacher at its best, from which `distance` is measured, one of them")
     clip: str | None = Field(
         None, description="folder of a CLIP in transformers' layout, whose figures of clips metrics.csv then has"
     )
     against: Name = Field(BASE, description="the one that the others are compared with, one of them")
-    ladder: list[Name] = Field(
+    ladder: Distinct[Name] = Field(
         [],
         description="methods of ladder.csv, in this order: from ground truth to both phases, one loss after the other",
     )
-    tuning: list[Name] = Field(
+    tuning: Distinct[Name] = Field(
         [], description="variants of tuning.csv, all of sampling.split: val; the first is what others are compared with"
     )
-    attention: list[Name] = Field(
+    attention: Distinct[Name] = Field(
         [], description="teachers of attention.csv; the others are compared with the first, whose attention is dense"
     )
-    milestone: list[Name] = Field(
+    milestone: Distinct[Name] = Field(
         [], description="methods of milestone.csv, each with all its training seeds: quality against cost"
     )
-    diverse: list[Name] = Field(
+    diverse: Distinct[Name] = Field(
         [], description="those of them that sample other noise, too, by which milestone.csv tells how diverse they are"
     )
-    tunings: list[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
-    selectors: list[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
-    segment_costs: list[Name] = Field([BASE], description="variants whose D_phi selection.csv compares")
+    tunings: Distinct[Name] = Field([BASE], description="variants whose training of phase 1 is compared")
+    selectors: Distinct[Name] = Field([BASE], description="variants whose selectors selection.csv compares")
+    segment_costs: Distinct[Name] = Field([BASE], description="variants whose D_phi selection.csv compares")
     generated: bool = Field(True, description="selection.csv is of the backbone's clips, too, beside the data's")
     costs: Name = Field(BASE, description="variant by whose exact costs it judges, and takes keyframes for the best")
     include: list[Literal["ablations", "tuning", "attention", "milestone"]] = Field(
