@@ -541,6 +541,6 @@ def test_students_of_both_phases_are_judged_at_their_cost(smoke, config):
     assert [row["method"] for row in rows if row["diversity"]] == config.video.report.diverse
     by = {row["method"]: float(row["full_step_units"]) for row in rows}
     assert by["student_2"] == pytest.approx(2)
-    # Two steps on 3 of 8 frames and a pass over all; beside so small a backbone the look, the choice and the filling cost much.
-    assert 2 * 3 / 8 + 1 < by["student_k6"] < 8
+    # Two steps on 3 of 8 frames and a pass over all: less than two on all.
+    assert 1 < by["student_k6"] < by["teacher_2"]
     assert (smoke / RESULTS.parent / "video/milestone.png").read_bytes().startswith(b"\x89PNG")
