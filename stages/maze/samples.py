@@ -51,8 +51,8 @@ def _arrays(part: Prepared, seed: int, chosen: torch.Tensor, plans: Plans, oracl
         "refined": plans.refined,
         "oracle_interp": oracle.interpolated,
         "oracle_refined": oracle.refined,
-        "occupancy": part.occupancy.to(torch.uint8)[part.layout],
-        "sdf": part.sdf.half()[part.layout],
+        "occupancy": part.occupancy[part.layout].to(torch.uint8),
+        "sdf": part.sdf[part.layout].half(),
         "row": chosen,
     }
     arrays = {name: tensor.numpy(force=True) for name, tensor in tensors.items()}

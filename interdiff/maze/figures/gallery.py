@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 
 from interdiff.errors import InputError
 from interdiff.files import load_arrays
+from interdiff.maze.world.random_layouts import family
 from interdiff.plotting import save_picture
 
 PATHS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -53,8 +54,8 @@ def plans_of(layouts: np.ndarray, name: str) -> list[int]:
     """The samples of a layout; of a family of mazes, which are called `name-0`, `name-1` and so on, the first of each."""
     own = np.flatnonzero(layouts == name)
     if not len(own):
-        family = np.flatnonzero(np.char.startswith(layouts, f"{name}-"))
-        own = family[np.sort(np.unique(layouts[family], return_index=True)[1])]
+        all_mazes = np.flatnonzero([family(layout) == name for layout in layouts])
+        own = all_mazes[np.sort(np.unique(layouts[all_mazes], return_index=True)[1])]
     return own.tolist()
 
 
